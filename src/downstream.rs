@@ -1,0 +1,58 @@
+//! The client's side: from a socket to a stream of requests.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+/// A listener as declared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Listen {
+    /// A TCP address; `:8080` is every address, IPv6 and IPv4.
+    Tcp(SocketAddr),
+    /// `unix:/path`
+    Unix(String),
+}
+
+/// What a client may send and how long it may take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Largest request body in bytes; default 100 MB.
+    pub body: u64,
+    /// Largest head (request line and fields) in bytes; default 64 KB.
+    pub headers: usize,
+    /// Most header fields; default 100.
+    pub header_count: usize,
+    /// Longest target in bytes; default 16 KB.
+    pub uri: usize,
+    /// What a step may buffer of a body; default 1 MB.
+    pub buffer: usize,
+    /// Most client connections, all workers together; default 20000.
+    pub connections: usize,
+    /// What happens to escaped slashes and other ambiguous characters in a path.
+    pub path: crate::http::path::Ambiguous,
+    /// From the first byte (or the accept) to the head's end; default 10 s.
+    pub header_timeout: Duration,
+    /// Longest wait between two reads of a body; default 30 s.
+    pub body_timeout: Duration,
+    /// How long an idle connection is kept; default 75 s.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 100 << 20,
+            headers: 64 << 10,
+            header_count: 100,
+            uri: 16 << 10,
+            buffer: 1 << 20,
+            connections: 20_000,
+            path: crate::http::path::Ambiguous::Reject,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A running gateway: what lives across reloads and what does not.

@@ -1,0 +1,17 @@
+//! Messages as a gateway sees them: heads, bodies, methods, and the one HTTP/1.1 codec of both sides.
+
+pub mod body;
+pub mod headers;
+pub mod message;
+pub mod method;
+pub mod path;
+
+pub use body::Body;
+pub use body::BodyError;
+pub use body::Source;
+pub use headers::Headers;
+pub use message::Request;
+pub use message::Response;
+pub use message::Scheme;
+pub use message::Version;
+pub use method::Method;

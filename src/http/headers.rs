@@ -1,0 +1,221 @@
+//! Header fields as flat positions into one buffer: parsing fills it, edits append to it, nothing is copied between.
+
+use std::ops::Range;
+
+/// A list of fields in the order received; names compare without case.
+#[derive(Clone, Default)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+}
+
+#[derive(Clone, Copy)]
+struct Field {
+    name: (u32, u32),
+    value: (u32, u32),
+    known: Known,
+}
+
+impl Headers {
+    /// No fields, in buffers that a pool handed out.
+    pub fn reuse(mut bytes: Vec<u8>, mut others: Self) -> Self {
+        bytes.clear();
+        others.fields.clear();
+        Self { bytes, fields: others.fields }
+    }
+
+    /// Takes over `bytes`, in which positions will be registered with [`Headers::register`].
+    pub fn over(bytes: Vec<u8>) -> Self {
+        Self { bytes, fields: Vec::with_capacity(16) }
+    }
+
+    /// Notes a field that stands in the buffer already.
+    pub fn register(&mut self, name: Range<usize>, value: Range<usize>) {
+        let known = Known::of(&self.bytes[name.clone()]);
+        self.fields.push(Field { name: span(name), value: span(value), known });
+    }
+
+    /// The buffer the positions point into.
+    pub fn buffer(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Gives the buffer back, for a pool.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The first value of `name`.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let known = Known::of(name.as_bytes());
+        self.fields.iter().find(|field| self.is(field, known, name.as_bytes())).map(|field| self.at(field.value))
+    }
+
+    /// The first value of `name` as text, when it is UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Every value of `name`, in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        let known = Known::of(name.as_bytes());
+        self.fields.iter().filter(move |field| self.is(field, known, name.as_bytes())).map(|field| self.at(field.value))
+    }
+
+    /// Every value of a well-known name, in order.
+    pub fn known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().filter(move |field| field.known == known).map(|field| self.at(field.value))
+    }
+
+    /// Whether a field of this name is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Every field: known name, name as written, value.
+    pub fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
+        self.fields.iter().map(|field| (field.known, self.at(field.name), self.at(field.value)))
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Replaces every value of `name` with this one. The caller has made sure of [`is_name`] and [`is_value`].
+    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let known = Known::of(name.as_bytes());
+        let value = self.append(value.as_ref());
+        let mut placed = false;
+        let bytes = &self.bytes;
+        self.fields.retain_mut(|field| {
+            let same = field.known == known
+                && (known != Known::Other || slice(bytes, field.name).eq_ignore_ascii_case(name.as_bytes()));
+            if !same {
+                return true;
+            }
+            field.value = value;
+            !std::mem::replace(&mut placed, true)
+        });
+        if !placed {
+            let name = self.append(name.as_bytes());
+            self.fields.push(Field { name, value, known });
+        }
+    }
+
+    /// Adds a field after the others. The caller has made sure of [`is_name`] and [`is_value`].
+    pub fn add(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let known = Known::of(name.as_bytes());
+        let name = self.append(name.as_bytes());
+        let value = self.append(value.as_ref());
+        self.fields.push(Field { name, value, known });
+    }
+
+    /// Removes every field of this name; says whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let known = Known::of(name.as_bytes());
+        let before = self.fields.len();
+        let bytes = &self.bytes;
+        self.fields.retain(|field| {
+            field.known != known
+                || (known == Known::Other && !slice(bytes, field.name).eq_ignore_ascii_case(name.as_bytes()))
+        });
+        before != self.fields.len()
+    }
+
+    /// Keeps the fields for which `keep` holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(Known, &[u8], &[u8]) -> bool) {
+        let bytes = &self.bytes;
+        self.fields.retain(|field| keep(field.known, slice(bytes, field.name), slice(bytes, field.value)));
+    }
+
+    /// All values of `name` joined by `, ` (RFC 9110 §5.3); `None` when there is none.
+    pub fn joined(&self, name: &str) -> Option<std::borrow::Cow<'_, [u8]>> {
+        let known = Known::of(name.as_bytes());
+        let mut values =
+            self.fields.iter().filter(|field| self.is(field, known, name.as_bytes())).map(|field| self.at(field.value));
+        let first = values.next()?;
+        let Some(second) = values.next() else { return Some(first.into()) };
+        let mut joined = first.to_vec();
+        let separator: &[u8] = if known == Known::Cookie { b"; " } else { b", " };
+        for value in std::iter::once(second).chain(values) {
+            joined.extend_from_slice(separator);
+            joined.extend_from_slice(value);
+        }
+        Some(joined.into())
+    }
+
+    fn is(&self, field: &Field, known: Known, name: &[u8]) -> bool {
+        field.known == known && (known != Known::Other || self.at(field.name).eq_ignore_ascii_case(name))
+    }
+
+    fn at(&self, place: (u32, u32)) -> &[u8] {
+        slice(&self.bytes, place)
+    }
+
+    fn append(&mut self, text: &[u8]) -> (u32, u32) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(text);
+        span(start..self.bytes.len())
+    }
+}
+
+/// Whether `name` is a token (RFC 9110 §5.6.2).
+pub fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// Whether `value` may stand in a field: no control character but tab (RFC 9110 §5.5).
+pub fn is_value(value: &[u8]) -> bool {
+    value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+}
+
+fn slice(bytes: &[u8], place: (u32, u32)) -> &[u8] {
+    &bytes[place.0 as usize..(place.0 + place.1) as usize]
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB")]
+fn span(range: Range<usize>) -> (u32, u32) {
+    (range.start as u32, range.len() as u32)
+}
+
+macro_rules! known_names {
+    ($($variant:ident $text:literal),* $(,)?) => {
+        /// Names the gateway itself looks at, told apart once, when a head is parsed.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Known {
+            /// Any other name.
+            Other,
+            $(#[doc = $text] $variant,)*
+        }
+
+        impl Known {
+            /// Which one `name` is, without case.
+            pub fn of(name: &[u8]) -> Self {
+                $(if name.len() == $text.len() && name.eq_ignore_ascii_case($text.as_bytes()) {
+                    return Self::$variant;
+                })*
+                Self::Other
+            }
+        }
+    };
+}
+
+known_names! {
+    Host "host", Connection "connection", ContentLength "content-length", TransferEncoding "transfer-encoding",
+    ContentType "content-type", ContentEncoding "content-encoding", Te "te", Trailer "trailer", Upgrade "upgrade",
+    Expect "expect", KeepAlive "keep-alive", ProxyConnection "proxy-connection",
+    ProxyAuthenticate "proxy-authenticate", ProxyAuthorization "proxy-authorization", Via "via",
+    Forwarded "forwarded", XForwardedFor "x-forwarded-for", XForwardedProto "x-forwarded-proto",
+    XForwardedHost "x-forwarded-host", XForwardedPort "x-forwarded-port", XRealIp "x-real-ip",
+    XRequestId "x-request-id", Traceparent "traceparent", Tracestate "tracestate", Cookie "cookie",
+    SetCookie "set-cookie", Authorization "authorization", Accept "accept", AcceptEncoding "accept-encoding",
+    UserAgent "user-agent", Date "date", Server "server", Etag "etag", Origin "origin", Location "location",
+    Http2Settings "http2-settings", MaxForwards "max-forwards",
+}

@@ -1,0 +1,131 @@
+//! A request and a response as they stand between the two sides, independent of the wire they came on.
+
+use std::rc::Rc;
+
+use crate::http::Body;
+use crate::http::Headers;
+use crate::http::Method;
+
+/// The protocol version spoken on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+    /// HTTP/2
+    Http2,
+}
+
+impl Version {
+    /// `1.0`, `1.1` or `2`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+            Self::Http2 => "2",
+        }
+    }
+}
+
+/// How the client reached us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// Clear text.
+    #[default]
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// `http` or `https`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// A request on its way from a client to a service.
+#[derive(Default)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The canonical path (STANDARDS S-10): what is matched and what is forwarded. Percent-encoded, starts with `/`.
+    pub path: String,
+    /// The path as received.
+    pub raw_path: String,
+    /// The query as received, without `?`.
+    pub query: Option<String>,
+    /// Host and port the request was meant for (the authority), lower case.
+    pub host: String,
+    /// How the client reached us.
+    pub scheme: Scheme,
+    /// The version the client spoke.
+    pub version: Version,
+    /// The header fields; framing and hop-by-hop fields are gone by the time a step sees them.
+    pub headers: Headers,
+    /// The body, read by at most one reader.
+    pub body: Body,
+}
+
+/// Who made a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A service answered.
+    Upstream,
+    /// A stored answer.
+    Cache,
+    /// A function or policy answered.
+    #[default]
+    Step,
+    /// A failure was turned into an answer.
+    Error,
+}
+
+impl Origin {
+    /// The word a script and the log use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Cache => "cache",
+            Self::Step => "step",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A response on its way to a client.
+#[derive(Default)]
+pub struct Response {
+    /// The status, 200..=599 (101 for an upgrade).
+    pub status: u16,
+    /// The header fields, without framing.
+    pub headers: Headers,
+    /// The body, read once.
+    pub body: Body,
+    /// Who made it.
+    pub origin: Origin,
+    /// The upstream's name, when a service answered.
+    pub upstream: Option<Rc<str>>,
+    /// The host that answered, `address:port`.
+    pub host: Option<Rc<str>>,
+}
+
+impl Response {
+    /// An answer with this status and nothing else.
+    pub fn new(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// An answer with a body of this media type.
+    pub fn with(status: u16, media: &str, body: impl Into<Body>) -> Self {
+        let mut response = Self::new(status);
+        response.headers.set("content-type", media);
+        response.body = body.into();
+        response
+    }
+}

@@ -1,0 +1,1 @@
+//! Pure jobs, one each: no Lua, no socket, no sibling.

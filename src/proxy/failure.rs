@@ -1,0 +1,138 @@
+//! THE table from failure to status: every way a request can end without the answer it asked for.
+
+use std::rc::Rc;
+
+macro_rules! codes {
+    ($($variant:ident $name:literal $status:literal $doc:literal),* $(,)?) => {
+        /// The stable names of failures; `moongate docs codes` lists them.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $doc] $variant,)*
+            /// `reject(status, detail, { code = … })` of a script or policy, or the default for a bare `reject`.
+            Custom(Rc<str>),
+        }
+
+        impl Code {
+            /// Name, status and meaning of each built-in code.
+            pub const ALL: &'static [(&'static str, u16, &'static str)] = &[$(($name, $status, $doc),)*];
+
+            /// `word.reason`.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Custom(name) => name,
+                }
+            }
+
+            /// The status it answers with unless told otherwise.
+            pub fn status(&self) -> u16 {
+                match self {
+                    $(Self::$variant => $status,)*
+                    Self::Custom(_) => 403,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    RouteNone "route.none" 404 "no route matches the request",
+    RouteMethod "route.method" 405 "the path exists, the method does not; `Allow` lists those that do",
+    RequestMalformed "request.malformed" 400 "the request breaks HTTP, or could be read in two ways",
+    RequestPath "request.path" 400 "the path has escapes or characters that could be matched one way and served another",
+    RequestUriTooLong "request.uri_too_long" 414 "the target is longer than `limits.uri`",
+    RequestHeadersTooLarge "request.headers_too_large" 431 "the fields exceed `limits.headers` or `limits.header_count`",
+    RequestTimeout "request.timeout" 408 "the request's head or body did not arrive in time",
+    RequestMethodUnknown "request.method" 501 "CONNECT and TRACE are not served",
+    RequestVersion "request.version" 505 "an HTTP version this listener does not speak",
+    RequestExpectation "request.expectation" 417 "an `Expect` other than 100-continue",
+    RequestLoop "request.loop" 508 "the request has passed this gateway already (its own `Via`)",
+    BodyTooLarge "body.too_large" 413 "the body is larger than the limit in force",
+    BodyBadJson "body.bad_json" 400 "the body is not the JSON it claims to be",
+    BodyBadForm "body.bad_form" 400 "the body is not the form it claims to be",
+    BodyBadEncoding "body.bad_encoding" 400 "the body's content coding is corrupt or unknown",
+    HeaderUnsafe "header.unsafe" 400 "a value with CR, LF or NUL would have become a header",
+    UpstreamConnect "upstream.connect" 502 "no connection to the service",
+    UpstreamTimeout "upstream.timeout" 504 "the service did not answer in time",
+    UpstreamReset "upstream.reset" 502 "the service closed the connection before its answer was complete",
+    UpstreamResetReused "upstream.reset_reused" 502 "a reused connection died, and the request may not be repeated",
+    UpstreamProtocol "upstream.protocol" 502 "the service's answer breaks HTTP, or could be read in two ways",
+    UpstreamTls "upstream.tls" 502 "the service's certificate or handshake was not accepted",
+    UpstreamNoneHealthy "upstream.none_healthy" 503 "no host of the service may be asked",
+    UpstreamTooLarge "upstream.too_large" 502 "the service's answer is larger than the buffer it must fit",
+    UpstreamOverload "upstream.overload" 503 "the service's connections are all busy and the wait for one is over",
+    UpstreamUnknown "upstream.unknown" 502 "`to` named a service that does not exist or may not be called",
+    RouteTimeout "route.timeout" 504 "the time for the whole request is over",
+    Overload "overload" 503 "the gateway takes no more for now",
+    ScriptError "script.error" 500 "a function of gateway.lua raised an error",
+    ScriptTimeout "script.timeout" 500 "a function ran longer than `limits.step` without waiting",
+    ScriptMemory "script.memory" 503 "a worker's machine ran out of `limits.memory`",
+    ScriptAnswer "script.answer" 500 "a function returned something that is no answer",
+    NoAnswer "route.no_answer" 500 "the route has no `to` and no step answered",
+    Rejected "rejected" 403 "`reject` without a code of its own",
+    ClientGone "client.gone" 499 "the client left before the answer; logged, never sent",
+}
+
+/// A request that will not get what it asked for, and why.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Its stable name.
+    pub code: Code,
+    /// The status to answer with.
+    pub status: u16,
+    /// A sentence for the client; no internals.
+    pub detail: String,
+    /// A sentence for the operator's log: addresses, causes.
+    pub cause: String,
+    /// Every single fault, for codes that collect them: JSON Pointer and message.
+    pub faults: Vec<(String, String)>,
+    /// Fields the answer must carry (`Allow`, `Retry-After`, `WWW-Authenticate` …).
+    pub headers: Vec<(String, String)>,
+    /// Where in the script: file, line.
+    pub place: Option<(String, u32)>,
+    /// The traceback of a script error, for log and `--dev`.
+    pub traceback: Option<String>,
+    /// The step or word it came from.
+    pub step: Option<Rc<str>>,
+    /// `gateway`, `group` or `route`: the level of that step.
+    pub level: Option<&'static str>,
+    /// The service it concerns.
+    pub upstream: Option<Rc<str>>,
+}
+
+impl Failure {
+    /// A failure of this code with its usual status.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            cause: String::new(),
+            faults: Vec::new(),
+            headers: Vec::new(),
+            place: None,
+            traceback: None,
+            step: None,
+            level: None,
+            upstream: None,
+        }
+    }
+
+    /// With another status.
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// With the operator's side of the story.
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.cause = cause.into();
+        self
+    }
+
+    /// With a field the answer must carry.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}

@@ -1,0 +1,1 @@
+//! The script: the only place that names mlua.

@@ -1,0 +1,1 @@
+//! Shared values that outlive a request.

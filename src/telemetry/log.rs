@@ -1,0 +1,122 @@
+//! The process log: one line an event, as text or JSON, on stderr.
+
+use std::fmt::Display;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering;
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// For whoever looks closely.
+    Debug,
+    /// What a calm operator wants to know.
+    Info,
+    /// Something is off, service goes on.
+    Warn,
+    /// Somebody did not get what they asked for, because of us or the script.
+    Error,
+}
+
+impl Level {
+    /// The level that `word` names.
+    pub fn of(word: &str) -> Option<Self> {
+        match word {
+            "debug" => Some(Self::Debug),
+            "info" => Some(Self::Info),
+            "warn" => Some(Self::Warn),
+            "error" => Some(Self::Error),
+            _ => None,
+        }
+    }
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+static LEAST: AtomicU8 = AtomicU8::new(Level::Info as u8);
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Sets the lowest level that is written, and whether lines are JSON.
+pub fn configure(least: Level, json: bool) {
+    LEAST.store(least as u8, Ordering::Relaxed);
+    JSON.store(json, Ordering::Relaxed);
+}
+
+/// Whether events of `level` are written at all.
+pub fn enabled(level: Level) -> bool {
+    level as u8 >= LEAST.load(Ordering::Relaxed)
+}
+
+/// For whoever looks closely.
+pub fn debug(message: &str, fields: &[(&str, &dyn Display)]) {
+    emit(Level::Debug, message, fields);
+}
+
+/// What a calm operator wants to know.
+pub fn info(message: &str, fields: &[(&str, &dyn Display)]) {
+    emit(Level::Info, message, fields);
+}
+
+/// Something is off, service goes on.
+pub fn warn(message: &str, fields: &[(&str, &dyn Display)]) {
+    emit(Level::Warn, message, fields);
+}
+
+/// Somebody did not get what they asked for.
+pub fn error(message: &str, fields: &[(&str, &dyn Display)]) {
+    emit(Level::Error, message, fields);
+}
+
+/// Writes one event. Control characters are escaped, so that nobody's input becomes a line of its own.
+pub fn emit(level: Level, message: &str, fields: &[(&str, &dyn Display)]) {
+    if !enabled(level) {
+        return;
+    }
+    let mut line =
+        if JSON.load(Ordering::Relaxed) { json(level, message, fields) } else { text(level, message, fields) };
+    line.push('\n');
+    // A log that cannot be written must not end the process.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn text(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String {
+    let mut line = format!("{:<5} ", level.as_str());
+    escape(&mut line, message, true);
+    for (name, value) in fields {
+        let _ = write!(line, " {name}=");
+        escape(&mut line, &value.to_string(), false);
+    }
+    line
+}
+
+fn json(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String {
+    let mut object = serde_json::Map::new();
+    object.insert("level".into(), level.as_str().into());
+    object.insert("message".into(), message.into());
+    for (name, value) in fields {
+        object.insert((*name).into(), value.to_string().into());
+    }
+    serde_json::Value::Object(object).to_string()
+}
+
+/// Appends `text` with control characters escaped; a message may keep its line breaks (code frames have them).
+fn escape(line: &mut String, text: &str, breaks: bool) {
+    for symbol in text.chars() {
+        match symbol {
+            '\n' if breaks => line.push('\n'),
+            symbol if symbol.is_control() => line.extend(symbol.escape_default()),
+            symbol => line.push(symbol),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Pure changes to messages: templates, JSON, encodings.
+
+pub mod template;

@@ -1,0 +1,1 @@
+//! Sentences over real sockets.
