@@ -1,7 +1,9 @@
 //! The one source of time: every wait and deadline goes through a [`Clock`], which tests turn by hand.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::task::Context;
@@ -13,6 +15,7 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
+use slab::Slab;
 
 /// A point in monotonic time: nanoseconds since the process (or the fake clock) began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,6 +176,87 @@ impl Fake {
         self.sleepers.retain(|sleeper| sleeper.id != id);
         self.sleepers.push(Sleeper { id, due, waker: cx.waker().clone() });
         Poll::Pending
+    }
+}
+
+/// Deadlines that are moved far more often than they are met: one list a worker, looked at every [`Alarms::TICK`].
+///
+/// Arming, moving and disarming cost a store; only an [`Alarm`] that is polled while nothing else happens leaves a waker.
+#[derive(Clone, Default)]
+pub struct Alarms(Rc<RefCell<Slab<Entry>>>);
+
+struct Entry {
+    due: Moment,
+    waker: Option<Waker>,
+}
+
+impl Alarms {
+    /// How often the list is looked at; an alarm is late by at most this.
+    pub const TICK: Duration = Duration::from_millis(100);
+
+    /// An alarm of its own, not armed.
+    pub fn alarm(&self, clock: &Clock) -> Alarm {
+        let key = self.0.borrow_mut().insert(Entry { due: Moment::NEVER, waker: None });
+        Alarm { alarms: self.clone(), clock: clock.clone(), key }
+    }
+
+    /// Wakes whoever waits on an alarm that is due.
+    pub fn tick(&self, now: Moment) {
+        for (_, entry) in &mut *self.0.borrow_mut() {
+            if entry.due <= now
+                && let Some(waker) = entry.waker.take()
+            {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Ticks for ever; each worker spawns it once.
+    pub async fn run(self, clock: Clock) {
+        loop {
+            clock.sleep(Self::TICK).await;
+            self.tick(clock.now());
+        }
+    }
+}
+
+/// One deadline in a list of [`Alarms`].
+pub struct Alarm {
+    alarms: Alarms,
+    clock: Clock,
+    key: usize,
+}
+
+impl Alarm {
+    /// Due at `due` from now on; [`Moment::NEVER`] disarms.
+    #[inline]
+    pub fn set(&self, due: Moment) {
+        self.alarms.0.borrow_mut()[self.key].due = due;
+    }
+
+    /// Due `wait` from now.
+    #[inline]
+    pub fn set_after(&self, wait: Duration) {
+        self.set(self.clock.now().after(wait));
+    }
+
+    /// Ready once the deadline has passed; leaves the waker otherwise.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let entry = &mut self.alarms.0.borrow_mut()[self.key];
+        if entry.due <= self.clock.now() {
+            return Poll::Ready(());
+        }
+        match &mut entry.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.alarms.0.borrow_mut().remove(self.key);
     }
 }
 

@@ -15,6 +15,24 @@ pub enum Listen {
     Unix(String),
 }
 
+/// An accepted connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP, `TCP_NODELAY` set.
+    Tcp(tokio::net::TcpStream),
+    /// A Unix socket.
+    Unix(tokio::net::UnixStream),
+}
+
+/// Who is at the other end, and which of our addresses was called.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Peer {
+    /// The peer's socket address; `None` on a Unix socket.
+    pub address: Option<SocketAddr>,
+    /// Our address.
+    pub local: Option<SocketAddr>,
+}
+
 /// What a client may send and how long it may take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {

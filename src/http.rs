@@ -1,6 +1,7 @@
 //! Messages as a gateway sees them: heads, bodies, methods, and the one HTTP/1.1 codec of both sides.
 
 pub mod body;
+pub mod buffers;
 pub mod headers;
 pub mod message;
 pub mod method;
@@ -9,6 +10,7 @@ pub mod path;
 pub use body::Body;
 pub use body::BodyError;
 pub use body::Source;
+pub use buffers::Buffers;
 pub use headers::Headers;
 pub use message::Request;
 pub use message::Response;

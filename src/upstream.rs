@@ -1,5 +1,11 @@
 //! The service's side: a named set of hosts, how one is chosen, and the connections to it.
 
+pub mod outbound;
+
+pub use outbound::Answer;
+pub use outbound::Outbound;
+pub use outbound::SendError;
+
 use std::time::Duration;
 
 use serde::Deserialize;

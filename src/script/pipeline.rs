@@ -1,0 +1,67 @@
+//! What a loaded script leaves in one machine: its functions, by the plan's indices.
+
+use mlua::Function;
+
+use crate::plan::Place;
+
+/// Every function of one machine.
+pub(crate) struct Pipelines {
+    /// `on_request` of `gateway { … }`.
+    pub(crate) on_request: Option<Function>,
+    /// For requests without a route: the gateway's own steps and level.
+    pub(crate) bare: Pipeline,
+    /// One for each route of the plan, same index.
+    pub(crate) routes: Vec<Pipeline>,
+}
+
+/// What runs for one route.
+pub(crate) struct Pipeline {
+    /// Outer levels first, `skip` already applied, nested `steps { }` flattened where they have no `when` of their own.
+    pub(crate) steps: Vec<Step>,
+    /// `when` of the groups and of the route: all must hold.
+    pub(crate) when: Vec<Function>,
+    /// `to = function`.
+    pub(crate) target: Option<Function>,
+    /// Inner to outer: route, its groups, gateway.
+    pub(crate) levels: Vec<Level>,
+}
+
+/// One step.
+#[derive(Clone)]
+pub(crate) struct Step {
+    /// `function(req)` or `function(req, next)`.
+    pub(crate) call: Function,
+    /// Two or more declared parameters: it wraps what follows.
+    pub(crate) wraps: bool,
+    /// Whether it may wait; `false` only for a policy that declares `waits = false`: then it runs as a plain call.
+    pub(crate) waits: bool,
+    /// `when` of the policy.
+    pub(crate) when: Option<Function>,
+    /// `status` and `detail` of a policy that decides: what a refusal says instead.
+    pub(crate) status: Option<u16>,
+    /// See `status`.
+    pub(crate) detail: Option<String>,
+    /// `enforce = false`: a refusal is counted and logged, not applied.
+    pub(crate) enforce: bool,
+    /// The policy's word, or `function`.
+    pub(crate) word: String,
+    /// `gateway`, `group` or `route`.
+    pub(crate) level: &'static str,
+    /// Where it stands.
+    pub(crate) place: Place,
+}
+
+/// The functions of one level.
+#[derive(Clone, Default)]
+pub(crate) struct Level {
+    /// `gateway`, `group` or `route`.
+    pub(crate) name: &'static str,
+    /// `on_response`.
+    pub(crate) on_response: Option<Function>,
+    /// `on_error`.
+    pub(crate) on_error: Option<Function>,
+    /// `on_log`.
+    pub(crate) on_log: Option<Function>,
+    /// `errors`: code or glob (`quota.*`, `*`) and what answers: a function or a table whose strings are templates.
+    pub(crate) errors: Vec<(String, mlua::Value)>,
+}

@@ -1,0 +1,99 @@
+//! What goes out to a service, what comes back, and the ways it can fail.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::http::Body;
+use crate::http::BodyError;
+use crate::http::Method;
+use crate::http::Response;
+use crate::upstream::Retry;
+
+/// A request ready to be sent to any host of an upstream, on any attempt.
+pub struct Outbound {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub target: String,
+    /// The Host field; `None`: the chosen host's own name.
+    pub host: Option<String>,
+    /// Field lines ready for the wire, each ended by CRLF: no Host, no framing, no hop-by-hop fields.
+    pub fields: Vec<u8>,
+    /// The body. `Full` can be repeated at will; of a stream the first bytes are kept as far as a repeat may need them.
+    pub body: Body,
+    /// The protocol the client asks to upgrade to (`websocket`); an answer 101 then carries a tunnel.
+    pub upgrade: Option<String>,
+    /// The `Idempotency-Key` opt-in or an idempotent method: may be repeated after a reset.
+    pub repeatable: bool,
+    /// When the answer's head must be there, all attempts and waits included.
+    pub deadline: Moment,
+    /// Instead of the upstream's own.
+    pub retry: Option<Retry>,
+}
+
+/// A service's answer: the head is known, the body still streaming.
+pub struct Answer {
+    /// The answer, hop-by-hop fields and framing removed; `origin`, `upstream` and `host` are set.
+    pub response: Response,
+    /// Attempts made, from 1.
+    pub attempts: u32,
+    /// From the first byte of the last attempt to the answer's head.
+    pub took: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// No connection to any host that was tried.
+    #[error("{host}: {cause}")]
+    Connect {
+        /// The host tried last.
+        host: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// The handshake or the certificate was not accepted.
+    #[error("{host}: {cause}")]
+    Tls {
+        /// The host.
+        host: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// No answer within `timeout.connect`, `timeout.response` or the request's time.
+    #[error("{host}: no {phase} in time")]
+    Timeout {
+        /// The host; empty when none was chosen yet.
+        host: String,
+        /// `connection`, `answer` or `free connection`.
+        phase: &'static str,
+    },
+    /// The connection died before the answer's head was complete.
+    #[error("{host}: connection closed before the answer was complete")]
+    Reset {
+        /// The host.
+        host: String,
+        /// It had been used before, and nothing of the answer had come: the classic keep-alive race.
+        reused: bool,
+    },
+    /// The answer breaks HTTP or could be read in two ways.
+    #[error("{host}: {cause}")]
+    Protocol {
+        /// The host.
+        host: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// No host may be asked.
+    #[error("no host may be asked")]
+    NoneHealthy,
+    /// All connections are busy and the wait is over.
+    #[error("{host}: every connection is busy")]
+    Overload {
+        /// The host.
+        host: String,
+    },
+    /// The request's body broke off: the client's fault, never a host's.
+    #[error("the request's body: {0}")]
+    Body(#[from] BodyError),
+}
