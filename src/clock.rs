@@ -210,14 +210,6 @@ impl Alarms {
             }
         }
     }
-
-    /// Ticks for ever; each worker spawns it once.
-    pub async fn run(self, clock: Clock) {
-        loop {
-            clock.sleep(Self::TICK).await;
-            self.tick(clock.now());
-        }
-    }
 }
 
 /// One deadline in a list of [`Alarms`].

@@ -6,6 +6,7 @@ pub mod headers;
 pub mod message;
 pub mod method;
 pub mod path;
+pub mod problem;
 
 pub use body::Body;
 pub use body::BodyError;

@@ -5,6 +5,7 @@ pub mod failure;
 pub mod forward;
 pub mod hooks;
 pub mod site;
+pub mod trace;
 pub mod worker;
 
 pub use exchange::Exchange;

@@ -73,6 +73,14 @@ impl Body {
         }
     }
 
+    /// All of the body, when it is in memory.
+    pub fn at_hand(&self) -> Option<&Bytes> {
+        match self {
+            Self::Full(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// The trailer fields, once the end was seen.
     pub fn trailers(&mut self) -> Option<Headers> {
         match self {

@@ -68,6 +68,8 @@ pub struct Request {
     pub version: Version,
     /// The header fields; framing and hop-by-hop fields are gone by the time a step sees them.
     pub headers: Headers,
+    /// The protocol the client asks to change to (`websocket`), in lower case.
+    pub upgrade: Option<String>,
     /// The body, read by at most one reader.
     pub body: Body,
 }

@@ -98,6 +98,12 @@ pub trait Hooks {
     /// After the last byte (or when the client is gone); runs beside the connection's next request.
     fn on_log(&self, _exchange: &Rc<Exchange>) {}
 
+    /// Fields that functions add to the access log line of `exchange`; `None` when `when` says no line.
+    /// Asked only where the plan's access log has functions. May not wait.
+    fn access(&self, _exchange: &Rc<Exchange>) -> Option<Vec<(String, serde_json::Value)>> {
+        Some(Vec::new())
+    }
+
     /// The value of a template name that only the script knows: `user`, `user.sub`, `ctx.x`, `key`.
     fn lookup(&self, _exchange: &Rc<Exchange>, _name: &[String]) -> Option<String> {
         None

@@ -3,12 +3,16 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::future::Future;
+use std::hash::BuildHasher;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::clock::Alarms;
 use crate::clock::Clock;
+use crate::clock::Moment;
 use crate::http::Buffers;
 use crate::proxy::Site;
+use crate::telemetry::AccessLog;
 use crate::telemetry::metrics::Registry;
 
 /// One worker's own things: clock, buffers, pools, counters. Reached from every exchange.
@@ -27,6 +31,12 @@ pub struct Worker {
     pub metrics: Registry,
     /// Requests between head and last byte.
     pub in_flight: Cell<usize>,
+    /// Where access log lines go.
+    pub access: AccessLog,
+    /// When the current second of warnings began, and how many there were.
+    warned: Cell<(Moment, u32)>,
+    /// The state of [`Worker::chance`].
+    seed: Cell<u64>,
     /// Tasks of [`Worker::spawn`] that have not finished.
     pub tasks: Cell<usize>,
     /// The generation new requests get.
@@ -35,17 +45,54 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without a generation yet.
-    pub fn new(index: usize, clock: Clock, metrics: Registry) -> Rc<Self> {
+    pub fn new(index: usize, clock: Clock, metrics: Registry, access: AccessLog) -> Rc<Self> {
         Rc::new(Self {
             index,
             clock,
             alarms: Alarms::default(),
             buffers: Buffers::default(),
-            metrics,
             in_flight: Cell::new(0),
+            access,
+            warned: Cell::default(),
+            metrics,
+            seed: Cell::new(foldhash::fast::RandomState::default().hash_one(index)),
             tasks: Cell::new(0),
             site: RefCell::new(None),
         })
+    }
+
+    /// Chance for ids, jitter and choices; never for secrets (wyrand).
+    pub fn chance(&self) -> u64 {
+        let seed = self.seed.get().wrapping_add(0x2d35_8dcc_aa6c_78a5);
+        self.seed.set(seed);
+        let wide = u128::from(seed) * u128::from(seed ^ 0x8bb8_4b93_962e_acc9);
+        #[allow(clippy::cast_possible_truncation, reason = "both halves are wanted")]
+        let folded = (wide ^ (wide >> 64)) as u64;
+        folded
+    }
+
+    /// Whether one more warning about a request may be written: a service that is down must not flood the log.
+    pub fn may_warn(&self) -> bool {
+        let now = self.clock.now();
+        let (since, count) = self.warned.get();
+        if now.since(since) >= Duration::from_secs(1) {
+            self.warned.set((now, 1));
+            return true;
+        }
+        self.warned.set((since, count + 1));
+        count < Self::WARNINGS
+    }
+
+    /// Warnings about requests, a second and worker; the access log and the metrics have every one.
+    const WARNINGS: u32 = 20;
+
+    /// What a worker does every [`Alarms::TICK`], for ever: alarms, and access log lines on their way.
+    pub async fn housekeeping(self: Rc<Self>) {
+        loop {
+            self.clock.sleep(Alarms::TICK).await;
+            self.alarms.tick(self.clock.now());
+            self.access.flush();
+        }
     }
 
     /// The generation new requests get.
