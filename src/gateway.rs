@@ -1,5 +1,8 @@
 //! A running gateway: what lives across reloads and what does not.
 
+mod admin;
+pub mod diff;
+pub mod state;
 #[allow(dead_code, reason = "wired with the control thread")]
 mod watch;
 

@@ -1,3 +1,5 @@
+//! Saves of every kind, each noticed once.
+
 use std::future::Future;
 use std::os::unix::fs::symlink;
 use std::process::Command;

@@ -1,0 +1,4 @@
+//! The admin listener: what runs, how it is, and a reload on demand.
+
+#[allow(dead_code, reason = "wired with the admin listener")]
+mod access;
