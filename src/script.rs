@@ -1,4 +1,11 @@
 //! The script: the only place that names mlua.
 
+pub mod context;
+pub mod driver;
+mod handle;
+pub mod live;
+pub mod machine;
 #[allow(dead_code, reason = "the seam of the script's halves")]
 pub(crate) mod pipeline;
+pub mod wait;
+mod watchdog;
