@@ -1,5 +1,24 @@
 //! Which route a request belongs to: host, then path segment by segment, then method, then conditions.
 
+mod path;
+
+pub mod explain;
+pub mod guard;
+pub mod host;
+pub mod pattern;
+pub mod search;
+pub mod table;
+
+pub use explain::Candidate;
+pub use explain::Outcome;
+pub use guard::Json;
+pub use guard::View;
+pub use pattern::Pattern;
+pub use pattern::PatternError;
+pub use search::Found;
+pub use table::RouteFault;
+pub use table::Table;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -34,7 +53,7 @@ pub struct Condition {
 }
 
 /// Where a condition looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// A header field.
@@ -97,3 +116,6 @@ impl Params {
         self.list.iter().find(|(key, _)| &**key == name).map(|(_, value)| value)
     }
 }
+
+#[cfg(test)]
+mod tests;

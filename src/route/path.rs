@@ -1,0 +1,221 @@
+//! A trie of path segments; the most specific branch is tried first, with backtracking.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use foldhash::fast::FixedState;
+
+use crate::route::pattern::Kind;
+use crate::route::pattern::MOST_PARAMS;
+use crate::route::pattern::Pattern;
+use crate::route::pattern::Segment;
+
+/// Where a pattern ends: an index into the table's list of terminals.
+pub(crate) type Terminal = u32;
+
+/// The trie.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    literals: HashMap<Box<str>, u32, FixedState>,
+    /// `{id:int}`, `{id:uuid}`
+    typed: Vec<(Kind, u32)>,
+    /// Text around a parameter, the more telling first.
+    affixes: Vec<(Affix, u32)>,
+    param: Option<u32>,
+    here: Option<Terminal>,
+    tail: Option<Terminal>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Affix {
+    prefix: String,
+    kind: Kind,
+    suffix: String,
+}
+
+/// The parameters of the branch being looked at, as ranges of the path.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Captures {
+    ranges: [(u32, u32); MOST_PARAMS],
+    count: usize,
+}
+
+impl Captures {
+    /// The ranges, in pattern order.
+    pub(crate) fn ranges(&self) -> &[(u32, u32)] {
+        &self.ranges[..self.count]
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a path is bounded far below 4 GiB")]
+    fn push(&mut self, start: usize, end: usize) {
+        self.ranges[self.count] = (start as u32, end as u32);
+        self.count += 1;
+    }
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
+
+impl Paths {
+    /// The terminal of `pattern`, made by `make` when it is new.
+    pub(crate) fn insert(&mut self, segments: &[Segment], make: impl FnOnce() -> Terminal) -> Terminal {
+        let mut at = 0;
+        for segment in segments {
+            at = match segment {
+                Segment::Tail => return *self.nodes[at as usize].tail.get_or_insert_with(make),
+                other => self.child(at, other),
+            };
+        }
+        *self.nodes[at as usize].here.get_or_insert_with(make)
+    }
+
+    /// Shows every terminal that `path` reaches, most specific first, until `visit` breaks.
+    pub(crate) fn walk<B>(
+        &self,
+        path: &str,
+        visit: &mut dyn FnMut(Terminal, &Captures) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let mut captures = Captures::default();
+        self.descend(0, path, path.starts_with('/').then_some(1), &mut captures, visit)
+    }
+
+    /// `start` is where the next segment begins; `None` when the path is used up.
+    fn descend<B>(
+        &self,
+        node: u32,
+        path: &str,
+        start: Option<usize>,
+        captures: &mut Captures,
+        visit: &mut dyn FnMut(Terminal, &Captures) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let node = &self.nodes[node as usize];
+        let Some(start) = start else {
+            if let Some(here) = node.here {
+                visit(here, captures)?;
+            }
+            return Self::tail(node, path.len(), path.len(), captures, visit);
+        };
+        let end = memchr::memchr(b'/', &path.as_bytes()[start..]).map_or(path.len(), |length| start + length);
+        let next = (end < path.len()).then_some(end + 1);
+        let segment = &path[start..end];
+        if !node.literals.is_empty()
+            && let Some(&child) = node.literals.get(segment)
+        {
+            self.descend(child, path, next, captures, visit)?;
+        }
+        if !segment.is_empty() {
+            for (kind, child) in &node.typed {
+                if kind.accepts(segment) {
+                    self.capture(*child, path, next, (start, end), captures, visit)?;
+                }
+            }
+            for (affix, child) in &node.affixes {
+                if let Some((from, to)) = affix.inner(segment) {
+                    self.capture(*child, path, next, (start + from, start + to), captures, visit)?;
+                }
+            }
+            if let Some(child) = node.param {
+                self.capture(child, path, next, (start, end), captures, visit)?;
+            }
+        }
+        Self::tail(node, start, path.len(), captures, visit)
+    }
+
+    fn capture<B>(
+        &self,
+        child: u32,
+        path: &str,
+        next: Option<usize>,
+        range: (usize, usize),
+        captures: &mut Captures,
+        visit: &mut dyn FnMut(Terminal, &Captures) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        captures.push(range.0, range.1);
+        let flow = self.descend(child, path, next, captures, visit);
+        captures.count -= 1;
+        flow
+    }
+
+    fn tail<B>(
+        node: &Node,
+        start: usize,
+        end: usize,
+        captures: &mut Captures,
+        visit: &mut dyn FnMut(Terminal, &Captures) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let Some(tail) = node.tail else { return ControlFlow::Continue(()) };
+        captures.push(start, end);
+        let flow = visit(tail, captures);
+        captures.count -= 1;
+        flow
+    }
+
+    fn child(&mut self, at: u32, segment: &Segment) -> u32 {
+        let fresh = u32::try_from(self.nodes.len()).expect("a script cannot declare four billion segments");
+        let node = &mut self.nodes[at as usize];
+        let child = match segment {
+            Segment::Literal(text) => match node.literals.get(text.as_str()) {
+                Some(&child) => child,
+                None => *node.literals.entry(text.as_str().into()).or_insert(fresh),
+            },
+            Segment::Param(Kind::Text) => *node.param.get_or_insert(fresh),
+            Segment::Param(kind) => find_or_insert(&mut node.typed, *kind, fresh, |kind| *kind),
+            Segment::Affix { prefix, kind, suffix } => {
+                let affix = Affix { prefix: prefix.clone(), kind: *kind, suffix: suffix.clone() };
+                find_or_insert(&mut node.affixes, affix, fresh, Affix::rank)
+            }
+            Segment::Tail => at,
+        };
+        if child == fresh {
+            self.nodes.push(Node::default());
+        }
+        child
+    }
+}
+
+impl Affix {
+    /// The parameter's range in `segment`, when the text around it is there and it is of its type.
+    fn inner(&self, segment: &str) -> Option<(usize, usize)> {
+        let inner = segment.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?;
+        (!inner.is_empty() && self.kind.accepts(inner)).then_some((self.prefix.len(), self.prefix.len() + inner.len()))
+    }
+
+    /// More text first, then a longer prefix, then the typed one, then by text: never by the order written.
+    fn rank(&self) -> (std::cmp::Reverse<usize>, std::cmp::Reverse<usize>, Kind, String, String) {
+        let (prefix, suffix) = (self.prefix.len(), self.suffix.len());
+        let text = (self.prefix.clone(), self.suffix.clone());
+        (std::cmp::Reverse(prefix + suffix), std::cmp::Reverse(prefix), self.kind, text.0, text.1)
+    }
+}
+
+fn find_or_insert<T: PartialEq, K: Ord>(list: &mut Vec<(T, u32)>, key: T, fresh: u32, rank: impl Fn(&T) -> K) -> u32 {
+    if let Some((_, child)) = list.iter().find(|(known, _)| *known == key) {
+        return *child;
+    }
+    let place = list.partition_point(|(known, _)| rank(known) < rank(&key));
+    list.insert(place, (key, fresh));
+    fresh
+}
+
+/// The other form of a pattern: without its trailing slash, or with one; `None` where there is no other.
+pub(crate) fn other_form(pattern: &Pattern) -> Option<Vec<Segment>> {
+    let last = pattern.segments.last()?;
+    if *last == Segment::Tail || pattern.segments.len() == 1 && *last == Segment::Literal(String::new()) {
+        return None;
+    }
+    let mut segments = pattern.segments.clone();
+    if pattern.has_trailing_slash() {
+        segments.pop();
+    } else {
+        segments.push(Segment::Literal(String::new()));
+    }
+    Some(segments)
+}
