@@ -1,1 +1,5 @@
-//! Addresses and networks.
+//! Addresses: who a client is behind proxies.
+
+pub mod identity;
+
+pub use identity::Trust;

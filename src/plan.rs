@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::downstream::Limits;
 use crate::downstream::Listen;
+pub use crate::net::Trust;
 
 /// A whole gateway.lua.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,18 +73,6 @@ pub struct Admin {
     pub token: Option<String>,
     /// Written in the script: then it must bind. The default address only warns.
     pub explicit: bool,
-}
-
-/// `trust_proxies`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Trust {
-    /// Nobody.
-    #[default]
-    Nobody,
-    /// Peers in these networks.
-    Networks(Vec<ipnet::IpNet>),
-    /// This many hops, whoever they are.
-    Hops(u32),
 }
 
 /// `timeout` of gateway, group or route.

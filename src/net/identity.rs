@@ -1,0 +1,176 @@
+//! Who a client is, behind proxies (STANDARDS S-20): forwarding fields are believed from trusted peers only.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::http::Headers;
+use crate::http::Request;
+use crate::http::Scheme;
+use crate::http::headers::Known;
+
+/// `trust_proxies`: whose forwarding fields are believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trust {
+    /// Nobody's.
+    #[default]
+    Nobody,
+    /// Those of peers in these networks.
+    Networks(Vec<IpNet>),
+    /// Those that this many hops added, whoever they are.
+    Hops(u32),
+}
+
+impl Trust {
+    /// Whether what the peer at `address` says is believed. A Unix socket's peer is local, and is wherever anyone is.
+    pub fn believes(&self, address: Option<IpAddr>) -> bool {
+        match (self, address) {
+            (Self::Nobody, _) | (Self::Hops(0), _) => false,
+            (Self::Hops(_), _) | (_, None) => true,
+            (Self::Networks(networks), Some(address)) => is_in(networks, address),
+        }
+    }
+
+    /// The client's address: the right-most in the chain that is not a trusted proxy's.
+    pub fn client(&self, peer: Option<IpAddr>, headers: &Headers) -> Option<IpAddr> {
+        if !self.believes(peer) {
+            return peer.map(plain);
+        }
+        let chain = chain(headers);
+        match self {
+            Self::Networks(networks) => {
+                let mut client = peer;
+                for hop in chain.iter().rev() {
+                    // What cannot be read cannot be believed: the hop that reported it is the last one known.
+                    let Some(address) = hop else { break };
+                    client = Some(*address);
+                    if !is_in(networks, *address) {
+                        break;
+                    }
+                }
+                client
+            }
+            Self::Hops(hops) => {
+                let back = chain.len().saturating_sub(*hops as usize);
+                chain.get(back).copied().flatten().or(peer)
+            }
+            Self::Nobody => peer,
+        }
+        .map(plain)
+    }
+}
+
+/// How the client reached the first trusted proxy, where that is known.
+pub fn scheme(headers: &Headers) -> Option<Scheme> {
+    let said = match headers.known(Known::XForwardedProto).last() {
+        Some(line) => line.rsplit(|&byte| byte == b',').next()?.trim_ascii().to_ascii_lowercase(),
+        None => parameters(headers, "proto").pop()?.to_ascii_lowercase().into_bytes(),
+    };
+    match &*said {
+        b"https" | b"wss" => Some(Scheme::Https),
+        b"http" | b"ws" => Some(Scheme::Http),
+        _ => None,
+    }
+}
+
+/// Appends the `X-Forwarded-*` lines for the service; what trusted proxies said before is kept in front.
+pub fn write_forwarded(out: &mut Vec<u8>, request: &Request, peer: Option<IpAddr>) {
+    let headers = &request.headers;
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    let before = out.len();
+    for line in headers.known(Known::XForwardedFor) {
+        if out.len() > before {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(line);
+    }
+    if let Some(peer) = peer {
+        if out.len() > before {
+            out.extend_from_slice(b", ");
+        }
+        write_address(out, plain(peer));
+    }
+    out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
+    let proto = headers.known(Known::XForwardedProto).next();
+    out.extend_from_slice(proto.unwrap_or_else(|| request.scheme.as_str().as_bytes()));
+    out.extend_from_slice(b"\r\nX-Forwarded-Host: ");
+    out.extend_from_slice(headers.known(Known::XForwardedHost).next().unwrap_or(request.host.as_bytes()));
+    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
+    out.extend_from_slice(headers.known(Known::XForwardedPort).next().unwrap_or_else(|| port(request)));
+    out.extend_from_slice(b"\r\n");
+}
+
+fn port(request: &Request) -> &[u8] {
+    match request.host.rsplit_once(':') {
+        Some((_, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => port.as_bytes(),
+        _ if request.scheme == Scheme::Https => b"443",
+        _ => b"80",
+    }
+}
+
+/// IPv4 is by far the most common, and formatting it by hand the cheapest way.
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
+    }
+}
+
+/// The addresses that proxies noted, left (furthest) to right; `None` where one cannot be read.
+fn chain(headers: &Headers) -> Vec<Option<IpAddr>> {
+    let mut lines = headers.known(Known::XForwardedFor).peekable();
+    if lines.peek().is_some() {
+        return lines
+            .flat_map(|line| line.split(|&byte| byte == b','))
+            .map(|hop| parse(&String::from_utf8_lossy(hop)))
+            .collect();
+    }
+    parameters(headers, "for").iter().map(|hop| parse(hop)).collect()
+}
+
+/// One address as forwarding fields write it: bare, with a port, in brackets, quoted.
+fn parse(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim().trim_matches('"');
+    if let Some(rest) = hop.strip_prefix('[') {
+        return rest.split_once(']').and_then(|(address, _)| address.parse().ok());
+    }
+    hop.parse().ok().or_else(|| hop.rsplit_once(':').and_then(|(address, _)| address.parse().ok()))
+}
+
+/// The values of one parameter in every element of `Forwarded` (RFC 7239 §4); a quoted comma cannot stand in these.
+fn parameters(headers: &Headers, name: &str) -> Vec<String> {
+    headers
+        .known(Known::Forwarded)
+        .flat_map(|line| line.split(|&byte| byte == b','))
+        .map(|element| {
+            let element = String::from_utf8_lossy(element);
+            let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+            pairs
+                .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim().trim_matches('"').to_owned())
+                .unwrap_or_default()
+        })
+        .collect()
+}
+
+fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = plain(address);
+    networks.iter().any(|network| network.contains(&address))
+}
+
+/// A v4 client on a v6 socket is a v4 client.
+pub fn plain(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+#[cfg(test)]
+mod tests;
