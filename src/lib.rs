@@ -10,7 +10,7 @@
 //! - [`plan`]: what a script declares, as plain data. [`script`]: the only place that speaks Lua.
 //! - [`gateway`]: a running gateway: workers, generations, reload, watch, drain, admin.
 //! - [`cli`]: the command line.
-//! - [`http`], [`net`], [`clock`], [`suggest`], [`telemetry`]: what everyone stands on.
+//! - [`http`], [`net`], [`clock`], [`lru`], [`suggest`], [`telemetry`]: what everyone stands on.
 
 pub mod cli;
 
@@ -30,6 +30,7 @@ pub mod upstream;
 
 pub mod clock;
 pub mod http;
+pub mod lru;
 pub mod net;
 pub mod suggest;
 pub mod telemetry;

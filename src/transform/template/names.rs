@@ -56,10 +56,7 @@ pub(super) fn resolve(name: &str, params: &[String]) -> Result<Vec<String>, Stri
     if params.iter().any(|param| param == name) {
         return Ok(vec!["params".to_owned(), name.to_owned()]);
     }
-    let (root, tail) = match name.find(['.', '[']) {
-        Some(end) => (&name[..end], Some(name[end..].strip_prefix('.').unwrap_or(&name[end..]))),
-        None => (name, None),
-    };
+    let (root, tail) = first(name);
     let Some(rest) = rest(root) else {
         let near = did_you_mean(root, params.iter().map(String::as_str).chain(ROOTS.iter().copied()));
         return Err(format!("unknown name `{root}`{near}"));
@@ -76,6 +73,15 @@ pub(super) fn resolve(name: &str, params: &[String]) -> Result<Vec<String>, Stri
     Ok(parts)
 }
 
+/// The first part of a name, and what follows its dot or begins with `[`.
+fn first(name: &str) -> (&str, Option<&str>) {
+    match name.find(['.', '[']) {
+        Some(end) if name[end..].starts_with('.') => (&name[..end], Some(&name[end + 1..])),
+        Some(end) => (&name[..end], Some(&name[end..])),
+        None => (name, None),
+    }
+}
+
 fn one(root: &str, tail: &str, params: &[String]) -> Result<String, String> {
     if tail.is_empty() {
         return Err(format!("`{root}.` needs a name after the dot"));
@@ -88,10 +94,7 @@ fn one(root: &str, tail: &str, params: &[String]) -> Result<String, String> {
 }
 
 fn listed(parts: &mut Vec<String>, name: &str, tail: &str, known: &[&str]) -> Result<(), String> {
-    let (first, after) = match tail.find(['.', '[']) {
-        Some(end) => (&tail[..end], Some(tail[end..].strip_prefix('.').unwrap_or(&tail[end..]))),
-        None => (tail, None),
-    };
+    let (first, after) = first(tail);
     if !known.contains(&first) {
         let near = did_you_mean(first, known.iter().copied());
         return Err(format!("`{}` has no `{first}`{near}", parts[0]));
