@@ -91,7 +91,7 @@ pub fn emit(level: Level, message: &str, fields: &[(&str, &dyn Display)]) {
 }
 
 fn text(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String {
-    let mut line = format!("{:<5} ", level.as_str());
+    let mut line = format!("{} {:<5} ", now(), level.as_str());
     escape(&mut line, message, true);
     for (name, value) in fields {
         let _ = write!(line, " {name}=");
@@ -102,12 +102,18 @@ fn text(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String 
 
 fn json(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String {
     let mut object = serde_json::Map::new();
+    object.insert("time".into(), now().into());
     object.insert("level".into(), level.as_str().into());
     object.insert("message".into(), message.into());
     for (name, value) in fields {
         object.insert((*name).into(), value.to_string().into());
     }
     serde_json::Value::Object(object).to_string()
+}
+
+/// Wall time, to the millisecond; no decision hangs on it, so no clock is asked.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// Appends `text` with control characters escaped; a message may keep its line breaks (code frames have them).
@@ -118,5 +124,25 @@ fn escape(line: &mut String, text: &str, breaks: bool) {
             symbol if symbol.is_control() => line.extend(symbol.escape_default()),
             symbol => line.push(symbol),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Level;
+    use super::json;
+    use super::text;
+
+    #[test]
+    fn nobodys_input_becomes_a_line_of_its_own() {
+        let line = text(Level::Warn, "odd", &[("name", &"a\nerror forged\u{1b}[31m")]);
+        assert_eq!(line.lines().count(), 1);
+        assert!(line.ends_with("warn  odd name=a\\nerror forged\\u{1b}[31m"), "{line}");
+    }
+
+    #[test]
+    fn json_lines_are_json() {
+        let value: serde_json::Value = serde_json::from_str(&json(Level::Info, "up", &[("n", &"a\"b\n")])).unwrap();
+        assert_eq!((value["level"].as_str(), value["n"].as_str()), (Some("info"), Some("a\"b\n")));
     }
 }
