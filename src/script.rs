@@ -1,6 +1,8 @@
 //! The script: the only place that names mlua.
 
 pub mod context;
+#[allow(dead_code, unused_imports, reason = "loading uses it next")]
+pub mod diagnose;
 pub mod driver;
 mod handle;
 pub mod live;
@@ -9,3 +11,4 @@ pub mod machine;
 pub(crate) mod pipeline;
 pub mod wait;
 mod watchdog;
+pub mod words;

@@ -1,0 +1,160 @@
+//! What the source alone shows to be wrong: unknown names, written globals, members that do not exist.
+
+use super::Diagnostic;
+use super::sketch::Sketch;
+use super::sketch::Span;
+use crate::script::words;
+use crate::script::words::Kind;
+
+/// What one file alone shows.
+pub(crate) struct Lint {
+    /// The file does not load.
+    pub(crate) faults: Vec<Diagnostic>,
+    /// It loads, and probably does not do what was meant.
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// Judges `sketch`; `own` are the words made by the script's own `policy`.
+pub(crate) fn lint(file: &str, sketch: &Sketch, own: &[String]) -> Lint {
+    let mut lint = Lint { faults: Vec::new(), warnings: Vec::new() };
+    for (name, span, backtick) in &sketch.reads {
+        if words::is_global(name) || own.contains(name) {
+            continue;
+        }
+        lint.faults.push(unknown(name, own, *backtick).under(file, *span));
+    }
+    for (name, span, function) in &sketch.writes {
+        lint.faults.push(written(name, *function).under(file, *span));
+    }
+    for (owner, member, span) in &sketch.members {
+        lint.faults.extend(missing(owner, member).map(|fault| fault.under(file, *span)));
+    }
+    for function in sketch.functions.iter().filter(|function| !function.called && !function.nested) {
+        lint.warnings.extend(function.writes.iter().map(|(name, span)| captured(name).under(file, *span)));
+    }
+    backticks(file, sketch, &mut lint.warnings);
+    lint
+}
+
+/// A name nobody declared.
+pub(crate) fn unknown(name: &str, own: &[String], backtick: bool) -> Diagnostic {
+    if let Some(word) = words::find(name).filter(|word| word.kind == Kind::Later) {
+        return not_yet(word.name, word.doc);
+    }
+    let fault = Diagnostic::error(format!("unknown name `{name}`"));
+    if let Some(told) = elsewhere(name) {
+        return fault.label(told);
+    }
+    let candidates: Vec<&str> = words::globals().chain(own.iter().map(String::as_str)).collect();
+    match words::nearest(name, candidates) {
+        _ if backtick => fault
+            .label("inside backticks `{…}` is Lua")
+            .help(format!("for a template write ordinary quotes: \"…{{{name}}}…\"")),
+        Some(near) => fault.label(format!("did you mean `{near}`?")),
+        None => fault.label("declare it with `local`, or is it misspelt?"),
+    }
+}
+
+/// A word of a later version.
+pub(crate) fn not_yet(name: &str, doc: &str) -> Diagnostic {
+    Diagnostic::error(format!("`{name}` is not in this version"))
+        .help(format!("{name}: {doc}; it comes in a later version of moongate"))
+}
+
+/// Names other gateways and dialects have.
+fn elsewhere(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "null" | "None" | "undefined" | "NULL" => "Lua says `nil`; in JSON `json.null`",
+        "True" | "TRUE" => "Lua says `true`",
+        "False" | "FALSE" => "Lua says `false`",
+        "ngx" => "this is not OpenResty: a step gets `req`, an answer is what it returns",
+        "kong" => "this is not Kong: a step gets `req`, an answer is what it returns",
+        "req" | "request" => "write `function(req) … end` to get it",
+        "res" | "response" => "a step gets it from `next()`, on_response as its second parameter",
+        "next_step" => "write `function(req, next) … end` to get `next`",
+        "err" => "write `function(req, err) … end` to get it",
+        "io" | "package" | "dofile" | "loadfile" => "scripts have no files; `file \"name\"` reads one while loading",
+        "module" => "write `return { … }` at the end of the file and `require` it",
+        "http" | "request_uri" => "did you mean `fetch`?",
+        "cjson" => "did you mean `json`?",
+        "setTimeout" | "setInterval" => "did you mean `after` or `every`?",
+        "console" => "did you mean `log`?",
+        "service" | "backend" | "cluster" | "host" | "server" => "did you mean `upstream`?",
+        "location" | "path" | "endpoint" | "handle" => "did you mean `route`?",
+        "GET" | "POST" | "PUT" | "DELETE" | "PATCH" | "HEAD" | "OPTIONS" => "write `route \"GET /path\" { … }`",
+        "headers" => "did you mean `req.headers`?",
+        _ => return None,
+    })
+}
+
+/// A global that is assigned.
+fn written(name: &str, function: bool) -> Diagnostic {
+    if words::is_global(name) {
+        return Diagnostic::error(format!("`{name}` belongs to the language and cannot be replaced"))
+            .label("choose another name");
+    }
+    let fault = Diagnostic::error(format!("global `{name}` is not declared"));
+    if function {
+        fault.label(format!("write `local function {name}`"))
+    } else {
+        fault.label(format!("write `local {name}`"))
+    }
+}
+
+/// `json.encod`: a namespace without that member.
+fn missing(owner: &str, member: &str) -> Option<Diagnostic> {
+    let word = words::find(owner).filter(|word| word.kind != Kind::Later)?;
+    let prefix = format!("{owner}.");
+    let members: Vec<&str> = word
+        .members
+        .iter()
+        .filter_map(|(form, _)| form.strip_prefix(&prefix))
+        .map(|form| form.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(form))
+        .collect();
+    if members.is_empty() || members.contains(&member) {
+        return None;
+    }
+    let fault = Diagnostic::error(format!("`{owner}` has no `{member}`"));
+    Some(match words::nearest(member, members.iter().copied()) {
+        Some(near) => fault.label(format!("did you mean `{owner}.{near}`?")),
+        None => fault.label(format!("it has {}", members.join(", "))),
+    })
+}
+
+/// A local of the file that a request function writes.
+fn captured(name: &str) -> Diagnostic {
+    Diagnostic::warning(format!("`{name}` is written inside a function, and each worker has its own copy"))
+        .label("shared state has a name")
+        .help("use `store`, `limiter` or `metrics`: they are seen by all workers and kept across reloads")
+}
+
+/// `{id}` inside backticks where a template was meant: the name is a path parameter of the route around it.
+fn backticks(file: &str, sketch: &Sketch, warnings: &mut Vec<Diagnostic>) {
+    for (name, span) in &sketch.backticks {
+        let parameter = format!("{{{name}");
+        let inside = |line: u32, end: u32| line <= span.line && span.line <= end;
+        let route = sketch.calls.iter().find(|call| {
+            matches!(call.word.as_str(), "route" | "group")
+                && inside(call.span.line, call.end)
+                && call.subject.as_ref().is_some_and(|(text, _)| text.contains(&parameter))
+        });
+        if route.is_some() {
+            let warning = Diagnostic::warning(format!(
+                "`{{{name}}}` inside backticks is the local `{name}`, not the path parameter"
+            ))
+            .label("evaluated once, while loading")
+            .help(format!("for a template write ordinary quotes: \"…{{{name}}}…\""));
+            warnings.push(warning.under(file, *span));
+        }
+    }
+}
+
+/// Locals that the function at `line` writes though they were declared outside it.
+pub(crate) fn written_by(sketch: &Sketch, line: u32) -> Vec<(String, Span)> {
+    sketch
+        .functions
+        .iter()
+        .filter(|function| function.line == line)
+        .flat_map(|function| function.writes.clone())
+        .collect()
+}

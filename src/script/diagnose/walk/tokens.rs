@@ -1,0 +1,62 @@
+//! From tokens to names and places.
+
+use full_moon::node::Node;
+use full_moon::tokenizer::TokenReference;
+use full_moon::tokenizer::TokenType;
+
+use crate::script::diagnose::sketch::Span;
+use crate::script::diagnose::sketch::Table;
+
+/// What the arguments of a call say about themselves.
+#[derive(Default)]
+pub(super) struct Arguments {
+    pub(super) subject: Option<(String, Span)>,
+    pub(super) table: Option<Table>,
+    pub(super) spans: Vec<Span>,
+}
+
+impl Arguments {
+    pub(super) fn text(&mut self, token: &TokenReference) {
+        self.spans.push(span(token));
+        self.subject = Some((literal(token), span(token)));
+    }
+
+    pub(super) fn join(&mut self, next: Self) {
+        self.subject = self.subject.take().or(next.subject);
+        self.table = self.table.take().or(next.table);
+    }
+}
+
+pub(super) fn name(token: &TokenReference) -> String {
+    match token.token().token_type() {
+        TokenType::Identifier { identifier } => identifier.to_string(),
+        _ => token.token().to_string(),
+    }
+}
+
+pub(super) fn literal(token: &TokenReference) -> String {
+    match token.token().token_type() {
+        TokenType::StringLiteral { literal, .. } => literal.to_string(),
+        _ => token.token().to_string(),
+    }
+}
+
+pub(super) fn number(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+pub(super) fn line(token: &TokenReference) -> u32 {
+    number(token.token().start_position().line())
+}
+
+pub(super) fn span(token: &TokenReference) -> Span {
+    let (start, end) = (token.token().start_position(), token.token().end_position());
+    let width = if start.line() == end.line() { end.character().saturating_sub(start.character()) } else { usize::MAX };
+    Span { line: number(start.line()), column: number(start.character()), width: number(width) }
+}
+
+pub(super) fn range(node: &impl Node) -> Span {
+    let Some((start, end)) = node.range() else { return Span::default() };
+    let width = if start.line() == end.line() { end.character().saturating_sub(start.character()) } else { usize::MAX };
+    Span { line: number(start.line()), column: number(start.character()), width: number(width) }
+}

@@ -1,0 +1,313 @@
+//! Words that declare: what stands at the top level of a gateway.lua, with every option of this version.
+
+use super::Kind;
+use super::Opt;
+use super::Type;
+use super::Word;
+use super::later;
+use super::level;
+use super::opt;
+use super::word;
+use crate::transform::template::Escape;
+
+pub(super) fn words() -> Vec<Word> {
+    let mut words = vec![gateway(), group(), route(), upstream()];
+    words.extend(steps());
+    words.extend(loading());
+    words
+}
+
+fn declare(name: &'static str, form: &'static str, doc: &'static str, example: &'static str) -> Word {
+    word(Kind::Declaration, name, form, doc, example)
+}
+
+fn gateway() -> Word {
+    let mut options = vec![
+        opt(
+            "listen",
+            Type::Either(vec![Type::text(), Type::list(listener())]),
+            "\":8080\"",
+            "an address or a list of them: \":80\", \"127.0.0.1:8080\", \"unix:/run/mg.sock\"",
+        ),
+        opt(
+            "admin",
+            Type::Either(vec![Type::text(), Type::Exactly(false), Type::Table(admin())]),
+            "\"127.0.0.1:9901\"",
+            "the admin listener; false: off; off loopback it needs { addr, token = secret \"X\" }",
+        ),
+        opt(
+            "trust_proxies",
+            Type::Either(vec![Type::list(Type::text()), Type::Int(0, 100)]),
+            "",
+            "whose X-Forwarded-* and Forwarded are believed: networks, or a number of hops",
+        ),
+        opt("limits", Type::Table(limits()), "", "what a client may send and a script may use"),
+        level::timeout("\"30s\""),
+        opt("header_timeout", Type::Duration, "\"10s\"", "from the first byte of a request to the end of its head"),
+        opt("body_timeout", Type::Duration, "\"30s\"", "longest wait between two reads of a body"),
+        opt("idle", Type::Duration, "\"75s\"", "how long an idle client connection is kept"),
+        opt("drain", Type::Table(drain()), "", "graceful stop"),
+        opt("log", Type::Table(log()), "", "process log and access log"),
+        opt(
+            "fetch_allow",
+            Type::list(Type::text()),
+            "",
+            "host globs and networks that fetch may call beside public ones",
+        ),
+        opt("to_hosts", Type::list(Type::text()), "", "host globs that a template in the host of `to` may produce"),
+        opt(
+            "on_request",
+            Type::Function("req"),
+            "",
+            "before a route is chosen; may rewrite path, host and method, or answer",
+        ),
+    ];
+    options.extend(level::hooks());
+    options.extend([later("tls"), later("trace")]);
+    declare(
+        "gateway",
+        "gateway { steps…, options }",
+        "Settings of the whole gateway, at most once; its list part holds steps that run for every request, those that end in 404 or 405 too.",
+        "gateway {\n  listen = \":8080\",\n  limits = { body = \"10MB\" },\n  on_error = function(req, err) log.warn(\"failed\", { code = err.code }) end,\n}\nroute \"GET /\" { to = \"echo:\" }",
+    )
+    .takes(options)
+}
+
+fn listener() -> Type {
+    let table = vec![opt("1", Type::text(), "", "the address"), later("tls"), later("http2"), later("proxy_protocol")];
+    Type::Either(vec![Type::text(), Type::Table(table)])
+}
+
+fn admin() -> Vec<Opt> {
+    vec![
+        opt("addr", Type::text(), "\"127.0.0.1:9901\"", "where it listens"),
+        opt("token", Type::text(), "", "a secret: requests must carry it as a bearer token"),
+    ]
+}
+
+fn limits() -> Vec<Opt> {
+    vec![
+        opt("body", Type::Size, "\"100MB\"", "largest request body"),
+        opt("headers", Type::Size, "\"64KB\"", "largest request head"),
+        opt("header_count", Type::Int(1, 10_000), "100", "most header fields"),
+        opt("uri", Type::Size, "\"16KB\"", "longest request target"),
+        opt("buffer", Type::Size, "\"1MB\"", "what a step may buffer of a body"),
+        opt("step", Type::Duration, "\"100ms\"", "longest run of a function without waiting, in CPU time"),
+        opt("memory", Type::Size, "\"256MB\"", "memory of one worker's machine"),
+        opt("connections", Type::Int(1, 10_000_000), "20000", "most client connections"),
+        opt(
+            "path",
+            Type::one_of(&["reject", "keep", "decode"]),
+            "\"reject\"",
+            "what happens to %2F, %5C and other characters that could be read in two ways",
+        ),
+    ]
+}
+
+fn drain() -> Vec<Opt> {
+    vec![
+        opt("delay", Type::Duration, "\"5s\", from a terminal 0", "not ready, but still accepting"),
+        opt("max", Type::Duration, "\"20s\"", "then requests in flight get this long"),
+    ]
+}
+
+fn log() -> Vec<Opt> {
+    let field = Type::Either(vec![Type::Template(Escape::Plain), Type::Function("req, res")]);
+    let access = vec![
+        opt("fields", Type::map(field), "", "further fields: templates or functions"),
+        opt("to", Type::text(), "\"stdout\"", "\"stdout\", \"stderr\" or \"file:access.log\""),
+        opt("when", Type::Function("req, res"), "", "which answers are logged"),
+    ];
+    vec![
+        opt("level", Type::one_of(&["debug", "info", "warn", "error"]), "\"info\"", "the least level written"),
+        opt("format", Type::one_of(&["text", "json"]), "\"text\"", "how a line looks"),
+        opt("access", Type::Either(vec![Type::Bool, Type::Table(access)]), "true", "the access log: every answer"),
+    ]
+}
+
+fn group() -> Word {
+    let mut options = level::placing();
+    options.extend(level::hooks());
+    declare(
+        "group",
+        "group \"[host][/prefix]\" { steps…, routes and groups…, options }",
+        "Routes under a common host or prefix; its steps run for the routes written inside it, after those of outer levels.",
+        "group \"/v1\" {\n  function(req) req.headers[\"x-api\"] = \"1\" end,\n  route \"GET /users/{id}\" { to = \"echo:\" },\n}",
+    )
+    .takes(options)
+}
+
+fn route() -> Word {
+    let mut options = level::placing();
+    options.extend(level::route());
+    options.extend(level::hooks());
+    declare(
+        "route",
+        "route \"[METHOD|METHOD …] [host]/path\" { steps…, options }",
+        "What happens to requests that match. Patterns: {id} one segment, {id:int} {id:uuid} typed, {rest*} the tail; the most specific route wins.",
+        "route \"GET /users/{id:int}\" {\n  function(req) if req.params.id == 0 then reject(404) end end,\n  to = \"echo:\",\n}",
+    )
+    .takes(options)
+}
+
+fn upstream() -> Word {
+    let host = vec![
+        opt("1", Type::text(), "", "the address"),
+        opt("weight", Type::Int(1, 1000), "1", "share of the load"),
+        opt("backup", Type::Bool, "false", "used only when no other host may be asked"),
+    ];
+    let timeouts = vec![
+        opt("connect", Type::Duration, "\"1s\"", "to a connection, handshakes included"),
+        opt("response", Type::Duration, "\"30s\"", "from the request's last byte to the answer's head"),
+        opt("idle", Type::Duration, "\"60s\"", "longest wait between two reads of the answer"),
+    ];
+    let pool = vec![
+        opt("max", Type::positive(), "256", "most connections per host"),
+        opt("idle", Type::Duration, "\"4s\"", "idle connections are closed after this"),
+        opt("max_age", Type::Duration, "\"10m\"", "a connection is not reused after this age"),
+    ];
+    let tls = vec![
+        opt("ca", Type::text(), "", "PEM file to trust instead of the system's roots"),
+        opt("cert", Type::text(), "", "PEM file with the client certificate"),
+        opt("key", Type::text(), "", "PEM file with its key"),
+        opt("sni", Type::text(), "", "name to ask for and verify, instead of the host's"),
+        opt("verify", Type::Bool, "true", "whether the certificate is verified"),
+    ];
+    let mut options = vec![
+        opt(
+            "1",
+            Type::Either(vec![Type::text(), Type::Table(host)]),
+            "",
+            "hosts: \"10.0.0.1:80\", \"http://…\", \"https://…\", \"unix:/…\", \"echo:\" or { address, weight = 2, backup = true }",
+        ),
+        opt(
+            "balance",
+            Type::one_of(&["least_request", "round_robin", "random", "first"]),
+            "\"least_request\"",
+            "how a host is chosen",
+        ),
+        opt(
+            "timeout",
+            Type::Either(vec![Type::Duration, Type::Table(timeouts)]),
+            "",
+            "per attempt; one duration is `response`",
+        ),
+        level::retry(),
+        opt("pool", Type::Table(pool), "", "connections kept and allowed, per host"),
+        opt("tls", Type::Table(tls), "", "TLS towards https:// hosts"),
+        opt("protocol", Type::one_of(&["http1"]), "\"http1\"", "what is spoken to the hosts"),
+    ];
+    options.extend(
+        ["dns", "hosts", "refresh", "hash_by", "health", "eject", "panic_at", "slow_start", "limit"].map(later),
+    );
+    declare(
+        "upstream",
+        "upstream \"name\" { hosts…, options }",
+        "A service: a named set of hosts with pools, balance and retries. Routes and fetch call it by name.",
+        "upstream \"users\" { \"127.0.0.1:9000\", { \"127.0.0.1:9001\", weight = 2 }, timeout = \"3s\" }\nroute \"GET /users/{id}\" { to = \"users\" }",
+    )
+    .takes(options)
+    .with(&[(":hosts()", "the hosts and their state"), (":state()", "the same as one table")])
+}
+
+fn steps() -> Vec<Word> {
+    let policy = vec![
+        opt("doc", Type::text(), "", "one line for the reference"),
+        opt("options", Type::map(Type::Any), "{}", "names and is.* rules; [1] is the unnamed argument"),
+        Opt {
+            required: true,
+            ..opt("step", Type::Function("options"), "", "returns the step: function(req) or function(req, next)")
+        },
+        opt("waits", Type::Bool, "true", "false: its steps never wait and run as plain calls"),
+    ];
+    vec![
+        declare(
+            "steps",
+            "steps { step, step, …, when = function(req) }",
+            "A named fragment of a pipeline: a step that runs its steps in order.",
+            "local checks = steps {\n  function(req) if not req.headers[\"x-key\"] then reject(401) end end,\n}\nroute \"GET /\" { checks, to = \"echo:\" }",
+        )
+        .takes(vec![opt("when", Type::Function("req"), "", "whether they run at all")]),
+        declare(
+            "policy",
+            "policy \"name\" { doc, options = { name = is.string { … } }, step = function(options) }",
+            "Makes a word of your own: `name { … }` checks its options and returns a step, like every word of the standard library.",
+            "policy \"tenant\" {\n  doc     = \"Reads the tenant from a header.\",\n  options = { header = is.string { default = \"x-tenant\" } },\n  step    = function(o)\n    return function(req) req.ctx.tenant = req.headers[o.header] or reject(400, \"which tenant?\") end\n  end,\n}\nroute \"GET /\" { tenant {}, to = \"echo:\" }",
+        )
+        .takes(policy),
+        declare(
+            "is",
+            "is.string { min, max, pattern, default, optional, doc } …",
+            "Rules for the options of a policy.",
+            "policy \"greet\" {\n  options = { [1] = is.string { default = \"hello\" } },\n  step = function(o) return function(req) return { text = o[1] } end end,\n}\nroute \"GET /\" { greet \"hi\" }",
+        )
+        .with(RULES),
+        word(
+            Kind::Primitive,
+            "reject",
+            "reject(status, detail?, { code, headers, … })",
+            "Ends the request with problem+json, from any depth; pcall does not catch it.",
+            "route \"GET /\" { function(req) if not req.headers[\"x-key\"] then reject(401, \"a key, please\") end return 204 end }",
+        ),
+    ]
+}
+
+/// The rules of `is`, for documentation and suggestions.
+pub(crate) const RULES: &[(&str, &str)] = &[
+    ("is.string", "text; min, max, pattern"),
+    ("is.int", "a whole number; min, max"),
+    ("is.number", "a number; min, max"),
+    ("is.bool", "true or false"),
+    ("is.uuid", "text that is a UUID"),
+    ("is.email", "text that is an email address"),
+    ("is.url", "text that is a URL"),
+    ("is.date", "text such as 2026-01-31"),
+    ("is.datetime", "text such as 2026-01-31T12:00:00Z"),
+    ("is.enum", "one of a few words: is.enum { \"a\", \"b\" }"),
+    ("is.array", "a list; items, min, max"),
+    ("is.object", "a table with named values: is.object { name = is.string {} }"),
+    ("is.map", "a table from names to values of one kind; items"),
+    ("is.any", "anything"),
+    ("is.duration", "\"5s\", \"2m\" or seconds; becomes seconds"),
+    ("is.size", "\"64KB\" or bytes; becomes bytes"),
+    ("is.rate", "\"100/min\""),
+    ("is.status", "a status code"),
+    ("is.template", "text with {names}; place = \"url\", \"header\", \"json\", \"xml\" or \"plain\""),
+    ("is.func", "a function"),
+    ("is.step", "a step"),
+    ("is.either", "one of several rules: is.either { is.string {}, is.func {} }"),
+];
+
+fn loading() -> Vec<Word> {
+    vec![
+        declare(
+            "include",
+            "include \"routes/*.lua\"",
+            "Loads files (a glob, sorted by name) and gives their routes and groups to the list it stands in.",
+            "",
+        ),
+        declare(
+            "require",
+            "require \"policies.auth\"",
+            "Loads a file once and returns what it returns; looked for beside the requiring file, then in the config folder. require \"moongate\" returns every word as a table.",
+            "local mg = require \"moongate\"\nmg.route \"GET /\" { to = \"echo:\" }",
+        ),
+        declare("env", "env.NAME", "An environment variable as it was when the file was loaded; nil when unset.", "local port = env.PORT or \"8080\"\ngateway { listen = \":\" .. port }\nroute \"GET /\" { to = \"echo:\" }"),
+        declare("secret", "secret \"NAME\"", "A secret from the environment or the secrets folder; works wherever text does, and never shows in logs, JSON or dumps.", ""),
+        declare("file", "file \"name\"", "The text of a file in the config folder, read while loading and watched.", ""),
+        declare(
+            "every",
+            "every(\"30s\", function() … end)",
+            "Runs a function again and again, once per gateway; the handle's :get() is the last value it returned, seen by all workers.",
+            "local flags = every(\"30s\", function() return { beta = true } end)\nroute \"GET /\" { function(req) return { json = flags:get() or {} } end }",
+        )
+        .with(&[(":get()", "the last plain value the function returned, or nil")]),
+        declare("after", "after(\"5s\", function() … end)", "Runs a function once, that long after loading, once per gateway.", "after(\"1s\", function() log.info(\"a second old\") end)\nroute \"GET /\" { to = \"echo:\" }"),
+        declare(
+            "on",
+            "on(\"start\" | \"stop\" | \"reload\" | \"host_down\" | \"host_up\" | code | name, function(event, req) … end)",
+            "Runs a function when something happens: a start, a reload, a failure code, or what emit names.",
+            "on(\"upstream.connect\", function(err) log.warn(\"no connection\", { detail = err.detail }) end)\nroute \"GET /\" { to = \"echo:\" }",
+        ),
+    ]
+}

@@ -1,0 +1,51 @@
+//! Words the contract promises and this version does not have: each answers so, never "unknown".
+
+use super::Kind;
+use super::Word;
+use super::word;
+
+const NAMES: &[(&str, &str)] = &[
+    ("jwt", "verifies JSON Web Tokens; as a primitive jwt.verify, jwt.sign, jwt.decode"),
+    ("api_key", "authenticates by a key"),
+    ("basic_auth", "authenticates by name and password"),
+    ("hmac_auth", "authenticates by a signature"),
+    ("mtls", "authenticates by a client certificate"),
+    ("introspect", "authenticates by token introspection"),
+    ("forward_auth", "asks a service whether the request may pass"),
+    ("any_of", "the first of several ways to authenticate"),
+    ("authorize", "roles, scopes and claims"),
+    ("rate_limit", "limits requests per key"),
+    ("quota", "calendar limits kept across restarts"),
+    ("throttle", "delays instead of refusing"),
+    ("concurrency", "limits requests in flight"),
+    ("ip_filter", "allows and denies addresses"),
+    ("cors", "cross-origin requests"),
+    ("validate", "checks parameters and bodies"),
+    ("schema", "a JSON Schema file"),
+    ("openapi", "routes from an OpenAPI document"),
+    ("json_limit", "bounds of JSON bodies"),
+    ("cache", "stores answers; as a primitive cache.get, cache.remember …"),
+    ("compose", "joins parallel calls into one answer"),
+    ("split", "a stable share of users"),
+    ("sign_upstream", "credentials towards the service"),
+    ("grpc", "calls a gRPC method"),
+    ("grpc_json", "JSON in front of gRPC services"),
+    ("grpc_web", "gRPC-Web for browsers"),
+    ("xml_to_json", "answers in JSON from XML"),
+    ("json_to_xml", "answers in XML from JSON"),
+    ("soap", "REST in front of SOAP"),
+    ("graphql", "REST in front of GraphQL"),
+    ("static", "serves a folder"),
+    ("mirror", "copies requests to another service"),
+    ("compress", "compresses answers"),
+    ("fault", "injects delays and failures"),
+    ("security_headers", "the usual security fields"),
+    ("maintenance", "answers 503 for a while"),
+    ("xml", "reads and writes XML"),
+    ("yaml", "reads YAML"),
+    ("trace", "spans of your own"),
+];
+
+pub(super) fn words() -> Vec<Word> {
+    NAMES.iter().map(|(name, doc)| word(Kind::Later, name, name, doc, "")).collect()
+}
