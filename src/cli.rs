@@ -1,1 +1,87 @@
-//! The command line: one file a command.
+//! The command line: `moongate run | check | routes | init | docs`.
+
+mod docs;
+mod init;
+mod later;
+#[allow(dead_code, reason = "read by run, check and routes")]
+mod settings;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use settings::Settings;
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Fine = 0,
+    /// It ran and failed: a port is taken, a check of the surroundings did not hold.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// The script does not load.
+    Script = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An API gateway you program instead of configure: one binary, one gateway.lua, live on save.
+#[derive(Parser)]
+#[command(name = "moongate", version, max_term_width = 100, after_help = AFTER, disable_help_subcommand = true)]
+#[command(arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "\
+Where a command takes FILE and none is given: $MOONGATE_CONFIG, then ./gateway.lua, then /etc/moongate/gateway.lua.
+
+First steps:
+  moongate init            write a gateway.lua that runs at once
+  moongate run             serve it; every save is live
+  moongate docs route      what a word means and which options it has
+
+Exit codes: 0 fine, 1 it ran and failed, 2 bad command line, 3 the script does not load.
+Environment: MOONGATE_CONFIG, MOONGATE_LOG (debug, info, warn, error), MOONGATE_ADMIN (as --admin),
+MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write a first gateway.lua
+    Init(init::Init),
+    /// Print the reference: all words, or one with its options
+    Docs(docs::Docs),
+    #[command(flatten)]
+    Later(later::Later),
+}
+
+/// Runs the command line `arguments` (the first is the program's name).
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help on stdout is fine; a message on stderr that nobody reads changes nothing.
+            let _ = message.print();
+            return if message.use_stderr() { Exit::Usage } else { Exit::Fine };
+        }
+    };
+    match cli.command {
+        Command::Init(init) => init.run(),
+        Command::Docs(docs) => docs.run(),
+        Command::Later(later) => later.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,14 @@
 
 mod admin;
 pub mod diff;
+#[allow(dead_code, reason = "wired with the control thread")]
+mod limits;
+pub mod listing;
 pub mod state;
+#[allow(dead_code, reason = "wired with the control thread")]
+mod status;
 #[allow(dead_code, reason = "wired with the control thread")]
 mod watch;
 
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;

@@ -1,0 +1,54 @@
+//! `moongate init`: a first script.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::Exit;
+
+/// Writes a short gateway.lua that runs at once, over the built-in echo service. Never overwrites a file.
+#[derive(Args)]
+pub(super) struct Init {
+    /// Where to write it
+    #[arg(value_name = "FILE", default_value = "gateway.lua")]
+    file: PathBuf,
+}
+
+impl Init {
+    pub(super) fn run(self) -> Exit {
+        let shown = self.file.display();
+        match File::create_new(&self.file).and_then(|mut file| file.write_all(FIRST.as_bytes())) {
+            Ok(()) => {
+                let argument = if self.file.as_os_str() == "gateway.lua" { String::new() } else { format!(" {shown}") };
+                println!("wrote {shown}\n\n  moongate run{argument}\n  curl 'http://localhost:8080/hello?name=you'");
+                Exit::Fine
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                eprintln!("error: {shown} is there already; nothing was written");
+                Exit::Failed
+            }
+            Err(error) => {
+                eprintln!("error: {shown}: {error}");
+                Exit::Failed
+            }
+        }
+    }
+}
+
+/// Twelve lines.
+pub(super) const FIRST: &str = r#"gateway { listen = ":8080" }
+
+upstream "service" { "echo:" }  -- built in, answers with the request it got; put "10.0.0.11:9000" here
+
+route "GET /hello" {            -- curl 'http://localhost:8080/hello?name=you'
+  function(req) return { json = { hello = req.query.name or "world" } } end,
+}
+
+route "/api/{rest*}" {          -- curl http://localhost:8080/api/users/7 -d 'a body'
+  function(req) req.headers["x-greeted-by"] = "moongate" end,
+  to = "service",
+}
+"#;

@@ -1,0 +1,67 @@
+//! Commands that later versions have: known by name, so that nobody thinks they misspelt them.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use clap::Subcommand;
+
+use crate::cli::Exit;
+
+/// Whatever follows.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(super) struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _rest: Vec<OsString>,
+}
+
+/// One variant a command.
+#[derive(Subcommand)]
+pub(super) enum Later {
+    #[command(hide = true)]
+    Explain(Rest),
+    #[command(hide = true)]
+    Test(Rest),
+    #[command(hide = true)]
+    Types(Rest),
+    #[command(hide = true)]
+    Import(Rest),
+    #[command(hide = true)]
+    Diff(Rest),
+    #[command(hide = true)]
+    Record(Rest),
+    #[command(hide = true)]
+    Replay(Rest),
+    #[command(hide = true)]
+    Reload(Rest),
+    #[command(hide = true)]
+    Rollback(Rest),
+    #[command(hide = true)]
+    Purge(Rest),
+    #[command(hide = true)]
+    Drain(Rest),
+    #[command(hide = true)]
+    Top(Rest),
+}
+
+impl Later {
+    /// Says so.
+    pub(super) fn run(self) -> Exit {
+        let (name, instead) = match self {
+            Self::Explain(_) => ("explain", ""),
+            Self::Test(_) => ("test", ""),
+            Self::Types(_) => ("types", ""),
+            Self::Import(_) => ("import", ""),
+            Self::Diff(_) => ("diff", ""),
+            Self::Record(_) => ("record", ""),
+            Self::Replay(_) => ("replay", ""),
+            Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
+            Self::Rollback(_) => ("rollback", ""),
+            Self::Purge(_) => ("purge", ""),
+            Self::Drain(_) => ("drain", "; send SIGTERM"),
+            Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),
+        };
+        eprintln!("error: `moongate {name}` is not in this version{instead}");
+        Exit::Usage
+    }
+}
