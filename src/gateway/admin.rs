@@ -2,3 +2,5 @@
 
 #[allow(dead_code, reason = "wired with the admin listener")]
 mod access;
+#[allow(dead_code, reason = "wired with the admin listener")]
+mod pages;
