@@ -143,6 +143,7 @@ impl Context {
     /// Says that loading is over.
     pub fn loaded(&self) {
         self.loading.set(false);
+        self.watch.allow(self.setting.step);
     }
 
     /// Time.
@@ -163,6 +164,11 @@ impl Context {
     /// Longest run without waiting.
     pub fn step(&self) -> Duration {
         self.setting.step
+    }
+
+    /// Another budget for runs from now on: loading has one of its own. [`Context::step`] is put back by [`Context::loaded`].
+    pub fn allow(&self, budget: Duration) {
+        self.watch.allow(budget);
     }
 
     /// Memory of the machine in bytes.

@@ -52,7 +52,7 @@ pub fn open(setting: Setting) -> mlua::Result<(Lua, Rc<Context>)> {
     let lua = Lua::new_with(libraries, LuaOptions::new())?;
     handle::prepare(&lua)?;
     lua.set_memory_limit(setting.memory)?;
-    let watch = Watch::new(&lua, setting.step);
+    let watch = Watch::new(&lua, setting.step)?;
     let seed = setting.snapshot.seed;
     let context = Context::install(&lua, setting, watch);
     prelude(&lua)?;

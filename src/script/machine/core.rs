@@ -148,6 +148,7 @@ fn unknown(lua: &Lua, name: Value) -> mlua::Result<String> {
 }
 
 /// What a misspelt global may have meant; whoever knows the words sets it as app data (`Rc<Suggest>`).
+#[allow(clippy::type_complexity, reason = "one closure")]
 pub struct Suggest(pub Box<dyn Fn(&str) -> Option<String>>);
 
 /// No `pcall` shall go on after a rejection that could not be yielded.
