@@ -1,5 +1,8 @@
 //! The client's side: from a socket to a stream of requests.
 
+pub mod accept;
+pub mod bind;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -1,0 +1,217 @@
+//! Takes connections from one listening socket, and hands each over with who is at its other end.
+
+use std::future::Future;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::net::UnixListener;
+
+use crate::clock::Clock;
+use crate::downstream::Peer;
+use crate::downstream::Stream;
+use crate::downstream::bind::Listening;
+use crate::telemetry::log;
+
+/// How many client connections are open, all workers together.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<AtomicUsize>);
+
+/// One open connection; counted until dropped.
+pub struct Ticket(Gate);
+
+impl Gate {
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self) -> Ticket {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ticket(self.clone())
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One worker's end of a listener.
+pub struct Acceptor {
+    socket: Socket,
+    clock: Clock,
+    gate: Gate,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    /// Registers `socket` with the runtime of this thread.
+    pub fn new(socket: Listening, clock: Clock, gate: Gate) -> io::Result<Self> {
+        let socket = match socket {
+            Listening::Tcp(socket) => Socket::Tcp(TcpListener::from_std(socket)?),
+            Listening::Unix(socket) => Socket::Unix(UnixListener::from_std(socket)?),
+        };
+        Ok(Self { socket, clock, gate })
+    }
+
+    /// Hands connections to `serve` until `stop` is ready; those that wait in the queue by then are still taken.
+    ///
+    /// At `most()` open connections new ones wait in the kernel's queue, also when `stop` is ready.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()>,
+        most: impl Fn() -> usize,
+        mut serve: impl FnMut(Stream, Peer, Ticket),
+    ) {
+        let mut stop = pin!(stop);
+        loop {
+            let next = poll_fn(|cx| match stop.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => self.poll(cx).map(Some),
+            });
+            match next.await {
+                None => break,
+                Some(Ok((stream, peer))) => serve(stream, peer, self.gate.enter()),
+                Some(Err(error)) => self.pause(&error).await,
+            }
+            while self.gate.open() >= most() {
+                self.clock.sleep(FULL).await;
+            }
+        }
+        while let Some(Ok((stream, peer))) = self.waiting().await {
+            serve(stream, peer, self.gate.enter());
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.poll_accept(cx).map_ok(|(stream, address)| {
+                let peer = Peer { address: Some(address), local: stream.local_addr().ok() };
+                (Stream::Tcp(stream), peer)
+            }),
+            Socket::Unix(socket) => {
+                socket.poll_accept(cx).map_ok(|(stream, _)| (Stream::Unix(stream), Peer::default()))
+            }
+        }
+    }
+
+    /// What waits in the queue, if anything does.
+    async fn waiting(&self) -> Option<io::Result<(Stream, Peer)>> {
+        poll_fn(|cx| match self.poll(cx) {
+            Poll::Ready(next) => Poll::Ready(Some(next)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// A connection that died in the queue is no reason to wait; a lack of files or memory is.
+    async fn pause(&self, error: &io::Error) {
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        ) {
+            return;
+        }
+        log::warn("cannot accept connections", &[("cause", error)]);
+        self.clock.sleep(EXHAUSTED).await;
+    }
+}
+
+/// How often we look whether there is room again.
+const FULL: Duration = Duration::from_millis(20);
+/// After the system had no file or memory left.
+const EXHAUSTED: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::cell::RefCell;
+    use std::net::SocketAddr;
+    use std::net::TcpStream;
+    use std::rc::Rc;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::downstream::Listen;
+    use crate::downstream::bind::Bound;
+
+    fn bound() -> (SocketAddr, Listening) {
+        let mut bound = Bound::new(&Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))), 1, false).unwrap();
+        (bound.address.unwrap(), bound.sockets.remove(0))
+    }
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    #[test]
+    fn what_waits_in_the_queue_is_served_before_the_end() {
+        let (address, socket) = bound();
+        let _clients: Vec<_> = (0..5).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let taken = Cell::new(0);
+        block_on(async {
+            let acceptor = Acceptor::new(socket, Clock::real(), Gate::default()).unwrap();
+            // The queue is filled, but the runtime has not heard of it before the first turn.
+            tokio::task::yield_now().await;
+            let stop = Clock::real().sleep(Duration::from_millis(50));
+            acceptor.run(stop, || 100, |_, _, _| taken.set(taken.get() + 1)).await;
+        });
+        assert_eq!(taken.get(), 5);
+        assert!(TcpStream::connect(address).is_err(), "closed afterwards");
+    }
+
+    #[test]
+    fn above_the_limit_connections_wait_their_turn() {
+        let (address, socket) = bound();
+        let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        block_on(async {
+            let clock = Clock::fake(Duration::ZERO);
+            let gate = Gate::default();
+            let held = Rc::new(RefCell::new(Vec::new()));
+            let (stop, stopped) = oneshot::channel::<()>();
+            let local = tokio::task::LocalSet::new();
+            let acceptor = Acceptor::new(socket, clock.clone(), gate.clone()).unwrap();
+            let hold = Rc::clone(&held);
+            let task = local.spawn_local(acceptor.run(
+                async { drop(stopped.await) },
+                || 2,
+                move |stream, peer, ticket| {
+                    assert!(peer.address.is_some() && peer.local.is_some());
+                    hold.borrow_mut().push((stream, ticket));
+                },
+            ));
+            local
+                .run_until(async {
+                    while clock.next_due().is_none() {
+                        tokio::task::yield_now().await;
+                    }
+                    assert_eq!((gate.open(), held.borrow().len()), (2, 2));
+                    held.borrow_mut().remove(0);
+                    assert_eq!(gate.open(), 1);
+                    while held.borrow().len() < 2 {
+                        clock.advance(FULL);
+                        tokio::task::yield_now().await;
+                    }
+                    held.borrow_mut().clear();
+                    stop.send(()).unwrap();
+                    clock.advance(FULL);
+                    task.await.unwrap();
+                })
+                .await;
+        });
+    }
+}
