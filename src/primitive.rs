@@ -1,1 +1,32 @@
 //! Pure jobs, one each: no Lua, no socket, no sibling.
+
+/// Content negotiation: which of several media types a client would rather have.
+pub mod accept;
+/// Networks of addresses.
+pub mod cidr;
+/// Base64 and hexadecimal.
+pub mod codec;
+/// Cookies, both ways.
+pub mod cookie;
+/// Hashes, HMAC, constant-time comparison, randomness.
+pub mod digest;
+/// Bodies of `application/x-www-form-urlencoded`.
+pub mod form;
+/// Globs.
+pub mod glob;
+/// Rate limits.
+pub mod limiter;
+/// Query strings as ordered lists that are encoded again only where they were changed.
+pub mod query;
+/// Rates as scripts write them.
+pub mod rate;
+/// Regular expressions in linear time.
+pub mod regex;
+/// Stable splits of users over variants.
+pub mod split;
+/// Dates as text.
+pub mod time;
+/// Durations and sizes as scripts write them.
+pub mod units;
+/// URLs in parts.
+pub mod url;

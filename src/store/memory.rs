@@ -1,13 +1,14 @@
 //! A store in memory: sharded, bounded in bytes, each value with its time to live.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use foldhash::quality::RandomState;
 use parking_lot::Mutex;
-use parking_lot::RwLock;
 
 use crate::clock::Moment;
 use crate::lru::Lru;
@@ -17,7 +18,7 @@ use crate::store::Value;
 
 /// A store that all workers share.
 pub struct Memory {
-    config: RwLock<Config>,
+    config: ArcSwap<Config>,
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     versions: AtomicU64,
@@ -73,7 +74,7 @@ impl Memory {
     pub fn new(config: Config) -> Self {
         let shards = (config.max / SHARD).clamp(1, MOST_SHARDS);
         Self {
-            config: RwLock::new(config),
+            config: ArcSwap::from_pointee(config),
             shards: (0..shards).map(|_| Mutex::default()).collect(),
             hasher: RandomState::default(),
             versions: AtomicU64::new(1),
@@ -83,7 +84,7 @@ impl Memory {
 
     /// Another bound or time to live; the values stay, as far as they fit.
     pub fn configure(&self, config: Config) {
-        *self.config.write() = config;
+        self.config.store(Arc::new(config));
         let most = self.most();
         for shard in &self.shards {
             shard.lock().shrink(most, Moment::default());
@@ -201,12 +202,12 @@ impl Memory {
     }
 
     fn due(&self, ttl: Option<Duration>, now: Moment) -> Moment {
-        ttl.or(self.config.read().ttl).map_or(Moment::NEVER, |ttl| now.after(ttl))
+        ttl.or(self.config.load().ttl).map_or(Moment::NEVER, |ttl| now.after(ttl))
     }
 
     /// Bytes of one shard.
     fn most(&self) -> usize {
-        self.config.read().max / self.shards.len()
+        self.config.load().max / self.shards.len()
     }
 
     fn put(&self, shard: &mut Shard, key: &str, value: Value, due: Moment, now: Moment) -> Result<(), StoreError> {
