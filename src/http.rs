@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod buffers;
+pub mod h1;
 pub mod headers;
 pub mod message;
 pub mod method;

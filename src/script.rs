@@ -1,5 +1,7 @@
 //! The script: the only place that names mlua.
 
+#[allow(dead_code, reason = "what the loader installs and the handles use")]
+pub(crate) mod bind;
 pub mod context;
 #[allow(dead_code, unused_imports, reason = "loading uses it next")]
 pub mod diagnose;
@@ -9,6 +11,8 @@ pub mod live;
 pub mod machine;
 #[allow(dead_code, reason = "the seam of the script's halves")]
 pub(crate) mod pipeline;
+#[allow(dead_code, reason = "made by the word `secret`")]
+pub(crate) mod secret;
 pub mod wait;
 mod watchdog;
 pub mod words;

@@ -29,10 +29,43 @@ impl Headers {
         Self { bytes, fields: Vec::with_capacity(16) }
     }
 
+    /// As [`Headers::over`], with room for this many fields.
+    pub fn with_room(bytes: Vec<u8>, fields: usize) -> Self {
+        Self { bytes, fields: Vec::with_capacity(fields) }
+    }
+
     /// Notes a field that stands in the buffer already.
     pub fn register(&mut self, name: Range<usize>, value: Range<usize>) {
         let known = Known::of(&self.bytes[name.clone()]);
+        self.register_known(known, name, value);
+    }
+
+    /// Notes a field that stands in the buffer already, whose name was looked up.
+    pub fn register_known(&mut self, known: Known, name: Range<usize>, value: Range<usize>) {
         self.fields.push(Field { name: span(name), value: span(value), known });
+    }
+
+    /// Writes the fields for which `keep` holds as lines ended by CRLF, as they stand on the wire.
+    pub fn write_to(&self, out: &mut Vec<u8>, mut keep: impl FnMut(Known) -> bool) {
+        out.reserve(self.bytes.len() + 4 * self.fields.len());
+        for field in &self.fields {
+            if !keep(field.known) {
+                continue;
+            }
+            // a field as it was received is one piece: name, colon, space, value, CRLF
+            let end = (field.value.0 + field.value.1) as usize;
+            let whole = field.value.0 == field.name.0 + field.name.1 + 2
+                && self.bytes.get(end..end + 2) == Some(b"\r\n")
+                && self.bytes[field.value.0 as usize - 1] == b' ';
+            if whole {
+                out.extend_from_slice(&self.bytes[field.name.0 as usize..end + 2]);
+            } else {
+                out.extend_from_slice(self.at(field.name));
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(self.at(field.value));
+                out.extend_from_slice(b"\r\n");
+            }
+        }
     }
 
     /// The buffer the positions point into.
@@ -196,15 +229,61 @@ macro_rules! known_names {
         }
 
         impl Known {
-            /// Which one `name` is, without case.
-            pub fn of(name: &[u8]) -> Self {
-                $(if name.len() == $text.len() && name.eq_ignore_ascii_case($text.as_bytes()) {
-                    return Self::$variant;
-                })*
-                Self::Other
-            }
+            const ALL: &[(Self, &str)] = &[$((Self::$variant, $text),)*];
         }
     };
+}
+
+impl Known {
+    /// Which one `name` is, without case.
+    #[inline]
+    pub fn of(name: &[u8]) -> Self {
+        if name.is_empty() {
+            return Self::Other;
+        }
+        match TABLE[slot(SALT, name)] {
+            Some((known, text)) if name.eq_ignore_ascii_case(text.as_bytes()) => known,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A perfect hash over the names, found while compiling: one slot to look at, one comparison.
+const SALT: u32 = find_salt();
+static TABLE: [Option<(Known, &str)>; 256] = table(SALT);
+
+const fn slot(salt: u32, name: &[u8]) -> usize {
+    let length = name.len();
+    let (first, late, last) = (name[0] | 0x20, name[length * 3 / 4] | 0x20, name[length - 1] | 0x20);
+    (u32::from_le_bytes([length as u8, first, late, last]).wrapping_mul(salt) >> 24) as usize
+}
+
+const fn find_salt() -> u32 {
+    let mut salt = 0x9e37_79b1_u32;
+    loop {
+        let (mut taken, mut at) = ([false; 256], 0);
+        while at < Known::ALL.len() {
+            let slot = slot(salt, Known::ALL[at].1.as_bytes());
+            if taken[slot] {
+                break;
+            }
+            taken[slot] = true;
+            at += 1;
+        }
+        if at == Known::ALL.len() {
+            return salt;
+        }
+        salt = salt.wrapping_mul(0x0019_660d).wrapping_add(0x3c6e_f35f) | 1;
+    }
+}
+
+const fn table(salt: u32) -> [Option<(Known, &'static str)>; 256] {
+    let (mut table, mut at) = ([None; 256], 0);
+    while at < Known::ALL.len() {
+        table[slot(salt, Known::ALL[at].1.as_bytes())] = Some(Known::ALL[at]);
+        at += 1;
+    }
+    table
 }
 
 known_names! {

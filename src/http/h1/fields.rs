@@ -1,0 +1,245 @@
+//! The field section of a head: which fields frame the message, which end here, which go on.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use crate::http::Headers;
+use crate::http::Version;
+use crate::http::h1::Fault;
+use crate::http::h1::Framing;
+use crate::http::h1::tokens;
+use crate::http::headers::Known;
+
+/// Room for fields on the stack; a larger `limits.header_count` takes it from the heap.
+pub(super) const USUAL: usize = 100;
+
+pub(super) const NO_FIELD: MaybeUninit<httparse::Header<'_>> = MaybeUninit::uninit();
+
+/// What the fields that concern this connection alone said.
+pub(super) struct Hop<'a> {
+    pub length: Option<u64>,
+    pub lengths: u32,
+    pub chunked: bool,
+    pub host: Option<&'a [u8]>,
+    pub close: bool,
+    pub keep_alive: bool,
+    pub wants_upgrade: bool,
+    pub upgrade: Option<&'a [u8]>,
+    pub trailers: bool,
+    pub expect: Option<&'a [u8]>,
+    pub keep_alive_field: Option<&'a [u8]>,
+    names_others: bool,
+}
+
+/// Sorts `fields`, found in `head`: hop-by-hop ones are understood and left out, the others come back as [`Headers`].
+pub(super) fn sort<'a>(
+    head: &'a [u8],
+    fields: &[httparse::Header<'a>],
+    version: Version,
+    is_request: bool,
+) -> Result<(Hop<'a>, Headers), Fault> {
+    let mut bytes = Vec::with_capacity(head.len() + 256);
+    bytes.extend_from_slice(head);
+    let mut headers = Headers::with_room(bytes, fields.len() + 8);
+    let mut hop = Hop::new();
+    for field in fields {
+        let name = place(head, field.name.as_bytes());
+        // httparse takes a bare LF as a line's end; the name tells where the line before it ended
+        if name.start < 2 || head[name.start - 2] != b'\r' {
+            return Err(Fault::Malformed("a line ends without CR"));
+        }
+        let known = Known::of(field.name.as_bytes());
+        if !hop.takes(known, field.value, version, is_request)? {
+            if is_request && known == Known::Other && memchr::memchr(b'_', field.name.as_bytes()).is_some() {
+                return Err(Fault::Malformed("a field name with an underscore"));
+            }
+            headers.register_known(known, name, place(head, field.value));
+        }
+    }
+    if head.len() < 4 || head[head.len() - 4..] != *b"\r\n\r\n" {
+        return Err(Fault::Malformed("a line ends without CR"));
+    }
+    if hop.names_others {
+        strip_named(fields, &mut headers);
+    }
+    Ok((hop, headers))
+}
+
+impl<'a> Hop<'a> {
+    fn new() -> Self {
+        Self {
+            length: None,
+            lengths: 0,
+            chunked: false,
+            host: None,
+            close: false,
+            keep_alive: false,
+            wants_upgrade: false,
+            upgrade: None,
+            trailers: false,
+            expect: None,
+            keep_alive_field: None,
+            names_others: false,
+        }
+    }
+
+    /// Takes a field that ends here; false for one that goes on.
+    fn takes(&mut self, known: Known, value: &'a [u8], version: Version, is_request: bool) -> Result<bool, Fault> {
+        match known {
+            Known::ContentLength => self.take_length(value, is_request)?,
+            Known::TransferEncoding => self.take_coding(value, version)?,
+            Known::Connection => self.take_options(value),
+            Known::Host if is_request => {
+                if self.host.replace(value).is_some() {
+                    return Err(Fault::Malformed("more than one Host"));
+                }
+            }
+            Known::Upgrade => {
+                if self.upgrade.replace(value).is_some() {
+                    return Err(Fault::Malformed("more than one Upgrade"));
+                }
+            }
+            Known::Te => self.trailers |= tokens(value).any(is_trailers),
+            Known::KeepAlive => self.keep_alive_field = Some(value),
+            Known::Expect if is_request => {
+                if self.expect.replace(value).is_some() {
+                    return Err(Fault::Expectation);
+                }
+            }
+            Known::ProxyConnection | Known::ProxyAuthenticate | Known::ProxyAuthorization | Known::Http2Settings => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// One plain number (RFC 9112 §6.3); a repeated field is refused in requests, a differing one in answers.
+    fn take_length(&mut self, value: &[u8], is_request: bool) -> Result<(), Fault> {
+        let length = number(value).ok_or(Fault::Malformed("Content-Length is not a number"))?;
+        self.lengths += 1;
+        if self.lengths > 1 && (is_request || self.length != Some(length)) {
+            return Err(Fault::Malformed("more than one Content-Length"));
+        }
+        self.length = Some(length);
+        Ok(())
+    }
+
+    fn take_coding(&mut self, value: &[u8], version: Version) -> Result<(), Fault> {
+        if version == Version::Http10 {
+            return Err(Fault::Malformed("Transfer-Encoding in HTTP/1.0"));
+        }
+        if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(Fault::Malformed("Transfer-Encoding is not exactly `chunked`"));
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    fn take_options(&mut self, value: &[u8]) {
+        for option in tokens(value) {
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.wants_upgrade = true;
+            } else {
+                self.names_others = true;
+            }
+        }
+    }
+
+    /// What the two framing fields come to, or why they contradict each other. `Length` may be zero here.
+    pub(super) fn framing(&self) -> Result<Framing, Fault> {
+        match (self.length, self.chunked) {
+            (Some(_), true) => Err(Fault::Malformed("both Content-Length and Transfer-Encoding")),
+            (Some(length), false) => Ok(Framing::Length(length)),
+            (None, true) => Ok(Framing::Chunked),
+            (None, false) => Ok(Framing::None),
+        }
+    }
+
+    /// Whether the connection may carry another message after this one.
+    pub(super) fn stays_open(&self, version: Version) -> bool {
+        !self.close && (version == Version::Http11 || self.keep_alive)
+    }
+
+    /// The protocols asked for or agreed to, HTTP's own left out.
+    pub(super) fn protocol(&self) -> Option<String> {
+        let value = self.upgrade.filter(|_| self.wants_upgrade)?;
+        let mut wanted = String::new();
+        for token in tokens(value).filter(|token| !token.eq_ignore_ascii_case(b"h2c")) {
+            if !wanted.is_empty() {
+                wanted.push_str(", ");
+            }
+            wanted.push_str(std::str::from_utf8(token).ok()?);
+        }
+        (!wanted.is_empty()).then_some(wanted)
+    }
+}
+
+/// Removes what `Connection` names, but never what tells who asks and where the request has been (S-01).
+fn strip_named(fields: &[httparse::Header<'_>], headers: &mut Headers) {
+    let connection = fields.iter().filter(|field| Known::of(field.name.as_bytes()) == Known::Connection);
+    for name in connection.flat_map(|field| tokens(field.value)) {
+        let kept = matches!(
+            Known::of(name),
+            Known::Via
+                | Known::Forwarded
+                | Known::XForwardedFor
+                | Known::XForwardedProto
+                | Known::XForwardedHost
+                | Known::XForwardedPort
+                | Known::XRealIp
+                | Known::XRequestId
+        );
+        if let (false, Ok(name)) = (kept, std::str::from_utf8(name)) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// A plain decimal number that fits, digits only.
+pub(super) fn number(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 {
+        return None;
+    }
+    value.iter().try_fold(0u64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0')))
+}
+
+/// Where `part`, a slice of `whole`, stands in it.
+pub(super) fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    if part.is_empty() || start > whole.len() { 0..0 } else { start..start + part.len() }
+}
+
+/// The name of the longest field line in a head that is too large; of a head's start, if it is not complete.
+pub(super) fn largest(head: &[u8]) -> String {
+    let lines = head.split(|&byte| byte == b'\n').skip(1);
+    let longest = lines.max_by_key(|line| line.len()).unwrap_or_default();
+    let name = longest.split(|&byte| byte == b':').next().unwrap_or_default();
+    name.iter().take(64).filter(|byte| byte.is_ascii_graphic()).map(|&byte| char::from(byte)).collect()
+}
+
+/// The name of the field after the first `count`.
+pub(super) fn first_beyond(head: &[u8], count: usize) -> String {
+    let line = head.split(|&byte| byte == b'\n').nth(count + 1).unwrap_or_default();
+    let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+    name.iter().take(64).filter(|byte| byte.is_ascii_graphic()).map(|&byte| char::from(byte)).collect()
+}
+
+/// What httparse's refusals mean here.
+pub(super) fn reason(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::HeaderName => "a field name is not a token, or a line is folded",
+        httparse::Error::HeaderValue => "a control character in a field value",
+        httparse::Error::NewLine => "a line ends without CR LF",
+        httparse::Error::Token => "the first line is malformed",
+        httparse::Error::Version => "the version is malformed",
+        httparse::Error::Status => "the status is malformed",
+        httparse::Error::TooManyHeaders => "too many fields",
+    }
+}
+
+fn is_trailers(token: &[u8]) -> bool {
+    token.split(|&byte| byte == b';').next().is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}

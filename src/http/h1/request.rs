@@ -1,0 +1,231 @@
+//! A request's head.
+
+use std::net::Ipv6Addr;
+
+use crate::http::Headers;
+use crate::http::Method;
+use crate::http::Version;
+use crate::http::h1::Fault;
+use crate::http::h1::Framing;
+use crate::http::h1::HeadLimits;
+use crate::http::h1::Scan;
+use crate::http::h1::fields;
+use crate::http::h1::fields::Hop;
+
+/// A request's head, understood. What concerns this connection alone is in fields of its own.
+pub struct RequestHead {
+    /// The method; never `CONNECT` or `TRACE`.
+    pub method: Method,
+    /// Path and query as received, origin form (or `*`, for `OPTIONS` only).
+    pub target: String,
+    /// Where in `target` the path ends: at `?`, or its length.
+    pub path_end: usize,
+    /// The authority, lower case: that of an absolute-form target, else `Host`; empty only in HTTP/1.0.
+    pub host: String,
+    /// The version.
+    pub version: Version,
+    /// The fields without framing, hop-by-hop ones, `Host` and `Expect`.
+    pub headers: Headers,
+    /// How the body is told from the next request.
+    pub framing: Framing,
+    /// Whether the client is ready for another request on this connection.
+    pub keep_alive: bool,
+    /// `Expect: 100-continue` with a body to come.
+    pub expects_continue: bool,
+    /// `TE: trailers`.
+    pub trailers: bool,
+    /// The protocol the client asks to upgrade to.
+    pub upgrade: Option<String>,
+}
+
+/// Parses a head at the start of `buf`; `None` when it is not complete yet. The number is the head's length in bytes.
+pub fn request(buf: &[u8], limits: HeadLimits, scan: &mut Scan) -> Result<Option<(RequestHead, usize)>, Fault> {
+    // one empty line before a request is tolerated (RFC 9112 §2.2), no more
+    let skipped = if buf.starts_with(b"\r\n") { 2 } else { 0 };
+    let buf = &buf[skipped..];
+    match buf.first() {
+        None => return Ok(None),
+        Some(b'\r') if buf.len() == 1 && skipped == 0 => return Ok(None),
+        Some(byte) if !byte.is_ascii_graphic() => return Err(Fault::Malformed("the first line is malformed")),
+        Some(_) => {}
+    }
+    let fresh = scan.is_fresh();
+    if !fresh && !scan.complete(buf)? {
+        return partial(buf, limits);
+    }
+    let parsed = if limits.count <= fields::USUAL {
+        parse(buf, limits, &mut [fields::NO_FIELD; fields::USUAL][..limits.count])
+    } else {
+        parse(buf, limits, &mut vec![fields::NO_FIELD; limits.count])
+    };
+    match parsed? {
+        Some((head, length)) => {
+            *scan = Scan::default();
+            Ok(Some((head, length + skipped)))
+        }
+        None if !fresh || scan.complete(buf)? => Err(Fault::Malformed("the head is malformed")),
+        None => partial(buf, limits),
+    }
+}
+
+/// An incomplete head is refused as soon as it is too large.
+fn partial<T>(buf: &[u8], limits: HeadLimits) -> Result<Option<T>, Fault> {
+    let room = limits.uri.min(limits.bytes);
+    if buf.len() > room {
+        let line = memchr::memchr(b'\n', buf).unwrap_or(buf.len());
+        let target = buf[..line].splitn(3, |&byte| byte == b' ').nth(1).unwrap_or_default();
+        if target.len() > limits.uri || (line == buf.len() && line > limits.bytes) {
+            return Err(Fault::UriTooLong);
+        }
+    }
+    if buf.len() > limits.bytes { Err(Fault::HeadersTooLarge(fields::largest(buf))) } else { Ok(None) }
+}
+
+fn parse<'a>(
+    buf: &'a [u8],
+    limits: HeadLimits,
+    room: &mut [std::mem::MaybeUninit<httparse::Header<'a>>],
+) -> Result<Option<(RequestHead, usize)>, Fault> {
+    let mut line = httparse::Request::new(&mut []);
+    let length = match line.parse_with_uninit_headers(buf, room) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Fault::HeadersTooLarge(fields::first_beyond(buf, limits.count)));
+        }
+        Err(httparse::Error::Version) if is_other_version(buf) => return Err(Fault::Version),
+        Err(error) => return Err(Fault::Malformed(fields::reason(error))),
+    };
+    let (Some(method), Some(target), Some(minor)) = (line.method, line.path, line.version) else { return Ok(None) };
+    if target.len() > limits.uri {
+        return Err(Fault::UriTooLong);
+    }
+    if length > limits.bytes {
+        return Err(Fault::HeadersTooLarge(fields::largest(&buf[..length])));
+    }
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+    let (hop, headers) = fields::sort(&buf[..length], line.headers, version, true)?;
+    build(method, target, version, &hop, headers).map(|head| Some((head, length)))
+}
+
+fn build(method: &str, target: &str, version: Version, hop: &Hop<'_>, headers: Headers) -> Result<RequestHead, Fault> {
+    let framing = match hop.framing()? {
+        Framing::Length(0) => Framing::None,
+        framing => framing,
+    };
+    let method = Method::of(method);
+    if matches!(method, Method::Connect | Method::Trace) {
+        return Err(Fault::Method);
+    }
+    let (authority, target) = split_target(&method, target)?;
+    let host = match (hop.host, version) {
+        (Some(host), _) => valid_host(host).ok_or(Fault::Malformed("Host is not a valid authority"))?,
+        (None, Version::Http10) => String::new(),
+        (None, _) => return Err(Fault::Malformed("no Host")),
+    };
+    let host = match authority {
+        Some(authority) => valid_host(authority).ok_or(Fault::Malformed("the target's authority is not valid"))?,
+        None => host,
+    };
+    let expects_continue = match hop.expect {
+        Some(value) if !value.eq_ignore_ascii_case(b"100-continue") => return Err(Fault::Expectation),
+        expect => expect.is_some() && version == Version::Http11 && framing != Framing::None,
+    };
+    Ok(RequestHead {
+        method,
+        path_end: memchr::memchr(b'?', target.as_bytes()).unwrap_or(target.len()),
+        target: if target.starts_with('?') { format!("/{target}") } else { target.to_owned() },
+        host,
+        version,
+        headers,
+        framing,
+        keep_alive: hop.stays_open(version),
+        expects_continue,
+        trailers: hop.trailers,
+        // a body and a new protocol would compete for the bytes that follow
+        upgrade: if framing == Framing::None && version == Version::Http11 { hop.protocol() } else { None },
+    }
+    .with_root())
+}
+
+impl RequestHead {
+    /// `http://host?query` has an empty path, which means `/` (RFC 9110 §4.2.3).
+    fn with_root(mut self) -> Self {
+        if self.path_end == 0 {
+            self.path_end = 1;
+        }
+        self
+    }
+}
+
+/// The authority, if the target has one, and path with query.
+fn split_target<'a>(method: &Method, target: &'a str) -> Result<(Option<&'a [u8]>, &'a str), Fault> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(Fault::Malformed("a character in the target that must be escaped"));
+    }
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    if target == "*" {
+        return match method {
+            Method::Options => Ok((None, target)),
+            _ => Err(Fault::Malformed("the target `*` is for OPTIONS")),
+        };
+    }
+    let rest = strip_prefix(target, "http://").or_else(|| strip_prefix(target, "https://"));
+    let rest = rest.ok_or(Fault::Malformed("the target is neither a path nor an http URL"))?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let path = match (path, method) {
+        ("", Method::Options) => "*",
+        ("", _) => "/",
+        (path, _) => path,
+    };
+    Ok((Some(authority.as_bytes()), path))
+}
+
+fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// A name or an address with an optional port, in lower case; nothing that names a user, a zone or a list.
+fn valid_host(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, rest) = rest.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            (&text[..address.len() + 2], rest)
+        }
+        None => text.split_at(memchr::memchr(b':', value).unwrap_or(value.len())),
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if name.is_empty() || !(name.starts_with('[') || name.bytes().all(is_name)) {
+        return None;
+    }
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Some(name.to_ascii_lowercase()),
+        Some("") => Some(name.to_ascii_lowercase()),
+        Some(digits) if digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse::<u16>().ok()?;
+            Some(text.to_ascii_lowercase())
+        }
+        _ => None,
+    }
+}
+
+/// A sound first line that ends in another version than ours.
+fn is_other_version(buf: &[u8]) -> bool {
+    let line = buf.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let mut words = line.split(|&byte| byte == b' ');
+    let (Some(_), Some(_), Some(version), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return false;
+    };
+    match version.strip_prefix(b"HTTP/") {
+        Some([b'1', b'.', b'0' | b'1']) => false,
+        Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
+        Some([major]) => major.is_ascii_digit(),
+        _ => false,
+    }
+}

@@ -1,0 +1,123 @@
+//! A response's head.
+
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use crate::http::Headers;
+use crate::http::Version;
+use crate::http::h1::Fault;
+use crate::http::h1::Framing;
+use crate::http::h1::HeadLimits;
+use crate::http::h1::Scan;
+use crate::http::h1::fields;
+use crate::http::h1::tokens;
+
+/// An answer's head, understood; 1xx answers come through here too.
+pub struct ResponseHead {
+    /// 100..=599.
+    pub status: u16,
+    /// The version.
+    pub version: Version,
+    /// The fields without framing and hop-by-hop ones. `Content-Length` stays where there is no body but it says
+    /// how long one would be (an answer to `HEAD`, a 304).
+    pub headers: Headers,
+    /// How the body ends; `None` for an answer to `HEAD`, 1xx, 204 and 304.
+    pub framing: Framing,
+    /// Whether the service is ready for another request on this connection.
+    pub keep_alive: bool,
+    /// `Keep-Alive: timeout=…`.
+    pub idle: Option<Duration>,
+    /// The protocol of a 101.
+    pub upgrade: Option<String>,
+}
+
+/// Parses a head at the start of `buf`; `None` when it is not complete yet. `to_head`: the request was `HEAD`.
+pub fn response(
+    buf: &[u8],
+    limits: HeadLimits,
+    scan: &mut Scan,
+    to_head: bool,
+) -> Result<Option<(ResponseHead, usize)>, Fault> {
+    match buf.first() {
+        None => return Ok(None),
+        Some(b'H') => {}
+        Some(_) => return Err(Fault::Malformed("not an HTTP/1 answer")),
+    }
+    let fresh = scan.is_fresh();
+    if !fresh && !scan.complete(buf)? {
+        return partial(buf, limits);
+    }
+    let parsed = if limits.count <= fields::USUAL {
+        parse(buf, limits, to_head, &mut [fields::NO_FIELD; fields::USUAL][..limits.count])
+    } else {
+        parse(buf, limits, to_head, &mut vec![fields::NO_FIELD; limits.count])
+    };
+    match parsed? {
+        Some(done) => {
+            *scan = Scan::default();
+            Ok(Some(done))
+        }
+        None if !fresh || scan.complete(buf)? => Err(Fault::Malformed("the head is malformed")),
+        None => partial(buf, limits),
+    }
+}
+
+fn partial<T>(buf: &[u8], limits: HeadLimits) -> Result<Option<T>, Fault> {
+    if buf.len() > limits.bytes { Err(Fault::HeadersTooLarge(fields::largest(buf))) } else { Ok(None) }
+}
+
+fn parse<'a>(
+    buf: &'a [u8],
+    limits: HeadLimits,
+    to_head: bool,
+    room: &mut [MaybeUninit<httparse::Header<'a>>],
+) -> Result<Option<(ResponseHead, usize)>, Fault> {
+    let mut line = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut line, buf, room) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Fault::HeadersTooLarge(fields::first_beyond(buf, limits.count)));
+        }
+        Err(error) => return Err(Fault::Malformed(fields::reason(error))),
+    };
+    let (Some(status), Some(minor)) = (line.code, line.version) else { return Ok(None) };
+    if length > limits.bytes {
+        return Err(Fault::HeadersTooLarge(fields::largest(&buf[..length])));
+    }
+    if !(100..=599).contains(&status) {
+        return Err(Fault::Malformed("the status is out of range"));
+    }
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+    let (hop, mut headers) = fields::sort(&buf[..length], line.headers, version, false)?;
+    let framed = hop.framing()?;
+    let bodiless = to_head || status < 200 || status == 204 || status == 304;
+    if let (Framing::Length(length), true) = (framed, to_head || status == 304) {
+        headers.add("content-length", itoa::Buffer::new().format(length));
+    }
+    let framing = match framed {
+        _ if bodiless => Framing::None,
+        Framing::Length(0) => Framing::None,
+        Framing::None => Framing::Close,
+        framing => framing,
+    };
+    let head = ResponseHead {
+        status,
+        version,
+        headers,
+        framing,
+        keep_alive: hop.stays_open(version) && framing != Framing::Close,
+        idle: hop.keep_alive_field.and_then(idle),
+        upgrade: if status == 101 { hop.protocol() } else { None },
+    };
+    Ok(Some((head, length)))
+}
+
+fn idle(value: &[u8]) -> Option<Duration> {
+    tokens(value).find_map(|parameter| {
+        let (name, seconds) = parameter.split_at_checked("timeout=".len())?;
+        let seconds = name.eq_ignore_ascii_case(b"timeout=").then(|| fields::number(seconds))??;
+        Some(Duration::from_secs(seconds))
+    })
+}

@@ -1,0 +1,74 @@
+//! `json`: text to values and back, nothing lost on the way.
+
+mod exact;
+mod parse;
+mod path;
+mod print;
+mod shape;
+
+use mlua::IntoLuaMulti;
+use mlua::Lua;
+use mlua::LuaString;
+use mlua::MultiValue;
+use mlua::Table;
+use mlua::Value;
+
+pub(crate) use exact::Exact;
+pub(crate) use parse::DecodeError;
+pub(crate) use parse::decode;
+pub(crate) use print::encode;
+
+use crate::script::bind::function;
+use crate::script::bind::text::Text;
+
+/// `json`
+pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
+    let json = lua.create_table()?;
+    json.set("decode", function(lua, "json.decode", |lua, text: Text| decoded(lua, &text))?)?;
+    json.set("try_decode", function(lua, "json.try_decode", try_decode)?)?;
+    json.set("encode", function(lua, "json.encode", |lua, value: Value| encoded(lua, &value))?)?;
+    json.set("get", function(lua, "json.get", path::get)?)?;
+    json.set("array", function(lua, "json.array", array)?)?;
+    json.set("null", Value::NULL)?;
+    let null = lua.create_table()?;
+    null.set("__tostring", lua.create_function(|_, _: Value| Ok("null"))?)?;
+    null.set("__metatable", false)?;
+    lua.set_type_metatable::<mlua::LightUserData>(Some(null));
+    words.set("json", json)
+}
+
+fn decoded(lua: &Lua, text: &Text) -> mlua::Result<Value> {
+    decode(lua, &text.bytes()).map_err(|error| match error {
+        DecodeError::Lua(error) => error,
+        fault @ DecodeError::Syntax { .. } => mlua::Error::runtime(format!("json.decode: {fault}")),
+    })
+}
+
+fn try_decode(lua: &Lua, text: Text) -> mlua::Result<MultiValue> {
+    match decode(lua, &text.bytes()) {
+        Ok(value) => value.into_lua_multi(lua),
+        Err(DecodeError::Lua(error)) => Err(error),
+        Err(fault) => (Value::Nil, fault.to_string()).into_lua_multi(lua),
+    }
+}
+
+fn encoded(lua: &Lua, value: &Value) -> mlua::Result<LuaString> {
+    let text = encode(value).map_err(|fault| mlua::Error::runtime(format!("json.encode: {fault}")))?;
+    lua.create_string(text)
+}
+
+/// Marks a table as a list, so that it is one when it is empty.
+fn array(lua: &Lua, table: Option<Table>) -> mlua::Result<Table> {
+    let table = table.map_or_else(|| lua.create_table(), Ok)?;
+    if table.is_readonly() {
+        return Err(mlua::Error::runtime("json.array: this table is frozen"));
+    }
+    shape::mark(lua, &table)?;
+    Ok(table)
+}
+
+/// Deeper nesting is refused both ways.
+const DEPTH: usize = 128;
+
+#[cfg(test)]
+mod tests;
