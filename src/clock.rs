@@ -232,6 +232,19 @@ impl Alarm {
         self.set(self.clock.now().after(wait));
     }
 
+    /// Due `wait` from now, unless it is armed already.
+    #[inline]
+    pub fn arm(&self, wait: Duration) {
+        if self.alarms.0.borrow()[self.key].due == Moment::NEVER {
+            self.set_after(wait);
+        }
+    }
+
+    /// The clock it goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Ready once the deadline has passed; leaves the waker otherwise.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let entry = &mut self.alarms.0.borrow_mut()[self.key];

@@ -1,10 +1,31 @@
 //! The service's side: a named set of hosts, how one is chosen, and the connections to it.
 
+pub mod balance;
+mod connect;
+mod echo;
+mod h1;
+pub mod host;
 pub mod outbound;
+mod pool;
+pub mod resolve;
+mod retry;
+mod send;
+mod shared;
+mod socket;
+mod tls;
 
+#[cfg(test)]
+mod tests;
+
+pub use h1::Tunnel;
+pub use host::Host;
 pub use outbound::Answer;
 pub use outbound::Outbound;
 pub use outbound::SendError;
+pub use pool::Pools;
+pub use send::Upstream;
+pub use shared::Member;
+pub use shared::Shared;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use crate::http::BodyError;
 use crate::http::Method;
 use crate::http::Response;
 use crate::upstream::Retry;
+use crate::upstream::Tunnel;
 
 /// A request ready to be sent to any host of an upstream, on any attempt.
 pub struct Outbound {
@@ -39,6 +40,8 @@ pub struct Answer {
     pub attempts: u32,
     /// From the first byte of the last attempt to the answer's head.
     pub took: Duration,
+    /// After a 101 that agrees with `upgrade`: the service's end of the connection.
+    pub tunnel: Option<Tunnel>,
 }
 
 /// Why there is no answer.

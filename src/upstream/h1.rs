@@ -1,0 +1,250 @@
+//! One request and its answer on one HTTP/1.1 connection, driven inline by whoever waits for it.
+
+mod incoming;
+mod sending;
+mod tunnel;
+mod upload;
+
+pub use tunnel::Tunnel;
+
+pub(crate) use upload::Upload;
+
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::clock::Moment;
+use crate::http::Body;
+use crate::http::BodyError;
+use crate::http::Buffers;
+use crate::http::Method;
+use crate::http::h1::Framing;
+use crate::http::h1::HeadLimits;
+use crate::http::h1::ResponseHead;
+use crate::http::h1::Scan;
+use crate::http::h1::response;
+use crate::http::h1::write;
+use crate::upstream::Outbound;
+use crate::upstream::Timeouts;
+use crate::upstream::h1::incoming::Incoming;
+use crate::upstream::h1::sending::Fault;
+use crate::upstream::h1::sending::Sending;
+use crate::upstream::host::InFlight;
+use crate::upstream::pool::Conn;
+
+/// Interim answers passed over before one answer; more are an attack or a loop.
+const INTERIM: u32 = 16;
+
+/// An exchange under way.
+pub(crate) struct Attempt {
+    conn: Box<Conn>,
+    sending: Sending,
+    input: Vec<u8>,
+    scan: Scan,
+    interim: u32,
+    to_head: bool,
+    upgrade: Option<String>,
+    /// The connection accepts no more; what it has to say is still read.
+    deaf: bool,
+    buffers: Buffers,
+    guard: InFlight,
+}
+
+/// Why an attempt brought no answer.
+#[derive(Debug)]
+pub(crate) enum Broke {
+    /// Closed before it accepted a single byte.
+    Unsent,
+    /// Closed before the answer's head was complete; whether anything of an answer had come.
+    Reset { silent: bool },
+    /// The answer cannot be understood.
+    Protocol(String),
+    /// It took too long.
+    Late,
+    /// The request's body broke off.
+    Body(BodyError),
+}
+
+/// What an attempt brought.
+pub(crate) struct Reply {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: Body,
+    pub(crate) tunnel: Option<Tunnel>,
+    /// The request's body, if it could still be sent again in full.
+    pub(crate) upload: Option<Upload>,
+}
+
+impl Attempt {
+    /// Begins with the head of `outbound`; `host` is what the Host field says.
+    pub(crate) fn new(
+        conn: Box<Conn>,
+        outbound: &Head<'_>,
+        upload: Upload,
+        buffers: &Buffers,
+        guard: InFlight,
+    ) -> Self {
+        let mut out = buffers.take();
+        outbound.write(&mut out, upload.framing);
+        Self {
+            conn,
+            sending: Sending::new(out, upload),
+            input: Vec::new(),
+            scan: Scan::default(),
+            interim: 0,
+            to_head: *outbound.method == Method::Head,
+            upgrade: outbound.upgrade.map(str::to_owned),
+            deaf: false,
+            buffers: buffers.clone(),
+            guard,
+        }
+    }
+
+    /// Sends what can be sent and reads what has come, until the answer's head is known.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        timeouts: &Timeouts,
+        deadline: Moment,
+        clock: &Clock,
+    ) -> Poll<Result<(ResponseHead, usize), Broke>> {
+        if !self.deaf {
+            match self.sending.poll(&mut self.conn, cx) {
+                Poll::Ready(Err(Fault::Body(error))) => return Poll::Ready(Err(Broke::Body(error))),
+                Poll::Ready(Err(Fault::Io)) if self.sending.is_untouched() && self.conn.socket.is_plain() => {
+                    return Poll::Ready(Err(Broke::Unsent));
+                }
+                Poll::Ready(Err(Fault::Io)) => self.deaf = true,
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
+            if std::mem::take(&mut self.sending.progress) {
+                // a client that is slow to send is no fault of the service's
+                let patience = if self.sending.starved { Moment::NEVER } else { clock.now().after(timeouts.response) };
+                self.conn.alarm.set(patience.min(deadline));
+            }
+        }
+        loop {
+            if self.input.capacity() == 0 {
+                self.input = self.sending.spare().unwrap_or_else(|| self.buffers.take());
+            }
+            if self.input.len() == self.input.capacity() {
+                self.input.reserve(Buffers::SIZE);
+            }
+            match self.conn.socket.poll_fill(cx, &mut self.input) {
+                Poll::Pending => {
+                    ready!(self.conn.alarm.poll(cx));
+                    return Poll::Ready(Err(Broke::Late));
+                }
+                Poll::Ready(Ok(0) | Err(_)) => {
+                    let silent = self.input.is_empty() && self.interim == 0;
+                    return Poll::Ready(Err(Broke::Reset { silent }));
+                }
+                Poll::Ready(Ok(_)) => {}
+            }
+            if let Some(found) = self.understand()? {
+                return Poll::Ready(Ok(found));
+            }
+        }
+    }
+
+    /// The answer's head, if it is complete; interim ones are passed over.
+    fn understand(&mut self) -> Result<Option<(ResponseHead, usize)>, Broke> {
+        loop {
+            let parsed = response(&self.input, HeadLimits::default(), &mut self.scan, self.to_head);
+            let Some((head, length)) = parsed.map_err(|fault| Broke::Protocol(fault.to_string()))? else {
+                return Ok(None);
+            };
+            if head.status >= 200 {
+                return Ok(Some((head, length)));
+            }
+            if head.status == 101 {
+                let asked = self.upgrade.as_deref().zip(head.upgrade.as_deref());
+                return match asked {
+                    Some((asked, given)) if agrees(asked, given) => Ok(Some((head, length))),
+                    _ => Err(Broke::Protocol("it switched to a protocol nobody asked for".into())),
+                };
+            }
+            self.interim += 1;
+            if self.interim > INTERIM {
+                return Err(Broke::Protocol("too many interim answers".into()));
+            }
+            self.input.drain(..length);
+        }
+    }
+
+    /// The body of the request after a failure, for another attempt.
+    pub(crate) fn into_upload(mut self, unsent: bool) -> Upload {
+        self.sending.recall(unsent)
+    }
+
+    /// The answer as the caller gets it; the connection goes on inside its body.
+    pub(crate) fn finish(mut self, head: ResponseHead, length: usize, idle: Duration, clock: &Clock) -> Reply {
+        if head.status == 101 {
+            self.conn.alarm.set(Moment::NEVER);
+            let leftover = self.input.split_off(length);
+            self.buffers.give(std::mem::take(&mut self.input));
+            let tunnel = Tunnel::new(self.conn, leftover, self.guard);
+            return Reply { head, body: Body::Empty, tunnel: Some(tunnel), upload: None };
+        }
+        let (sending, upload) = if self.sending.is_done() {
+            let (out, upload) = self.sending.into_parts();
+            self.buffers.give(out);
+            (None, upload.is_replayable().then_some(upload))
+        } else {
+            (Some(Box::new(self.sending)).filter(|_| !self.deaf), None)
+        };
+        let reusable = head.keep_alive && !self.deaf;
+        let incoming = Incoming::new(
+            incoming::Line { conn: self.conn, guard: self.guard, sending, reusable, peer: head.idle, idle },
+            incoming::Input { bytes: self.input, at: length, buffers: self.buffers },
+            head.framing,
+        );
+        let body = incoming.into_body(clock.now());
+        Reply { head, body, tunnel: None, upload }
+    }
+}
+
+/// Whether the protocol a host switched to is one of those asked for.
+fn agrees(asked: &str, given: &str) -> bool {
+    asked.split(',').any(|one| one.trim().eq_ignore_ascii_case(given.trim()))
+}
+
+/// What goes before the body.
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) target: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) fields: &'a [u8],
+    pub(crate) upgrade: Option<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn of(outbound: &'a Outbound, host: &'a str) -> Self {
+        Self {
+            method: &outbound.method,
+            target: &outbound.target,
+            host: outbound.host.as_deref().unwrap_or(host),
+            fields: &outbound.fields,
+            upgrade: outbound.upgrade.as_deref(),
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, framing: Framing) {
+        write::request_line(out, self.method.as_str(), self.target);
+        write::field(out, "host", self.host.as_bytes());
+        out.extend_from_slice(self.fields);
+        match framing {
+            Framing::Length(length) => write::content_length(out, length),
+            Framing::Chunked => write::chunked(out),
+            // a method that usually has a body says so when there is none (RFC 9110 §8.6)
+            _ if matches!(self.method, Method::Post | Method::Put | Method::Patch) => write::content_length(out, 0),
+            _ => {}
+        }
+        if let Some(protocol) = self.upgrade {
+            write::field(out, "connection", b"upgrade");
+            write::field(out, "upgrade", protocol.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}

@@ -1,0 +1,257 @@
+//! An answer's body as it arrives. The connection goes back to its pool with the last byte, and is closed otherwise.
+
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::http::Body;
+use crate::http::BodyError;
+use crate::http::Buffers;
+use crate::http::Headers;
+use crate::http::Source;
+use crate::http::h1::Chunked;
+use crate::http::h1::Framing;
+use crate::http::h1::Piece;
+use crate::upstream::h1::sending::Fault;
+use crate::upstream::h1::sending::Sending;
+use crate::upstream::host::InFlight;
+use crate::upstream::pool::Conn;
+
+/// The buffer a long body is read into: fewer, larger reads and writes.
+const LARGE: usize = 64 << 10;
+
+/// The body of an answer.
+pub(crate) struct Incoming {
+    line: Option<Line>,
+    input: Input,
+    state: State,
+}
+
+/// The connection an answer comes on.
+pub(crate) struct Line {
+    pub(crate) conn: Box<Conn>,
+    /// The host is busy with the request until its answer is read.
+    #[allow(dead_code, reason = "held to be dropped")]
+    pub(crate) guard: InFlight,
+    /// The request's body, when the answer came before all of it was sent.
+    pub(crate) sending: Option<Box<Sending>>,
+    /// Whether the connection may carry another request.
+    pub(crate) reusable: bool,
+    /// How long the host keeps idle connections.
+    pub(crate) peer: Option<Duration>,
+    /// Longest wait between two reads.
+    pub(crate) idle: Duration,
+}
+
+/// Bytes read and not yet taken.
+pub(crate) struct Input {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) at: usize,
+    pub(crate) buffers: Buffers,
+}
+
+enum State {
+    Length(u64),
+    Chunked(Chunked),
+    Close,
+    Done,
+    Broken(BodyError),
+}
+
+impl Incoming {
+    pub(crate) fn new(line: Line, input: Input, framing: Framing) -> Self {
+        let state = match framing {
+            Framing::None => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Chunked::new()),
+            Framing::Close => State::Close,
+        };
+        Self { line: Some(line), input, state }
+    }
+
+    /// The body for a response. What is complete already lets the connection go at once.
+    pub(crate) fn into_body(mut self, now: Moment) -> Body {
+        self.release(|| now);
+        if let Some(line) = &self.line {
+            line.conn.alarm.set(Moment::NEVER);
+        }
+        if matches!(self.state, State::Done) { Body::Empty } else { Body::stream(self) }
+    }
+
+    /// Lets the connection go when every byte of the answer was read from it.
+    fn release(&mut self, now: impl FnOnce() -> Moment) {
+        let unread = self.input.bytes.len() - self.input.at;
+        let stray = match &self.state {
+            State::Length(left) if *left <= unread as u64 => unread as u64 > *left,
+            State::Done => unread > 0,
+            _ => return,
+        };
+        let Some(line) = self.line.take() else { return };
+        // bytes nobody asked for could be taken for the next answer: never reuse
+        if line.reusable && !stray && line.sending.is_none() {
+            line.conn.give_back(now(), line.peer);
+        }
+    }
+
+    /// Reads more into the buffer; `false` at the end of the connection.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
+        let Some(line) = &mut self.line else { return Poll::Ready(Err(BodyError::Cut)) };
+        let filled = self.input.bytes.capacity() == self.input.bytes.len();
+        if self.input.at == self.input.bytes.len() {
+            self.input.bytes.clear();
+            self.input.at = 0;
+        }
+        if filled {
+            self.input.bytes.reserve_exact(LARGE.saturating_sub(self.input.bytes.len()).max(Buffers::SIZE));
+        }
+        match line.conn.socket.poll_fill(cx, &mut self.input.bytes) {
+            Poll::Ready(read) => {
+                line.conn.alarm.set(Moment::NEVER);
+                Poll::Ready(match read {
+                    Ok(0) => Ok(false),
+                    Ok(_) => Ok(true),
+                    Err(_) => Err(BodyError::Cut),
+                })
+            }
+            Poll::Pending => {
+                line.conn.alarm.arm(line.idle);
+                ready!(line.conn.alarm.poll(cx));
+                Poll::Ready(Err(BodyError::Stalled))
+            }
+        }
+    }
+
+    /// Goes on sending the request's body, if some of it is left.
+    fn send_on(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        let Some(line) = &mut self.line else { return Ok(()) };
+        let Some(sending) = &mut line.sending else { return Ok(()) };
+        let sent = sending.poll(&mut line.conn, cx);
+        if std::mem::take(&mut sending.progress) {
+            line.conn.alarm.set(Moment::NEVER);
+        }
+        match sent {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) => {
+                line.sending = None;
+                Ok(())
+            }
+            // the host wants no more of it; what it has to say is still read
+            Poll::Ready(Err(Fault::Io)) => {
+                (line.sending, line.reusable) = (None, false);
+                Ok(())
+            }
+            Poll::Ready(Err(Fault::Body(error))) => Err(error),
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> BodyError {
+        self.line = None;
+        self.state = State::Broken(error);
+        error
+    }
+
+    /// Advances to where bytes of the body stand in the buffer: how many. 0 is the end.
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, BodyError>> {
+        self.send_on(cx)?;
+        loop {
+            let unread = self.input.bytes.len() - self.input.at;
+            match &mut self.state {
+                State::Done => return Poll::Ready(Ok(0)),
+                State::Broken(error) => return Poll::Ready(Err(*error)),
+                State::Length(0) => {
+                    self.state = State::Done;
+                    continue;
+                }
+                State::Length(left) if unread > 0 => {
+                    return Poll::Ready(Ok(usize::try_from(*left).unwrap_or(usize::MAX).min(unread)));
+                }
+                State::Close if unread > 0 => return Poll::Ready(Ok(unread)),
+                State::Length(_) | State::Close => {}
+                State::Chunked(decoder) => {
+                    let next = decoder.next(&self.input.bytes[self.input.at..]);
+                    let (framing, piece) = next.map_err(|_| BodyError::Malformed)?;
+                    self.input.at += framing;
+                    match piece {
+                        Piece::Data(length) => return Poll::Ready(Ok(length)),
+                        Piece::More => {}
+                        Piece::End => return Poll::Ready(Ok(0)),
+                    }
+                }
+            }
+            if !ready!(self.poll_read(cx))? {
+                if !matches!(self.state, State::Close) {
+                    return Poll::Ready(Err(BodyError::Cut));
+                }
+                self.line = None;
+                self.state = State::Done;
+            }
+            if let Some(line) = &self.line
+                && matches!(self.state, State::Length(_))
+            {
+                let clock = line.conn.alarm.clock().clone();
+                self.release(|| clock.now());
+            }
+        }
+    }
+
+    fn chunks_ended(&self) -> bool {
+        matches!(&self.state, State::Chunked(decoder) if decoder.is_done())
+    }
+}
+
+impl Source for Incoming {
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>> {
+        let length = match ready!(self.poll_some(cx)) {
+            Ok(length) => length,
+            Err(error) => return Poll::Ready(Err(self.fail(error))),
+        };
+        if length == 0 && self.chunks_ended() {
+            self.end_chunked();
+        }
+        Poll::Ready(Ok(&self.input.bytes[self.input.at..self.input.at + length]))
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.input.at += n;
+        match &mut self.state {
+            State::Length(left) => *left -= n as u64,
+            State::Chunked(decoder) => decoder.took(n),
+            _ => {}
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        match &self.state {
+            State::Length(left) => Some(*left),
+            State::Done => Some(0),
+            State::Chunked(_) | State::Close | State::Broken(_) => None,
+        }
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        match &mut self.state {
+            State::Chunked(decoder) => decoder.trailers(),
+            _ => None,
+        }
+    }
+}
+
+impl Incoming {
+    /// The last chunk was read: the connection is free, the trailers stay.
+    fn end_chunked(&mut self) {
+        let Some(line) = self.line.take() else { return };
+        let stray = self.input.at < self.input.bytes.len();
+        if line.reusable && !stray && line.sending.is_none() {
+            let now = line.conn.alarm.clock().now();
+            line.conn.give_back(now, line.peer);
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.input.buffers.give(std::mem::take(&mut self.input.bytes));
+    }
+}

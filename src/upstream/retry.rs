@@ -1,0 +1,103 @@
+//! Whether a request that failed is sent again: pure, with chance as a parameter.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::upstream::Retry;
+
+/// What went wrong with an attempt, as far as another one is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Setback {
+    /// No connection: no byte of the request left.
+    Connect,
+    /// The connection was dead before any byte was accepted; it had been used before.
+    Unsent,
+    /// A connection used before died before any byte of the answer.
+    Reset,
+    /// The answer has a status that asks for another attempt.
+    Status(u16),
+}
+
+/// What a request allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// Sending it twice has the effect of sending it once.
+    pub(crate) repeatable: bool,
+    /// All of its body that was used is still at hand.
+    pub(crate) replayable: bool,
+    /// Attempts that count against `retry.times`, the failed one included.
+    pub(crate) spent: u32,
+    /// A transparent repeat was used already.
+    pub(crate) resent: bool,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The failure or the answer stands.
+    Stop,
+    /// On a fresh connection, at once and free: the request never left.
+    Resend,
+    /// Another attempt, at another host if there is one.
+    Elsewhere {
+        /// It puts load on services and is paid from the budget.
+        paid: bool,
+    },
+    /// Another attempt on a fresh connection, wherever the balance sends it.
+    Again,
+}
+
+/// The rule: what never left goes to anyone; what may have arrived is repeated only when that is harmless or allowed.
+pub(crate) fn next(policy: &Retry, setback: Setback, standing: Standing) -> Next {
+    let more = standing.spent <= policy.times && standing.replayable;
+    match setback {
+        Setback::Unsent if standing.replayable && !standing.resent => Next::Resend,
+        Setback::Connect if more && policy.on_connect => Next::Elsewhere { paid: false },
+        Setback::Unsent if more && policy.on_connect => Next::Elsewhere { paid: false },
+        Setback::Reset if more && policy.on_reset && (standing.repeatable || policy.is_unsafe) => Next::Again,
+        Setback::Status(status) if more && standing.repeatable && policy.on_status.contains(&status) => {
+            Next::Elsewhere { paid: true }
+        }
+        _ => Next::Stop,
+    }
+}
+
+/// The wait before the `nth` retry, from 1: doubled each time up to the largest, and jittered down to half.
+pub(crate) fn backoff(policy: &Retry, nth: u32, chance: u64) -> Duration {
+    let (least, most) = policy.backoff;
+    let doubled = least.saturating_mul(1 << nth.saturating_sub(1).min(16)).min(most);
+    doubled / 2 + (doubled / 2).mul_f64((chance >> 11) as f64 / (1_u64 << 53) as f64)
+}
+
+/// Retries as a share of requests: each request earns a part of a retry, up to a bound, so that a service in trouble is
+/// not asked much more often than in good times.
+#[derive(Debug)]
+pub(crate) struct Budget(Cell<f64>);
+
+impl Budget {
+    /// What a quiet upstream may spend at once.
+    const RESERVE: f64 = 10.0;
+    /// The most that is saved up.
+    const MOST: f64 = 100.0;
+
+    pub(crate) fn new() -> Self {
+        Self(Cell::new(Self::RESERVE))
+    }
+
+    /// A request came.
+    pub(crate) fn earn(&self, share: f64) {
+        self.0.set((self.0.get() + share).min(Self::MOST));
+    }
+
+    /// Pays for a retry, if there is enough.
+    pub(crate) fn spend(&self) -> bool {
+        let enough = self.0.get() >= 1.0;
+        if enough {
+            self.0.set(self.0.get() - 1.0);
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests;
