@@ -1,3 +1,10 @@
-//! Pure changes to messages: templates, JSON, encodings.
+//! Pure changes to messages: templates, header lists, JSON, content codings.
 
+pub mod encoding;
+pub mod headers;
+pub mod json;
+pub mod limited;
 pub mod template;
+
+pub use limited::Limited;
+pub use template::Template;

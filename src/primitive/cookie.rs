@@ -14,6 +14,11 @@ pub fn parse(field: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// The first value of `name` in a `Cookie` field.
+pub fn find(field: &str, name: &str) -> Option<String> {
+    parse(field).find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
 /// The value of a `Cookie` field that holds these.
 pub fn encode<'a>(cookies: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<String, CookieError> {
     let mut field = String::new();
@@ -170,6 +175,7 @@ mod tests {
     fn cookies_are_read_in_order() {
         assert_eq!(list("a=1; b=\"two\";c=x=y; =no; lone; d="), [("a", "1"), ("b", "two"), ("c", "x=y"), ("d", "")]);
         assert_eq!(list(""), []);
+        assert_eq!((find("a=1; b=2; b=3", "b").as_deref(), find("a=1", "b")), (Some("2"), None));
         assert_eq!(encode([("a", "1"), ("b", "x=y")]).as_deref(), Ok("a=1; b=x=y"));
         assert!(encode([("a", "1; b=2")]).is_err());
     }

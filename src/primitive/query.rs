@@ -116,6 +116,13 @@ impl Pair {
     }
 }
 
+/// The first value of `name` in a query, decoded; for those who want no more.
+pub fn first(raw: &str, name: &str) -> Option<String> {
+    let pieces = raw.split('&').filter(|piece| !piece.is_empty());
+    let mut pairs = pieces.map(|piece| piece.split_once('=').unwrap_or((piece, "")));
+    pairs.find(|(key, _)| decode(key) == name).map(|(_, value)| decode(value))
+}
+
 /// `+` is a space; escapes that are no UTF-8 are replaced.
 fn decode(raw: &str) -> String {
     let spaced = if raw.contains('+') { Cow::Owned(raw.replace('+', " ")) } else { Cow::Borrowed(raw) };
@@ -137,6 +144,11 @@ mod tests {
         assert_eq!((query.len(), query.is_changed()), (6, false));
         assert_eq!(query.encode().as_deref(), Some(RAW));
         assert_eq!(Query::parse("").encode(), None);
+        assert_eq!(
+            (first(RAW, "tag").as_deref(), first("%61=+x", "a").as_deref(), first(RAW, "x")),
+            (Some("x y"), Some(" x"), None)
+        );
+        assert_eq!((first("", ""), first("a&b", "b").as_deref()), (None, Some("")));
     }
 
     #[test]

@@ -73,6 +73,12 @@ pub fn http_date(unix: Duration) -> Option<String> {
     http(stamp).ok()
 }
 
+/// A time since the Unix epoch as `2026-11-24T10:00:00.123Z`, in milliseconds.
+pub fn rfc3339(unix: Duration) -> String {
+    let millis = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
+    format!("{:.3}", Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX))
+}
+
 fn http(stamp: Timestamp) -> Result<String, TimeError> {
     rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&stamp).map_err(|error| TimeError(error.to_string()))
 }
@@ -112,6 +118,8 @@ mod tests {
         assert_eq!(format(AT, Style::Pattern("%d/%b/%Y:%H:%M:%S %z")).as_deref(), Ok("06/Nov/1994:08:49:37 +0000"));
         assert_eq!(http_date(Duration::from_secs(784_111_777)).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
         assert_eq!(http_date(Duration::MAX), None);
+        assert_eq!(rfc3339(Duration::from_millis(784_111_777_000)), "1994-11-06T08:49:37.000Z");
+        assert_eq!(rfc3339(Duration::MAX), "9999-12-30T22:00:00.999Z");
     }
 
     #[test]

@@ -46,7 +46,9 @@ fn rest(root: &str) -> Option<Rest> {
         "tls" => Rest::Of(&["version", "sni", "alpn", "cert"]),
         "response" => Rest::Of(&["status", "header", "json"]),
         "error" => Rest::Of(&["code", "status", "detail", "step", "level", "upstream"]),
-        "key" | "ip" | "host" | "method" | "path" | "request_id" | "route" | "time" => Rest::None,
+        "key" | "ip" | "host" | "scheme" | "method" | "path" | "request_id" | "trace_id" | "route" | "time" => {
+            Rest::None
+        }
         _ => return None,
     })
 }

@@ -1,0 +1,201 @@
+//! Content codings taken off a body as it streams: gzip, deflate, br, zstd, against bombs bounded in size and ratio.
+
+mod brotli;
+mod gzip;
+mod inflate;
+mod zstd;
+
+use std::task::Context;
+use std::task::Poll;
+
+use crate::http::Body;
+use crate::http::BodyError;
+use crate::http::Headers;
+use crate::http::Source;
+
+/// How much a coded body may unfold to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most decoded bytes.
+    pub output: u64,
+    /// Most decoded bytes for each coded one, beyond the first [`SLACK`].
+    pub ratio: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { output: 100 << 20, ratio: 256 }
+    }
+}
+
+/// Decoded bytes that are always fine, whatever the ratio.
+pub const SLACK: u64 = 1 << 20;
+
+/// A coding nobody here can take off.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("content coding `{0}` cannot be decoded")]
+pub struct Unsupported(pub String);
+
+/// `body` without the codings that a `Content-Encoding` field names. With more output than `limits` allow it ends in
+/// [`BodyError::TooLarge`]; corrupt or cut short, in [`BodyError::Coding`].
+pub fn decode(body: Body, field: &str, limits: Limits) -> Result<Body, Unsupported> {
+    let names: Vec<String> = field.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !matches!(*name, "" | "identity")).collect();
+    if names.len() > MOST_CODINGS {
+        return Err(Unsupported(field.chars().take(100).collect()));
+    }
+    names.iter().rev().try_fold(body, |body, name| {
+        let coder = Coder::named(name).ok_or_else(|| Unsupported(name.chars().take(100).collect()))?;
+        Ok(Body::stream(Decoding { inner: body, coder, out: Vec::new(), at: 0, taken: 0, made: 0, limits, end: None }))
+    })
+}
+
+/// One coding at work.
+enum Coder {
+    Gzip(gzip::Gzip),
+    Deflate(inflate::Deflate),
+    Brotli(Box<brotli::Brotli>),
+    Zstd(zstd::Zstd),
+    /// The decoder could not be set up.
+    Broken,
+}
+
+/// The data is not what it should be.
+struct Corrupt;
+
+/// What a step of a coder did: how many bytes it took and made.
+struct Step {
+    taken: usize,
+    made: usize,
+}
+
+impl Coder {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "gzip" | "x-gzip" => Self::Gzip(gzip::Gzip::default()),
+            "deflate" => Self::Deflate(inflate::Deflate::default()),
+            "br" => Self::Brotli(Box::default()),
+            "zstd" => zstd::Zstd::new().map_or(Self::Broken, Self::Zstd),
+            _ => return None,
+        })
+    }
+
+    /// Takes of `input` and writes into `out` what it can.
+    fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<Step, Corrupt> {
+        match self {
+            Self::Gzip(coder) => coder.step(input, out),
+            Self::Deflate(coder) => coder.step(input, out),
+            Self::Brotli(coder) => coder.step(input, out),
+            Self::Zstd(coder) => coder.step(input, out),
+            Self::Broken => Err(Corrupt),
+        }
+    }
+
+    /// Whether the data may end here.
+    fn is_complete(&self) -> bool {
+        match self {
+            Self::Gzip(coder) => coder.is_complete(),
+            Self::Deflate(coder) => coder.is_complete(),
+            Self::Brotli(coder) => coder.is_complete(),
+            Self::Zstd(coder) => coder.is_complete(),
+            Self::Broken => false,
+        }
+    }
+}
+
+/// A body being decoded.
+struct Decoding {
+    inner: Body,
+    coder: Coder,
+    /// Decoded bytes that nobody took yet begin at `at`.
+    out: Vec<u8>,
+    at: usize,
+    taken: u64,
+    made: u64,
+    limits: Limits,
+    end: Option<Result<(), BodyError>>,
+}
+
+impl Decoding {
+    /// Decodes until there is something to show or the end is known.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        loop {
+            // What the coder still holds comes first, without new input.
+            self.out.resize(PIECE, 0);
+            let held = self.coder.step(&[], &mut self.out).map_err(|Corrupt| BodyError::Coding)?;
+            self.account(&held)?;
+            if held.made > 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let input = match self.inner.poll_fill(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok([])) => {
+                    self.end = Some(if self.coder.is_complete() { Ok(()) } else { Err(BodyError::Coding) });
+                    return Poll::Ready(self.end.unwrap_or(Ok(())));
+                }
+                Poll::Ready(Ok(input)) => input,
+            };
+            self.out.resize(PIECE, 0);
+            let step = self.coder.step(input, &mut self.out).map_err(|Corrupt| BodyError::Coding)?;
+            self.inner.consume(step.taken);
+            self.account(&step)?;
+            if step.made > 0 {
+                return Poll::Ready(Ok(()));
+            }
+            if step.taken == 0 {
+                return Poll::Ready(Err(BodyError::Coding));
+            }
+        }
+    }
+
+    fn account(&mut self, step: &Step) -> Result<(), BodyError> {
+        self.out.truncate(step.made);
+        self.at = 0;
+        self.taken += step.taken as u64;
+        self.made += step.made as u64;
+        let bomb = self.made > SLACK && self.made / self.taken.max(1) > self.limits.ratio;
+        if bomb || self.made > self.limits.output { Err(BodyError::TooLarge) } else { Ok(()) }
+    }
+}
+
+impl Source for Decoding {
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>> {
+        if self.at == self.out.len() && self.end.is_none() {
+            match self.poll_step(cx) {
+                Poll::Pending => {
+                    self.out.clear();
+                    self.at = 0;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.out.clear();
+                    self.at = 0;
+                    self.end = Some(Err(error));
+                }
+            }
+        }
+        match self.end {
+            Some(Err(error)) if self.at == self.out.len() => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(&self.out[self.at..])),
+        }
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at = (self.at + n).min(self.out.len());
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        self.inner.trailers()
+    }
+}
+
+/// Bytes decoded at a time.
+const PIECE: usize = 16 << 10;
+const MOST_CODINGS: usize = 3;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
