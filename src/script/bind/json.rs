@@ -3,8 +3,10 @@
 mod exact;
 mod parse;
 mod path;
+mod plain;
 mod print;
 mod shape;
+mod walk;
 
 use mlua::IntoLuaMulti;
 use mlua::Lua;
@@ -16,7 +18,13 @@ use mlua::Value;
 pub(crate) use exact::Exact;
 pub(crate) use parse::DecodeError;
 pub(crate) use parse::decode;
+pub(crate) use plain::freeze;
+pub(crate) use plain::from_json;
+pub(crate) use plain::plain;
+pub(crate) use plain::to_json;
+pub(crate) use plain::value;
 pub(crate) use print::encode;
+pub(crate) use walk::EncodeError;
 
 use crate::script::bind::function;
 use crate::script::bind::text::Text;

@@ -240,22 +240,19 @@ impl<'a> Reader<'a> {
         } else {
             self.digits()?;
         }
-        let mut whole = true;
         if self.peek() == Some(b'.') {
             self.at += 1;
             self.digits()?;
-            whole = false;
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
             self.at += 1;
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits()?;
-            whole = false;
         }
         if self.at - start > DIGITS {
             return Err(DecodeError::Syntax { what: format!("a number of more than {DIGITS} digits"), at: start });
         }
-        number(self.lua, &self.text[start..self.at], whole)
+        Ok(number(self.lua, &self.text[start..self.at])?)
     }
 
     fn digits(&mut self) -> Result<(), DecodeError> {
@@ -301,13 +298,13 @@ impl<'a> Reader<'a> {
 }
 
 /// A Lua number where it holds the value, else the digits themselves.
-fn number(lua: &Lua, digits: &str, whole: bool) -> Result<Value, DecodeError> {
+pub(super) fn number(lua: &Lua, digits: &str) -> mlua::Result<Value> {
     let value: f64 = digits.parse().unwrap_or(f64::INFINITY);
-    let holds = value.is_finite() && (!whole || value.abs() <= SAFE);
-    if holds {
+    let whole = !digits.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    if value.is_finite() && (!whole || value.abs() <= SAFE) {
         return Ok(Value::Number(value));
     }
-    Ok(Exact::new(digits).push(lua)?.into_lua(lua)?)
+    Exact::new(digits).push(lua)?.into_lua(lua)
 }
 
 fn nibble(digit: u8) -> u32 {
