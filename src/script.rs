@@ -1,6 +1,6 @@
 //! The script: the only place that names mlua.
 
-#[allow(dead_code, reason = "what the loader installs and the handles use")]
+#[allow(dead_code, unused_imports, reason = "what the loader installs and the handles use")]
 pub(crate) mod bind;
 pub mod context;
 #[allow(dead_code, unused_imports, reason = "loading uses it next")]

@@ -1,7 +1,20 @@
 //! The words a function calls: each converts, calls a primitive, converts back. One file a word.
 
+mod base64;
+pub(crate) mod cookie;
+mod crypto;
+pub(crate) mod form;
+mod glob;
+mod hash;
+mod hex;
 pub(crate) mod json;
+mod log;
+pub(crate) mod options;
+pub(crate) mod regex;
 pub(crate) mod text;
+mod time;
+mod url;
+mod uuid;
 
 use mlua::FromLuaMulti;
 use mlua::Function;
@@ -12,9 +25,29 @@ use mlua::Table;
 
 /// Puts every word into `words`, which become the machine's globals.
 pub(crate) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
-    json::install(lua, words)?;
+    for install in WORDS {
+        install(lua, words)?;
+    }
     Ok(())
 }
+
+type Install = fn(&Lua, &Table) -> mlua::Result<()>;
+
+const WORDS: &[Install] = &[
+    json::install,
+    base64::install,
+    hex::install,
+    hash::install,
+    crypto::install,
+    uuid::install,
+    url::install,
+    form::install,
+    cookie::install,
+    time::install,
+    regex::install,
+    glob::install,
+    log::install,
+];
 
 /// A function that messages call `name`.
 pub(crate) fn function<A, R>(
@@ -31,3 +64,6 @@ where
 
 #[cfg(test)]
 pub(crate) mod testing;
+
+#[cfg(test)]
+mod tests;
