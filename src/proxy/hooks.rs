@@ -104,6 +104,11 @@ pub trait Hooks {
         Some(Vec::new())
     }
 
+    /// Whether the machine behind these hooks is worn out (it ran out of memory, or nearly): new requests need a fresh one.
+    fn worn(&self) -> bool {
+        false
+    }
+
     /// The value of a template name that only the script knows: `user`, `user.sub`, `ctx.x`, `key`.
     fn lookup(&self, _exchange: &Rc<Exchange>, _name: &[String]) -> Option<String> {
         None
