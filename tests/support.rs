@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "the sentences that use the rest come with the gateway")]
 
 pub(crate) mod answer;
+pub(crate) mod binary;
 pub(crate) mod client;
 pub(crate) mod temp;
 pub(crate) mod upstream;

@@ -25,6 +25,7 @@ pub(crate) struct Upstream {
 #[derive(Default)]
 struct State {
     stop: AtomicBool,
+    released: AtomicBool,
     connections: AtomicUsize,
     open: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
@@ -135,6 +136,11 @@ impl Upstream {
     /// How many connections were accepted.
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// Lets everyone go who is in [`Conn::hold`], now and later.
+    pub(crate) fn release(&self) {
+        self.state.released.store(true, Ordering::SeqCst);
     }
 
     /// How many connections are being served now.
@@ -286,6 +292,13 @@ impl Conn {
     /// Sits there, reading and dropping, until the peer closes.
     pub(crate) fn linger(&mut self) {
         while self.some().is_some() {}
+    }
+
+    /// Waits for [`Upstream::release`].
+    pub(crate) fn hold(&self) {
+        while !self.state.released.load(Ordering::SeqCst) && !self.state.stop.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Closes with a RST.

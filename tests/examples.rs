@@ -1,0 +1,131 @@
+//! Every folder in `examples/` runs, and answers as its transcript says.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::support::binary::Setup;
+use crate::support::client::Client;
+use crate::support::temp::Dir;
+
+#[test]
+fn every_example_answers_as_its_transcript_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut played = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let example = entry.unwrap().path();
+        if !example.is_dir() {
+            continue;
+        }
+        let transcript = std::fs::read_to_string(example.join("transcript.txt"))
+            .unwrap_or_else(|error| panic!("{}: no transcript.txt: {error}", example.display()));
+        let dir = Dir::new();
+        copy(&example, dir.path());
+        let gateway = Setup::again(&Arc::new(dir)).start();
+        let mut client = gateway.client();
+        for turn in turns(&transcript) {
+            turn.play(&mut client, &example);
+            played += 1;
+        }
+    }
+    assert!(played >= 10, "only {played} requests in all examples");
+}
+
+/// One request of a transcript and what must come back.
+///
+/// ```text
+/// > POST /orders            the request line
+/// > x-shop: bikes           its fields
+/// > {"n":1}                 its body, the first line that is no field
+/// < 201                     the status
+/// < content-type: json      a field that contains this
+/// < "n":1                   text the body contains; a line that starts with ! must not be there
+/// ```
+#[derive(Default)]
+struct Turn {
+    line: usize,
+    request: Vec<String>,
+    expected: Vec<String>,
+}
+
+impl Turn {
+    fn play(&self, client: &mut Client, example: &Path) {
+        let (method, target) = self.request[0].split_once(' ').expect("METHOD /target");
+        let fields: Vec<_> = self.request[1..].iter().map_while(|line| field(line)).collect();
+        let body = self.request[1 + fields.len()..].join("\n");
+        let answer = client.call(method, target, &fields, body);
+        let place = format!("{}/transcript.txt:{}: {}", example.display(), self.line, self.request[0]);
+        let text = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status.to_string(), self.expected[0], "{place}: {text}");
+        for expected in &self.expected[1..] {
+            let met = match (field(expected), expected.strip_prefix('!')) {
+                (_, Some(absent)) => !text.contains(absent),
+                (Some((name, value)), _) => answer.all(name).iter().any(|got| got.contains(value)),
+                (None, None) => text.contains(expected.as_str()),
+            };
+            assert!(met, "{place}: {expected:?} is not met by {answer:?}\n{text}");
+        }
+    }
+}
+
+/// `name: value`, as far as it looks like one.
+fn field(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.split_once(": ")?;
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-').then_some((name, value))
+}
+
+fn turns(transcript: &str) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = Vec::new();
+    for (index, line) in transcript.lines().enumerate() {
+        if let Some(text) = line.strip_prefix("> ") {
+            if turns.last().is_none_or(|turn| !turn.expected.is_empty()) {
+                turns.push(Turn { line: index + 1, ..Turn::default() });
+            }
+            turns.last_mut().unwrap().request.push(text.to_owned());
+        } else if let Some(text) = line.strip_prefix("< ") {
+            turns.last_mut().expect("a request first").expected.push(text.to_owned());
+        } else {
+            assert!(line.is_empty() || line.starts_with('#'), "{}: {line:?} is neither `>` nor `<` nor `#`", index + 1);
+        }
+    }
+    turns
+}
+
+/// The README's Lua runs as printed, and what it says to curl answers.
+#[test]
+fn the_readme_runs_as_printed() {
+    let readme: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(readme).unwrap();
+    let blocks: Vec<_> = text.split("```lua\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(!blocks.is_empty(), "the README shows no Lua");
+    for block in blocks {
+        let gateway = crate::support::binary::script(block).start();
+        for target in curled(&text) {
+            let answer = gateway.client().get(&target);
+            assert!(answer.status < 500, "{target}: {answer:?}\n{block}");
+        }
+    }
+    assert!(!curled(&text).is_empty(), "the README has nobody curl anything");
+}
+
+fn curled(readme: &str) -> Vec<String> {
+    let lines = readme.lines().filter(|line| line.contains("curl ") && !line.contains("-X") && !line.contains(" -d"));
+    lines
+        .filter_map(|line| {
+            Some(format!("/{}", line.split("localhost:8080/").nth(1)?.split(['\'', '"', ' ', '`']).next()?))
+        })
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
