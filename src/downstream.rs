@@ -2,6 +2,15 @@
 
 pub mod accept;
 pub mod bind;
+pub mod serve_h1;
+pub mod tools;
+
+pub use serve_h1::Connection;
+pub use serve_h1::Gone;
+pub use serve_h1::Next;
+pub use serve_h1::Refusal;
+pub use tools::Drain;
+pub use tools::Tools;
 
 use std::net::SocketAddr;
 use std::time::Duration;

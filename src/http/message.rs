@@ -2,6 +2,9 @@
 
 use std::rc::Rc;
 
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+
 use crate::http::Body;
 use crate::http::Headers;
 use crate::http::Method;
@@ -100,6 +103,11 @@ impl Origin {
     }
 }
 
+/// Bytes in both directions, HTTP no more.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
 /// A response on its way to a client.
 #[derive(Default)]
 pub struct Response {
@@ -115,6 +123,8 @@ pub struct Response {
     pub upstream: Option<Rc<str>>,
     /// The host that answered, `address:port`.
     pub host: Option<Rc<str>>,
+    /// After a 101: the service's end of the connection, which is joined to the client's.
+    pub tunnel: Option<Box<dyn Duplex>>,
 }
 
 impl Response {

@@ -8,9 +8,14 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::http::Request;
+use crate::http::headers::Known;
 use crate::proxy::Failure;
+use crate::proxy::site::Setting;
+use crate::proxy::trace::Trace;
 use crate::route::Params;
 
 /// What belongs to one request: shared between the data path and the hooks of one worker, by `Rc`.
@@ -33,6 +38,12 @@ pub struct Exchange {
     pub started: Moment,
     /// When the answer's head must be there.
     pub deadline: Cell<Moment>,
+    /// When the answer's last byte must be there; [`Moment::NEVER`] without `timeout.total`.
+    pub end: Cell<Moment>,
+    /// The trace this request belongs to, begun or carried on when first asked for.
+    pub trace: OnceCell<Trace>,
+    /// Why no route was chosen: what [`crate::proxy::forward()`] answers then.
+    pub unrouted: RefCell<Option<Unrouted>>,
     /// The failure in force, if the answer is one.
     pub failure: RefCell<Option<Rc<Failure>>>,
     /// What the log will say.
@@ -43,6 +54,60 @@ pub struct Exchange {
     pub worker: Rc<crate::proxy::Worker>,
     /// The generation this request is pinned to.
     pub site: Rc<crate::proxy::Site>,
+}
+
+/// Why a request has no route.
+#[derive(Clone, Debug)]
+pub enum Unrouted {
+    /// Nothing matches.
+    None,
+    /// The path exists for these methods only.
+    Method(String),
+    /// The other form of a trailing slash: the path to redirect to.
+    Redirect(String),
+}
+
+impl Exchange {
+    /// The request id: a trusted client's, else a UUIDv7 (RFC 9562) made on first use.
+    pub fn id(&self) -> &Rc<str> {
+        self.id.get_or_init(|| {
+            let millis = u64::try_from(self.worker.clock.unix().as_millis()).unwrap_or_default();
+            let mut random = [0; 10];
+            random[..8].copy_from_slice(&self.worker.chance().to_ne_bytes());
+            random[8..].copy_from_slice(&self.worker.chance().to_ne_bytes()[..2]);
+            let mut text = uuid::Uuid::encode_buffer();
+            Rc::from(
+                &*uuid::Builder::from_unix_timestamp_millis(millis, &random)
+                    .into_uuid()
+                    .hyphenated()
+                    .encode_lower(&mut text),
+            )
+        })
+    }
+
+    /// The trace, carried on from the client's `traceparent` or begun here.
+    pub fn trace(&self) -> &Trace {
+        self.trace.get_or_init(|| {
+            let request = self.request.borrow();
+            Trace::of(request.headers.known(Known::Traceparent).next(), &mut || self.worker.chance())
+        })
+    }
+
+    /// The settings of the chosen route.
+    pub fn setting(&self) -> Option<&Setting> {
+        self.site.shared.settings.get(self.route.get()?)
+    }
+
+    /// How much of the request's time is left.
+    pub fn left(&self) -> Duration {
+        self.deadline.get().since(self.worker.clock.now())
+    }
+
+    /// Puts `failure` in force and into the record.
+    pub fn fail(&self, failure: &Rc<Failure>) {
+        self.record.borrow_mut().reason = Some(Rc::from(failure.code.as_str()));
+        *self.failure.borrow_mut() = Some(Rc::clone(failure));
+    }
 }
 
 /// Facts of an exchange for the access log, metrics and `on_log`.
@@ -64,8 +129,6 @@ pub struct Record {
     pub attempts: u32,
     /// From the first byte of the attempt to the answer's head, in nanoseconds.
     pub upstream_time: u64,
-    /// The trace id (32 hex digits).
-    pub trace: Option<Box<str>>,
     /// The failure's code when there is one, or `client.gone`.
     pub reason: Option<Rc<str>>,
     /// From start to the last byte, in nanoseconds.

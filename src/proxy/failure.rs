@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::downstream::Refusal;
+
 macro_rules! codes {
     ($($variant:ident $name:literal $status:literal $doc:literal),* $(,)?) => {
         /// The stable names of failures; `moongate docs codes` lists them.
@@ -70,6 +72,7 @@ codes! {
     ScriptAnswer "script.answer" 500 "a function returned something that is no answer",
     NoAnswer "route.no_answer" 500 "the route has no `to` and no step answered",
     Rejected "rejected" 403 "`reject` without a code of its own",
+    ClientSlow "client.slow" 499 "the client did not take the answer in time; logged, never sent",
     ClientGone "client.gone" 499 "the client left before the answer; logged, never sent",
 }
 
@@ -115,6 +118,24 @@ impl Failure {
             step: None,
             level: None,
             upstream: None,
+        }
+    }
+
+    /// What a request is told that was refused before anyone looked at it.
+    pub(crate) fn from_refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(why) => Self::new(Code::RequestMalformed, why),
+            Refusal::Path(why) => Self::new(Code::RequestPath, why),
+            Refusal::UriTooLong => Self::new(Code::RequestUriTooLong, "the target is too long"),
+            Refusal::HeadersTooLarge(field) => {
+                let cause = format!("at field `{field}`");
+                Self::new(Code::RequestHeadersTooLarge, "the header fields are too large, or too many").because(cause)
+            }
+            Refusal::BodyTooLarge => Self::new(Code::BodyTooLarge, "the body is larger than allowed"),
+            Refusal::Timeout => Self::new(Code::RequestTimeout, "the request did not arrive in time"),
+            Refusal::Method => Self::new(Code::RequestMethodUnknown, "this method is not served"),
+            Refusal::Version => Self::new(Code::RequestVersion, "this HTTP version is not spoken here"),
+            Refusal::Expectation => Self::new(Code::RequestExpectation, "only 100-continue can be expected"),
         }
     }
 

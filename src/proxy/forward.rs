@@ -5,13 +5,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::http::Body;
 use crate::http::Headers;
 use crate::http::Method;
 use crate::http::Response;
+use crate::http::headers::Known;
+use crate::http::message::Duplex;
+use crate::net::identity;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Site;
 use crate::proxy::Worker;
+use crate::proxy::respond::unrouted;
+use crate::proxy::target::Destination;
+use crate::proxy::target::destination;
+use crate::upstream::Answer;
+use crate::upstream::Outbound;
+use crate::upstream::SendError;
+use crate::upstream::Upstream;
 
 /// What `req:forward(to, { … })` may set beside the request as it stands.
 #[derive(Default)]
@@ -26,10 +37,134 @@ pub struct Override {
     pub timeout: Option<Duration>,
 }
 
-/// Forwards the exchange's request as its route says. The body streams unless it was buffered.
+/// What follows the steps: forwards the exchange's request as its route says, or answers that there is no route.
+///
+/// The body streams unless it was buffered; a buffered one can be sent again.
 pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response, Failure> {
-    let _ = (exchange, with);
-    Err(Failure::new(crate::proxy::Code::UpstreamUnknown, "forwarding is being built"))
+    if exchange.route.get().is_none() && with.to.is_none() {
+        return no_route(exchange);
+    }
+    if exchange.setting().is_some_and(|setting| setting.reads_body) {
+        crate::proxy::buffer::request(exchange).await?;
+    }
+    let Destination { upstream, target, host } = destination(exchange, &with).await?;
+    let outbound = outbound(exchange, &with, target, host)?;
+    exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
+    let answer = send(&exchange.worker, &upstream, outbound).await;
+    note(exchange, &answer);
+    answer.map(joined)
+}
+
+/// The answer, with the service's end of an upgraded connection in it.
+fn joined(answer: Answer) -> Response {
+    let mut response = answer.response;
+    response.tunnel = answer.tunnel.map(|tunnel| Box::new(tunnel) as Box<dyn Duplex>);
+    response
+}
+
+fn no_route(exchange: &Rc<Exchange>) -> Result<Response, Failure> {
+    use crate::proxy::exchange::Unrouted;
+    let why = exchange.unrouted.borrow().clone();
+    match why {
+        Some(Unrouted::Redirect(path)) => Ok(crate::proxy::respond::redirect(exchange, &path)),
+        _ => Err(unrouted(exchange)),
+    }
+}
+
+fn outbound(
+    exchange: &Rc<Exchange>,
+    with: &Override,
+    target: String,
+    host: Option<String>,
+) -> Result<Outbound, Failure> {
+    let fields = fields(exchange, with);
+    let deadline = exchange.deadline.get().min(within(&exchange.worker, with.timeout));
+    let retry = exchange.setting().and_then(|setting| setting.retry.clone());
+    let mut request = exchange.request.borrow_mut();
+    let body = match &mut request.body {
+        Body::Full(bytes) => Body::Full(bytes.clone()),
+        streaming => std::mem::take(streaming),
+    };
+    let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
+    let upgrade = request.upgrade.clone();
+    Ok(Outbound { method: request.method.clone(), target, host, fields, body, upgrade, repeatable, deadline, retry })
+}
+
+/// The field lines that go out: the client's as steps left them, then our own, which nobody can strip (S-01).
+fn fields(exchange: &Rc<Exchange>, with: &Override) -> Vec<u8> {
+    let mut out = exchange.worker.buffers.take();
+    let request = exchange.request.borrow();
+    if with.headers.is_empty() {
+        request.headers.write_to(&mut out, |known| !is_ours(known));
+    } else {
+        for (known, name, value) in request.headers.iter() {
+            if !is_ours(known) && !with.headers.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name)) {
+                line(&mut out, name, value);
+            }
+        }
+    }
+    for (name, value) in &with.headers {
+        line(&mut out, name.as_bytes(), value.as_bytes());
+    }
+    line(
+        &mut out,
+        b"Via",
+        if request.version == crate::http::Version::Http10 { b"1.0 moongate" } else { b"1.1 moongate" },
+    );
+    identity::write_forwarded(&mut out, &request, exchange.peer.map(|peer| peer.ip()));
+    drop(request);
+    line(&mut out, b"X-Request-Id", exchange.id().as_bytes());
+    out.extend_from_slice(b"traceparent: ");
+    exchange.trace().write(&mut out, exchange.worker.chance());
+    out.extend_from_slice(b"\r\n");
+    if !exchange.trace().carried {
+        return out;
+    }
+    for state in exchange.request.borrow().headers.known(Known::Tracestate) {
+        line(&mut out, b"tracestate", state);
+    }
+    out
+}
+
+fn is_ours(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Forwarded
+            | Known::XForwardedFor
+            | Known::XForwardedProto
+            | Known::XForwardedHost
+            | Known::XForwardedPort
+            | Known::XRequestId
+            | Known::Traceparent
+            | Known::Tracestate
+    )
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+async fn send(worker: &Rc<Worker>, upstream: &Rc<Upstream>, outbound: Outbound) -> Result<Answer, Failure> {
+    let started = worker.clock.now();
+    let answer = upstream.send(outbound).await;
+    let took = worker.clock.now().since(started);
+    worker.meter.call(worker, upstream.name(), answer.as_ref().map_or(0, |answer| answer.response.status), took);
+    answer.map_err(|error| Failure::from_send(error, upstream.name()))
+}
+
+fn note(exchange: &Exchange, answer: &Result<Answer, Failure>) {
+    let mut record = exchange.record.borrow_mut();
+    match answer {
+        Ok(answer) => {
+            record.host.clone_from(&answer.response.host);
+            record.attempts += answer.attempts;
+            record.upstream_time += u64::try_from(answer.took.as_nanos()).unwrap_or(u64::MAX);
+        }
+        Err(_) => record.attempts += 1,
+    }
 }
 
 /// A request a function makes of its own accord (`fetch`).
@@ -51,6 +186,56 @@ pub struct Call {
 
 /// Performs `call` with the pools of this worker. A status is never a failure.
 pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Response, Failure> {
-    let _ = (worker, site, call);
-    Err(Failure::new(crate::proxy::Code::UpstreamUnknown, "forwarding is being built"))
+    let (upstream, path) = site.find(worker, &call.target).await?;
+    let mut target = if path.starts_with('/') { path } else { format!("/{path}") };
+    if target.is_empty() {
+        target.push('/');
+    }
+    let mut fields = worker.buffers.take();
+    for (known, name, value) in call.headers.iter() {
+        if known != Known::Host {
+            line(&mut fields, name, value);
+        }
+    }
+    line(&mut fields, b"Via", b"1.1 moongate");
+    let host = call.headers.text("host").map(str::to_owned);
+    let retry = call.retries.map(|times| crate::upstream::Retry { times, ..upstream.shared().config().retry.clone() });
+    let deadline = within(worker, Some(call.timeout.unwrap_or(DEFAULT_CALL)));
+    let repeatable = call.method.is_idempotent() || call.headers.has("idempotency-key");
+    let body = Body::from(call.body);
+    let outbound =
+        Outbound { method: call.method, target, host, fields, body, upgrade: None, repeatable, deadline, retry };
+    send(worker, &upstream, outbound).await.map(|answer| answer.response)
+}
+
+/// How long `fetch` waits where nothing else bounds it.
+const DEFAULT_CALL: Duration = Duration::from_secs(30);
+
+fn within(worker: &Worker, limit: Option<Duration>) -> crate::clock::Moment {
+    limit.map_or(crate::clock::Moment::NEVER, |limit| worker.clock.now().after(limit))
+}
+
+impl Failure {
+    /// What a client is told of a service that did not answer.
+    fn from_send(error: SendError, upstream: &Rc<str>) -> Self {
+        use crate::proxy::Code;
+        let cause = error.to_string();
+        let (code, detail) = match error {
+            SendError::Connect { .. } => (Code::UpstreamConnect, "the service cannot be reached"),
+            SendError::Tls { .. } => (Code::UpstreamTls, "the service cannot be reached securely"),
+            SendError::Timeout { .. } => (Code::UpstreamTimeout, "the service did not answer in time"),
+            SendError::Reset { reused: true, .. } => (Code::UpstreamResetReused, "the service closed the connection"),
+            SendError::Reset { .. } => (Code::UpstreamReset, "the service closed the connection before answering"),
+            SendError::Protocol { .. } => (Code::UpstreamProtocol, "the service's answer could not be understood"),
+            SendError::NoneHealthy => (Code::UpstreamNoneHealthy, "the service is not available"),
+            SendError::Overload { .. } => (Code::UpstreamOverload, "the service is busy"),
+            SendError::Body(error) => return Self::from_body(error),
+        };
+        let mut failure = Self::new(code, detail).because(format!("upstream `{upstream}`: {cause}"));
+        if failure.status == 503 {
+            failure = failure.header("Retry-After", "1");
+        }
+        failure.upstream = Some(Rc::clone(upstream));
+        failure
+    }
 }

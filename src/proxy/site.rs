@@ -1,14 +1,38 @@
 //! A generation as the data path sees it: routes, settings, upstreams and hooks of one worker.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::http::Body;
+use crate::plan::HostRule;
+use crate::plan::Plan;
+use crate::plan::Timeout;
+use crate::plan::To;
+use crate::primitive::glob::Glob;
+use crate::primitive::split::Split;
+use crate::proxy::Exchange;
+use crate::proxy::Failure;
 use crate::proxy::Hooks;
+use crate::proxy::access::Format;
+use crate::route::Found;
+use crate::route::Json;
+use crate::route::Params;
+use crate::route::Pattern;
+use crate::route::Table;
+use crate::route::View;
+use crate::transform::template::Escape;
+use crate::transform::template::Template;
+use crate::upstream::Address;
+use crate::upstream::Retry;
+use crate::upstream::Upstream;
 
 /// One generation on one worker; a request holds it for its whole life.
 pub struct Site {
     /// The parts that all workers share.
     pub shared: Arc<Shared>,
+    /// This worker's view of the plan's upstreams, same index.
+    pub upstreams: Vec<Rc<Upstream>>,
     /// This worker's hooks.
     pub hooks: Rc<dyn Hooks>,
 }
@@ -17,4 +41,196 @@ pub struct Site {
 pub struct Shared {
     /// Which generation, counted from 1.
     pub generation: u64,
+    /// What the script declared.
+    pub plan: Arc<Plan>,
+    /// Which route a request belongs to.
+    pub routes: Table,
+    /// What each route says beyond its pattern, same index as in the plan.
+    pub settings: Vec<Setting>,
+    /// The plan's upstreams by name.
+    pub names: BTreeMap<String, usize>,
+    /// Which upstreams are asked by their own name unless told otherwise (`https://` addresses given by name).
+    pub own_name: Vec<bool>,
+    /// Hosts that a template in `to` may produce.
+    pub to_hosts: Vec<Glob>,
+    /// How an access log line looks; `None` when there is none.
+    pub access: Option<Format>,
+    /// Show script errors to clients (`--dev`).
+    pub dev: bool,
+}
+
+/// A route's settings, ready for use.
+pub struct Setting {
+    /// Where it goes.
+    pub to: Target,
+    /// The path sent on.
+    pub path: Rewrite,
+    /// The Host sent on.
+    pub host: Host,
+    /// Time of a whole request.
+    pub timeout: Timeout,
+    /// Instead of the upstream's own.
+    pub retry: Option<Retry>,
+    /// Whether a template here reads the request's body.
+    pub reads_body: bool,
+}
+
+/// Where a route goes.
+pub enum Target {
+    /// Nowhere: its steps answer.
+    Nowhere,
+    /// An upstream of the plan, and a path to put before the request's.
+    Upstream(usize, String),
+    /// Known per request only.
+    Template(Template),
+    /// A function decides.
+    Function,
+    /// A stable split between upstreams of the plan, by this key.
+    Split(Split, Vec<usize>, Template),
+}
+
+/// The path sent on.
+pub enum Rewrite {
+    /// As it came.
+    Keep,
+    /// Without this prefix.
+    Strip(String),
+    /// This one; it may carry a query.
+    Template(Template),
+}
+
+/// The Host sent on.
+pub enum Host {
+    /// As the client asked, except towards an `https://` address given by name.
+    Auto,
+    /// As the client asked.
+    Keep,
+    /// The chosen host's own name.
+    Upstream,
+    /// This one.
+    Template(Template),
+}
+
+impl Shared {
+    /// Prepares `plan`; the faults are for the script's author.
+    pub fn build(plan: Arc<Plan>, generation: u64, dev: bool) -> Result<Self, Vec<String>> {
+        let routes = build_routes(&plan)?;
+        let names: BTreeMap<_, _> =
+            plan.upstreams.iter().enumerate().map(|(index, upstream)| (upstream.name.clone(), index)).collect();
+        let own_name = plan
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.hosts.iter().any(|host| is_named_https(&host.address)))
+            .collect();
+        let mut faults = Vec::new();
+        let mut settings = Vec::with_capacity(plan.routes.len());
+        for route in &plan.routes {
+            match Setting::build(route, &plan, &names) {
+                Ok(setting) => settings.push(setting),
+                Err(fault) => {
+                    faults.push(format!("{}:{}: route `{}`: {fault}", route.place.0, route.place.1, route.pattern))
+                }
+            }
+        }
+        let to_hosts = compile_globs(&plan.gateway.to_hosts).unwrap_or_else(|fault| {
+            faults.push(fault);
+            Vec::new()
+        });
+        let access = Format::build(&plan.gateway.log).unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self { generation, routes, settings, names, own_name, to_hosts, access, dev, plan })
+    }
+}
+
+impl Setting {
+    fn build(route: &crate::plan::Route, plan: &Plan, names: &BTreeMap<String, usize>) -> Result<Self, String> {
+        let pattern = Pattern::parse(&route.matcher.path).map_err(|fault| fault.to_string())?;
+        let params: Vec<_> = pattern.names().map(str::to_owned).collect();
+        let template = |text: &str, escape| Template::parse(text, escape, &params).map_err(|fault| fault.to_string());
+        let index = |name: &str| names.get(name).copied().ok_or_else(|| format!("no upstream `{name}`"));
+        let to = match &route.to {
+            None => Target::Nowhere,
+            Some(To::Upstream(name, prefix)) => Target::Upstream(index(name)?, prefix.trim_end_matches('/').to_owned()),
+            Some(To::Template(text)) => Target::Template(template(text, Escape::Url)?),
+            Some(To::Function) => Target::Function,
+            Some(To::Split(shares, key)) => {
+                let members = shares.iter().map(|(name, _)| index(name)).collect::<Result<_, _>>()?;
+                let weights: Vec<_> = shares.iter().map(|(_, weight)| *weight).collect();
+                let split = Split::new(&route.name, &weights).map_err(|fault| fault.to_string())?;
+                Target::Split(split, members, template(key, Escape::Plain)?)
+            }
+        };
+        let path = match (&route.rewrite, &route.strip_prefix) {
+            (Some(text), _) => Rewrite::Template(template(text, Escape::Url)?),
+            (None, Some(prefix)) => Rewrite::Strip(prefix.clone()),
+            (None, None) => Rewrite::Keep,
+        };
+        let host = match &route.host {
+            HostRule::Auto => Host::Auto,
+            HostRule::Keep => Host::Keep,
+            HostRule::Upstream => Host::Upstream,
+            HostRule::Template(text) => Host::Template(template(text, Escape::Header)?),
+        };
+        let reads = |template: &Template| template.mentions("json");
+        let reads_body = matches!(&to, Target::Template(t) | Target::Split(_, _, t) if reads(t))
+            || matches!(&path, Rewrite::Template(t) if reads(t))
+            || matches!(&host, Host::Template(t) if reads(t));
+        let timeout = route.timeout.unwrap_or(plan.gateway.timeout);
+        Ok(Self { to, path, host, timeout, retry: route.retry.clone(), reads_body })
+    }
+}
+
+impl Site {
+    /// The route of `exchange` as its request stands; its parameters are set.
+    pub(crate) fn route(&self, exchange: &Rc<Exchange>) -> Result<Found, Failure> {
+        let mut params = Params::default();
+        let mut json = None;
+        let found = loop {
+            let request = exchange.request.borrow();
+            let view = View {
+                method: &request.method,
+                host: &request.host,
+                path: &request.path,
+                query: request.query.as_deref(),
+                headers: &request.headers,
+                sni: None,
+                json: match &json {
+                    None => Json::Unread,
+                    Some(None) => Json::None,
+                    Some(Some(value)) => Json::Value(value),
+                },
+            };
+            let found = self.shared.routes.find(&view, &mut params, &mut |route, params| {
+                // A `when` function sees the parameters its route would have.
+                exchange.params.borrow_mut().clone_from(params);
+                self.hooks.when(exchange, route)
+            })?;
+            let readable = !matches!(request.body, Body::Stream(_));
+            if found != Found::NeedsBody || !readable || json.is_some() {
+                break found;
+            }
+            drop(request);
+            json = Some(exchange.request.borrow().body.at_hand().and_then(|bytes| serde_json::from_slice(bytes).ok()));
+        };
+        *exchange.params.borrow_mut() = params;
+        Ok(found)
+    }
+}
+
+fn build_routes(plan: &Plan) -> Result<Table, Vec<String>> {
+    let configs: Vec<_> = plan.routes.iter().map(|route| route.matcher.clone()).collect();
+    Table::build(&configs).map_err(|faults| faults.into_iter().map(|fault| fault.message).collect())
+}
+
+fn compile_globs(patterns: &[String]) -> Result<Vec<Glob>, String> {
+    patterns.iter().map(|pattern| Glob::new(pattern).map_err(|fault| format!("to_hosts: {fault}"))).collect()
+}
+
+fn is_named_https(address: &Address) -> bool {
+    matches!(address, Address::Tcp { host, tls: true, .. } if host.parse::<std::net::IpAddr>().is_err())
 }

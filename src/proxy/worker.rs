@@ -10,10 +10,17 @@ use std::time::Duration;
 use crate::clock::Alarms;
 use crate::clock::Clock;
 use crate::clock::Moment;
+use crate::downstream::Drain;
+use crate::downstream::Limits;
+use crate::downstream::Tools;
+use crate::downstream::tools::DateCache;
 use crate::http::Buffers;
 use crate::proxy::Site;
+use crate::proxy::dynamic::Dynamic;
+use crate::proxy::meter::Meter;
 use crate::telemetry::AccessLog;
 use crate::telemetry::metrics::Registry;
+use crate::upstream::Pools;
 
 /// One worker's own things: clock, buffers, pools, counters. Reached from every exchange.
 ///
@@ -33,6 +40,16 @@ pub struct Worker {
     pub in_flight: Cell<usize>,
     /// Where access log lines go.
     pub access: AccessLog,
+    /// Series of the data path.
+    pub meter: Meter,
+    /// Idle connections to services.
+    pub pools: Rc<Pools>,
+    /// Upstreams for URLs that only requests know.
+    pub dynamic: Dynamic,
+    /// The word to leave.
+    pub drain: Drain,
+    /// The `Date` field's value.
+    date: DateCache,
     /// When the current second of warnings began, and how many there were.
     warned: Cell<(Moment, u32)>,
     /// The state of [`Worker::chance`].
@@ -45,20 +62,42 @@ pub struct Worker {
 
 impl Worker {
     /// A worker without a generation yet.
-    pub fn new(index: usize, clock: Clock, metrics: Registry, access: AccessLog) -> Rc<Self> {
+    pub fn new(index: usize, workers: usize, clock: Clock, metrics: Registry, access: AccessLog) -> Rc<Self> {
+        let (alarms, buffers) = (Alarms::default(), Buffers::default());
         Rc::new(Self {
             index,
+            pools: Pools::new(&clock, &alarms, &buffers, workers),
+            dynamic: Dynamic::default(),
+            drain: Drain::default(),
+            date: DateCache::default(),
             clock,
-            alarms: Alarms::default(),
-            buffers: Buffers::default(),
+            alarms,
+            buffers,
             in_flight: Cell::new(0),
             access,
+            meter: Meter::new(&metrics),
             warned: Cell::default(),
             metrics,
             seed: Cell::new(foldhash::fast::RandomState::default().hash_one(index)),
             tasks: Cell::new(0),
             site: RefCell::new(None),
         })
+    }
+
+    /// What the client connections of this worker use.
+    pub fn tools(&self) -> Tools {
+        Tools {
+            clock: self.clock.clone(),
+            alarms: self.alarms.clone(),
+            buffers: self.buffers.clone(),
+            drain: self.drain.clone(),
+            date: self.date.clone(),
+        }
+    }
+
+    /// The client-side limits of the generation new requests get.
+    pub fn limits(&self) -> Limits {
+        self.site.borrow().as_ref().map(|site| site.shared.plan.gateway.limits.clone()).unwrap_or_default()
     }
 
     /// Chance for ids, jitter and choices; never for secrets (wyrand).
@@ -92,6 +131,7 @@ impl Worker {
             self.clock.sleep(Alarms::TICK).await;
             self.alarms.tick(self.clock.now());
             self.access.flush();
+            self.pools.sweep();
         }
     }
 

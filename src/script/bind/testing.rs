@@ -26,7 +26,7 @@ pub(crate) fn open(clock: &Clock, live: &Arc<Live>) -> Lua {
     let env = [("STAGE".to_owned(), "test".to_owned())].into();
     let snapshot = Snapshot { time: NOW - Duration::from_secs(60), env, ..Snapshot::default() };
     let setting = Setting {
-        worker: Some(Worker::new(0, clock.clone(), Registry::default(), AccessLog::default())),
+        worker: Some(Worker::new(0, 1, clock.clone(), Registry::default(), AccessLog::default())),
         live: Arc::clone(live),
         control: true,
         clock: clock.clone(),

@@ -27,7 +27,7 @@ pub(in crate::script) fn machine_with(words: impl Fn(&Lua) -> mlua::Result<()>) 
     let clock = Clock::fake(Duration::from_secs(1_800_000_000));
     let snapshot = Snapshot { time: Duration::from_secs(1_700_000_000), seed: 7 << 20, ..Snapshot::default() };
     let setting = Setting {
-        worker: Some(Worker::new(0, clock.clone(), Registry::default(), AccessLog::default())),
+        worker: Some(Worker::new(0, 1, clock.clone(), Registry::default(), AccessLog::default())),
         live: Arc::new(Live::default()),
         control: false,
         clock,

@@ -1,0 +1,102 @@
+//! What every connection of one worker uses: time, deadlines, buffers, the date, and the word to leave.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+
+use slab::Slab;
+
+use crate::clock::Alarms;
+use crate::clock::Clock;
+use crate::http::Buffers;
+
+/// One worker's tools, cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tools {
+    /// Time.
+    pub clock: Clock,
+    /// Deadlines.
+    pub alarms: Alarms,
+    /// Spare buffers.
+    pub buffers: Buffers,
+    /// Whether the worker is about to leave.
+    pub drain: Drain,
+    /// The `Date` field's value.
+    pub date: DateCache,
+}
+
+/// The word to leave: idle connections close at once, others after the answer under way.
+#[derive(Clone, Default)]
+pub struct Drain(Rc<Signal>);
+
+#[derive(Default)]
+struct Signal {
+    on: Cell<bool>,
+    waiting: RefCell<Slab<Waker>>,
+}
+
+impl Drain {
+    /// Gives the word; it is never taken back.
+    pub fn begin(&self) {
+        self.0.on.set(true);
+        for waker in self.0.waiting.borrow_mut().drain() {
+            waker.wake();
+        }
+    }
+
+    /// Whether the word was given.
+    pub fn is_on(&self) -> bool {
+        self.0.on.get()
+    }
+
+    /// Ready once the word is given; until then the waker is kept under `seat`.
+    pub(crate) fn poll(&self, seat: &mut Seat, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_on() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.0.waiting.borrow_mut();
+        match seat.key.and_then(|key| waiting.get_mut(key)) {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *seat = Seat { key: Some(waiting.insert(cx.waker().clone())), drain: Some(self.clone()) },
+        }
+        Poll::Pending
+    }
+}
+
+/// A connection's place among those that wait for the word.
+#[derive(Default)]
+pub(crate) struct Seat {
+    key: Option<usize>,
+    drain: Option<Drain>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let (Some(key), Some(drain)) = (self.key, &self.drain) {
+            drain.0.waiting.borrow_mut().try_remove(key);
+        }
+    }
+}
+
+/// The value of `Date` (RFC 9110 §6.6.1), made once a second.
+#[derive(Clone, Default)]
+pub struct DateCache(Rc<RefCell<(u64, String)>>);
+
+impl DateCache {
+    /// Appends the field line for the second that `clock` shows.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, clock: &Clock) {
+        let second = clock.unix().as_secs();
+        let mut cache = self.0.borrow_mut();
+        if cache.0 != second || cache.1.is_empty() {
+            let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+            let time = time.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+            *cache = (second, time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        }
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(cache.1.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}

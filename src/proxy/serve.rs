@@ -1,0 +1,190 @@
+//! One client connection: its requests one after another, each with its answer.
+
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use tokio::io::AsyncWriteExt;
+use tokio::io::copy_bidirectional;
+
+use crate::clock::Alarm;
+use crate::downstream::Connection;
+use crate::downstream::Next;
+use crate::downstream::Peer;
+use crate::downstream::Refusal;
+use crate::downstream::Stream;
+use crate::downstream::serve_h1::Broke;
+use crate::http::Body;
+use crate::http::BodyError;
+use crate::http::Method;
+use crate::http::Request;
+use crate::http::Response;
+use crate::http::message::Duplex;
+use crate::proxy::Code;
+use crate::proxy::Exchange;
+use crate::proxy::Failure;
+use crate::proxy::Worker;
+use crate::proxy::answer;
+use crate::proxy::refused;
+
+/// Serves a client's connection until it closes.
+pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
+    let mut connection = Connection::new(stream, peer, worker.tools());
+    let alarm = worker.alarms.alarm(&worker.clock);
+    loop {
+        let limits = worker.limits();
+        let after = match connection.next(&limits).await {
+            // In a box of its own: an idle connection keeps none of it.
+            Next::Request(request) => Box::pin(live(&worker, &mut connection, request, peer, &alarm)).await,
+            Next::Refused(refusal) => Box::pin(refuse(&worker, &mut connection, refusal, peer, &alarm)).await,
+            Next::Closed => return,
+        };
+        match after {
+            After::Next => {}
+            After::Closed => return,
+            After::Tunnel(service) => return Box::pin(join(connection, service)).await,
+        }
+    }
+}
+
+/// How a connection goes on after an answer.
+enum After {
+    Next,
+    Closed,
+    Tunnel(Box<dyn Duplex>),
+}
+
+/// Passes bytes both ways until both sides have ended; nothing of the generation is held.
+async fn join(connection: Connection, mut service: Box<dyn Duplex>) {
+    let Some((mut client, early)) = connection.into_tunnel() else { return };
+    if service.write_all(&early).await.is_err() {
+        return;
+    }
+    // Either side may leave at any time; there is nobody to tell.
+    let _ = match &mut client {
+        Stream::Tcp(client) => copy_bidirectional(client, &mut service).await,
+        Stream::Unix(client) => copy_bidirectional(client, &mut service).await,
+    };
+}
+
+/// One request.
+async fn live(worker: &Rc<Worker>, connection: &mut Connection, request: Request, peer: Peer, alarm: &Alarm) -> After {
+    let Some(site) = worker.site() else { return After::Closed };
+    let head = request.method == Method::Head;
+    let exchange = Exchange::begin(worker, site, request, peer);
+    match or_gone(connection, answer(&exchange, alarm)).await {
+        Some(response) => deliver(connection, &exchange, alarm, response, head).await,
+        None => {
+            exchange.record.borrow_mut().reason = Some(Rc::from(Code::ClientGone.as_str()));
+            finish(&exchange, &Response::new(Code::ClientGone.status()), 0);
+            After::Closed
+        }
+    }
+}
+
+/// Writes the answer.
+async fn deliver(
+    connection: &mut Connection,
+    exchange: &Rc<Exchange>,
+    alarm: &Alarm,
+    mut response: Response,
+    head: bool,
+) -> After {
+    // Whoever wanted the request's body has it by now; what is left of it goes back to the connection.
+    drop(std::mem::take(&mut exchange.request.borrow_mut().body));
+    exchange.record.borrow_mut().bytes_in = connection.received();
+    let (sent, broke) = match before_end(exchange, alarm, connection.answer(&mut response, head)).await {
+        Some(Ok(sent)) => (sent, None),
+        Some(Err(gone)) => (gone.sent, Some(reason(gone.why))),
+        None => (0, Some(Code::RouteTimeout)),
+    };
+    if let Some(code) = &broke {
+        exchange.record.borrow_mut().reason.get_or_insert_with(|| Rc::from(code.as_str()));
+    }
+    response.body = Body::Empty;
+    finish(exchange, &response, sent);
+    match (broke, response.tunnel.take()) {
+        (Some(_), _) => After::Closed,
+        (None, Some(service)) if response.status == 101 => After::Tunnel(service),
+        (None, _) => After::Next,
+    }
+}
+
+/// What an answer that broke off is called.
+fn reason(why: Broke) -> Code {
+    match why {
+        Broke::Client => Code::ClientGone,
+        Broke::Slow => Code::ClientSlow,
+        Broke::Body(BodyError::Script) => Code::ScriptError,
+        Broke::Body(BodyError::Stalled) => Code::UpstreamTimeout,
+        Broke::Body(BodyError::Malformed) => Code::UpstreamProtocol,
+        Broke::Body(_) => Code::UpstreamReset,
+    }
+}
+
+/// A request that could not be read becomes an answer all the same, and a line in the log; then the connection closes.
+async fn refuse(
+    worker: &Rc<Worker>,
+    connection: &mut Connection,
+    refusal: Refusal,
+    peer: Peer,
+    alarm: &Alarm,
+) -> After {
+    let Some(site) = worker.site() else { return After::Closed };
+    let exchange = Exchange::begin(worker, site, Request::default(), peer);
+    let response = refused(&exchange, alarm, Failure::from_refusal(refusal)).await;
+    deliver(connection, &exchange, alarm, response, false).await;
+    // The next turn closes the connection, in a way that lets the answer arrive.
+    After::Next
+}
+
+/// `work`, or `None` when the client resets the connection: dropping it cancels what was asked of a service.
+async fn or_gone<T>(connection: &Connection, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut gone = pin!(connection.gone());
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        gone.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// `work`, or `None` when `timeout.total` is over first.
+async fn before_end<T>(exchange: &Exchange, alarm: &Alarm, work: impl Future<Output = T>) -> Option<T> {
+    alarm.set(exchange.end.get());
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        alarm.poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// Everything that is told about an exchange once its last byte is out.
+fn finish(exchange: &Rc<Exchange>, response: &Response, sent: u64) {
+    let worker = &exchange.worker;
+    let took = worker.clock.now().since(exchange.started);
+    {
+        let mut record = exchange.record.borrow_mut();
+        record.status = response.status;
+        record.origin = response.origin;
+        record.bytes_out = sent;
+        record.took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(reason) = &record.reason {
+            worker.meter.failed(worker, reason);
+        }
+    }
+    worker.meter.served(exchange, response.status, took);
+    if let Some(format) = &exchange.site.shared.access {
+        format.write(exchange, response);
+    }
+    if exchange.site.hooks.wants(exchange.route.get()).on_log {
+        exchange.site.hooks.on_log(exchange);
+    }
+}
