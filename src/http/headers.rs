@@ -235,17 +235,33 @@ macro_rules! known_names {
 }
 
 impl Known {
-    /// Which one `name` is, without case.
+    /// Which one `name`, a token, is, without case.
     #[inline]
     pub fn of(name: &[u8]) -> Self {
         if name.is_empty() {
             return Self::Other;
         }
         match TABLE[slot(SALT, name)] {
-            Some((known, text)) if name.eq_ignore_ascii_case(text.as_bytes()) => known,
+            Some((known, text)) if is_same(name, text.as_bytes()) => known,
             _ => Self::Other,
         }
     }
+}
+
+/// Whether `name` is `lower` but for its case, eight bytes at a time. `lower` holds letters, digits and `-` only, and
+/// among the characters of a token nothing else becomes one of these when bit 5 is set.
+#[inline]
+fn is_same(name: &[u8], lower: &[u8]) -> bool {
+    if name.len() != lower.len() {
+        return false;
+    }
+    let (Some(name_end), Some(lower_end)) = (name.last_chunk::<8>(), lower.last_chunk::<8>()) else {
+        return name.iter().zip(lower).all(|(a, b)| a | 0x20 == *b);
+    };
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let same = |a: &[u8; 8], b: &[u8; 8]| word(a) | 0x2020_2020_2020_2020 == word(b);
+    let (name, lower) = (name.as_chunks().0, lower.as_chunks().0);
+    same(name_end, lower_end) && name.iter().zip(lower).all(|(a, b)| same(a, b))
 }
 
 /// A perfect hash over the names, found while compiling: one slot to look at, one comparison.
@@ -297,4 +313,25 @@ known_names! {
     SetCookie "set-cookie", Authorization "authorization", Accept "accept", AcceptEncoding "accept-encoding",
     UserAgent "user-agent", Date "date", Server "server", Etag "etag", Origin "origin", Location "location",
     Http2Settings "http2-settings", MaxForwards "max-forwards",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Known;
+
+    #[test]
+    fn known_names_are_found_in_any_case_and_no_others() {
+        for (known, name) in Known::ALL {
+            assert_eq!(Known::of(name.as_bytes()), *known, "{name}");
+            assert_eq!(Known::of(name.to_ascii_uppercase().as_bytes()), *known, "{name}");
+            for at in 0..name.len() {
+                let mut other = name.as_bytes().to_vec();
+                other[at] = if other[at] == b'z' { b'y' } else { b'z' };
+                assert_eq!(Known::of(&other), Known::Other, "{name} at {at}");
+            }
+            assert_eq!(Known::of(&name.as_bytes()[1..]), Known::Other);
+        }
+        assert_eq!(Known::of(b""), Known::Other);
+        assert_eq!(Known::of(b"x"), Known::Other);
+    }
 }
