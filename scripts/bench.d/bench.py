@@ -1,0 +1,102 @@
+"""Runs every workload on moongate and nginx in turns, A B B A, and prints what a request costs."""
+
+import argparse
+import resource
+import statistics
+
+import callgrind
+import extras
+import measure
+import servers
+from servers import Gateway
+from servers import Nginx
+from workloads import WORKLOADS
+
+
+def main():
+    options = arguments()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
+    backend = servers.backend()
+    backend.start()
+    try:
+        if options.callgrind:
+            callgrind.run([w for w in chosen if w.name != "new connection"], options.binary, backend.port)
+            return
+        counters = measure.have_counters()
+        unit = "k instructions, user + kernel" if counters else "CPU seconds per 100k requests"
+        print(f"one worker on core {servers.SERVER_CORE}; backend and load on core {servers.LOAD_CORE}; 64 clients; "
+              f"{options.seconds} s a run, order A B B A; ratios of {unit}")
+        if not counters:
+            print("this machine has no instruction counters: CPU time instead, which moves with what else runs here (try --callgrind)")
+        heading = f"\n{'workload':<16}{'server':<10}{'k instr/req':>16}{'CPU s/100k':>11}{'user':>7}{'sys':>7}{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'peak MB':>9}{'errors':>8}{'ratio':>7}{'aim':>6}"
+        print(heading)
+        for workload in chosen:
+            compare(workload, options, backend.port, counters)
+        if not options.only:
+            others(options, backend.port)
+    finally:
+        backend.stop()
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--binary", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=int, default=4, help="length of each run (4)")
+    parser.add_argument("--only", action="append", metavar="WORKLOAD", help="one of: " + ", ".join(w.name for w in WORKLOADS))
+    parser.add_argument("--callgrind", action="store_true", help="count user instructions under valgrind instead: slow, repeatable")
+    return parser.parse_args()
+
+
+def compare(workload, options, port, counters):
+    ours, theirs = Gateway(options.binary, workload.script(port)), Nginx(workload.locations(port))
+    costs = {ours: measure.Cost(), theirs: measure.Cost()}
+    for server in costs:
+        server.start()
+        workload.load(1)(server.port)  # warm
+    for server in (ours, theirs, theirs, ours):
+        measure.around(server, costs[server], workload.load(options.seconds), counters)
+    ratio = costs[ours].figure(counters) / costs[theirs].figure(counters)
+    for server, cost in costs.items():
+        row(workload, server, cost, ratio if server is ours else None, counters)
+        server.stop()
+
+
+def row(workload, server, cost, ratio, counters):
+    thousand = 1000 * max(cost.requests, 1)
+    instructions = f"{cost.instructions_user / thousand:.1f} + {cost.instructions_kernel / thousand:.1f}" if counters else "none"
+    share = cost.cpu_per_100k() / max(cost.user + cost.system, 1e-9)
+    print(f"{workload.name:<16}{server.name:<10}{instructions:>16}{cost.cpu_per_100k():>11.2f}{cost.user * share:>7.2f}{cost.system * share:>7.2f}"
+          f"{cost.requests / cost.seconds:>9.0f}{statistics.median(cost.p50):>8.2f}{statistics.median(cost.p99):>8.2f}{cost.peak_kb / 1024:>9.1f}{cost.errors:>8}"
+          + (f"{ratio:>7.2f}{workload.aim or '':>6}" if ratio else ""), flush=True)
+
+
+def others(options, port):
+    plain = WORKLOADS[0]
+
+    def gateway():
+        return Gateway(options.binary, plain.script(port))
+
+    def nginx():
+        return Nginx(plain.locations(port))
+
+    print(f"\n{extras.IDLE} idle connections, KB each (aim 4)")
+    for make in (gateway, nginx):
+        server = make()
+        server.start()
+        print(f"  {server.name:<10}{extras.idle_kb(server):>8.2f}", flush=True)
+        server.stop()
+    print("\n10 reloads under 64 keep-alive clients, five pairs: p99 ms without, with; errors (aim: the larger of 1.3x and +2 ms; none)")
+    for make in (gateway, nginx):
+        server = make()
+        server.start()
+        quiet, busy, errors = extras.reload_pairs(server, options.seconds)
+        print(f"  {server.name:<10}{quiet:>8.2f}{busy:>8.2f}{errors:>8}", flush=True)
+        server.stop()
+    print("\nstart to first answer, ms (aim 100)")
+    for make in (gateway, nginx):
+        print(f"  {make().name:<10}{extras.first_answer_ms(make):>8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

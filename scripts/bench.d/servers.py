@@ -1,0 +1,132 @@
+"""The servers that are measured: how each is configured, started, pinned, reloaded and stopped."""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+SERVER_CORE, LOAD_CORE = "0", "1"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A process of one worker on one core."""
+
+    def __init__(self, name, core, prefix=()):
+        self.name, self.core, self.prefix = name, core, list(prefix)
+        self.port, self.folder = free_port(), pathlib.Path(tempfile.mkdtemp(prefix="moongate-bench-"))
+        self.process = None
+
+    def start(self):
+        command = ["taskset", "-c", self.core, *self.prefix, *self.command()]
+        log = open(self.folder / "log", "a")
+        began = time.perf_counter()
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+        while not self.answers():
+            if self.process.poll() is not None or time.perf_counter() - began > 60:
+                raise SystemExit(f"{self.name} did not start:\n{(self.folder / 'log').read_text()}")
+        return time.perf_counter() - began
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=30) as client:
+                client.sendall(b"GET /1k HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")
+                return client.recv(15).startswith(b"HTTP/1.1 200")
+        except OSError:
+            time.sleep(0.0005)
+            return False
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def pids(self):
+        """The process and its children: nginx has a master that does nothing and a worker that does everything."""
+        found = [self.process.pid]
+        for pid in found:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                found += [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text().split()]
+        return found
+
+
+class Gateway(Server):
+    """Moongate with one worker."""
+
+    def __init__(self, binary, script, name="moongate", **options):
+        super().__init__(name, SERVER_CORE, **options)
+        self.binary, self.script, self.edits = os.path.abspath(binary), script, 0
+
+    def command(self):
+        self.write()
+        return [self.binary, "run", "gateway.lua", "--workers", "1", "--no-watch", "--admin", "off"]
+
+    def write(self):
+        head = f'gateway {{ listen = "127.0.0.1:{self.port}", log = {{ access = false }}, limits = {{ connections = 20000 }} }}\n'
+        (self.folder / "gateway.lua").write_text(f"{head}{self.script}\n-- edit {self.edits}\n")
+
+    def reload(self):
+        self.edits += 1
+        self.script = self.script.rstrip() + f"\nroute 'GET /edit/{self.edits}' {{ function() return 204 end }}\n"
+        self.write()
+        self.process.send_signal(signal.SIGHUP)
+
+
+class Nginx(Server):
+    """nginx as proxy or as backend; one worker, access log off."""
+
+    def __init__(self, locations, core=SERVER_CORE, name="nginx", single=False, **options):
+        super().__init__(name, core, **options)
+        self.locations, self.single = locations, single
+
+    def command(self):
+        process = "master_process off;" if self.single else "worker_processes 1;"
+        (self.folder / "nginx.conf").write_text(f"""
+user root; daemon off; {process} pid {self.folder}/pid; error_log {self.folder}/error.log; worker_rlimit_nofile 65536;
+events {{ worker_connections 20000; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 300s;
+  client_max_body_size 100m; client_body_buffer_size 64k; default_type text/plain;
+  variables_hash_max_size 4096; server_names_hash_max_size 4096;
+  {self.locations.replace("$PORT", str(self.port)).replace("$FOLDER", str(self.folder))}
+}}""")
+        return ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-e", str(self.folder / "error.log")]
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+
+def backend():
+    """Answers /1k and /100k from files, and anything POSTed with ok."""
+    server = Nginx("""server { listen 127.0.0.1:$PORT backlog=4096 reuseport; root $FOLDER/www;
+      location /post { return 200 ok; } location / { try_files $uri /1k; } }""", core=LOAD_CORE, name="backend")
+    (server.folder / "www").mkdir()
+    for name, size in (("1k", 1 << 10), ("100k", 100 << 10)):
+        (server.folder / "www" / name).write_text("x" * size)
+    return server
+
+
+def proxy_locations(port, extra=""):
+    """proxy_pass with keep-alive and the same fields added that the gateway adds."""
+    return f"""
+  upstream backend {{ server 127.0.0.1:{port}; keepalive 256; keepalive_requests 1000000000; }}
+  server {{ listen 127.0.0.1:$PORT backlog=4096 reuseport;
+    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header Via "1.1 nginx";
+    proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Request-Id $request_id; add_header Via "1.1 nginx";
+    location / {{ proxy_pass http://backend; }}
+    {extra}
+  }}"""
