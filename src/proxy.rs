@@ -19,6 +19,7 @@ pub mod worker;
 
 use std::future::Future;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -49,10 +50,10 @@ pub use worker::Worker;
 
 /// What a request comes to: always an answer, whose body may still be streaming.
 pub async fn answer(exchange: &Rc<Exchange>, alarm: &Alarm) -> Response {
-    let decided = in_time(exchange, alarm, decide(exchange)).await.unwrap_or_else(|| Err(out_of_time()));
+    let decided = in_time(exchange, alarm, pin!(decide(exchange))).await.unwrap_or_else(|| Err(out_of_time()));
     let response = match decided {
         Ok(response) => response,
-        Err(failure) => in_grace(exchange, alarm, explain(exchange, failure)).await,
+        Err(failure) => in_grace(exchange, alarm, pin!(explain(exchange, failure))).await,
     };
     let mut response = last_word(exchange, alarm, response).await;
     respond::finish(exchange, &mut response);
@@ -61,7 +62,7 @@ pub async fn answer(exchange: &Rc<Exchange>, alarm: &Alarm) -> Response {
 
 /// The answer to a request that was refused before anyone looked at it; no route and no step is involved.
 async fn refused(exchange: &Rc<Exchange>, alarm: &Alarm, failure: Failure) -> Response {
-    let mut response = in_grace(exchange, alarm, explain(exchange, failure)).await;
+    let mut response = in_grace(exchange, alarm, pin!(explain(exchange, failure))).await;
     respond::finish(exchange, &mut response);
     response
 }
@@ -136,12 +137,16 @@ async fn last_word(exchange: &Rc<Exchange>, alarm: &Alarm, response: Response) -
     if !hooks.wants(exchange.route.get()).on_response {
         return response;
     }
-    in_grace(exchange, alarm, hooks.on_response(exchange, response).get()).await
+    match hooks.on_response(exchange, response) {
+        Run::Done(response) => response,
+        Run::Wait(mut waiting) => in_grace(exchange, alarm, waiting.as_mut()).await,
+    }
 }
 
 /// `work`, or `None` when the request's time is over first. Steps may move the deadline while they run.
-async fn in_time<T>(exchange: &Exchange, alarm: &Alarm, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
+///
+/// It takes the future by its place, as all of these do: one that is passed on by value is copied, and kept twice.
+async fn in_time<T>(exchange: &Exchange, alarm: &Alarm, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
@@ -153,10 +158,14 @@ async fn in_time<T>(exchange: &Exchange, alarm: &Alarm, work: impl Future<Output
 }
 
 /// What shapes an answer gets [`GRACE`] even when the request's time is over; beyond that, the plain problem is sent.
-async fn in_grace(exchange: &Rc<Exchange>, alarm: &Alarm, work: impl Future<Output = Response>) -> Response {
+async fn in_grace(
+    exchange: &Rc<Exchange>,
+    alarm: &Alarm,
+    mut work: Pin<&mut (impl Future<Output = Response> + ?Sized)>,
+) -> Response {
     let grace = exchange.worker.clock.now().after(GRACE);
     exchange.deadline.set(exchange.deadline.get().max(grace));
-    match in_time(exchange, alarm, work).await {
+    match in_time(exchange, alarm, pin!(work.as_mut())).await {
         Some(response) => response,
         None => respond::problem(exchange, &out_of_time()),
     }

@@ -102,7 +102,7 @@ impl<'a> Facts<'a> {
             id: exchange.id(),
             trace: {
                 drop(request);
-                &exchange.trace().id
+                exchange.trace().id()
             },
         }
     }

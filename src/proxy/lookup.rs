@@ -52,7 +52,7 @@ pub fn lookup(exchange: &Rc<Exchange>, names: &[String], response: Option<&Respo
         "request_id" => Some(exchange.id().to_string()),
         "trace_id" => {
             drop(request);
-            Some(exchange.trace().id.to_string())
+            Some(exchange.trace().id().to_string())
         }
         "route" => Some(exchange.site.shared.plan.routes.get(exchange.route.get()?)?.name.clone()),
         "time" => Some(now(exchange)),

@@ -44,7 +44,7 @@ pub(crate) fn problem(exchange: &Exchange, failure: &Failure) -> Response {
         code: failure.code.as_str(),
         detail: &failure.detail,
         request_id: exchange.id(),
-        trace_id: Some(&exchange.trace().id),
+        trace_id: Some(exchange.trace().id()),
         errors: &failure.faults,
         debug: debug.as_deref(),
     };
@@ -84,7 +84,7 @@ pub(crate) fn report(exchange: &Exchange, failure: &Failure) {
         message.push_str(traceback);
     }
     let id: &str = exchange.id();
-    let trace: &str = &exchange.trace().id;
+    let trace: &str = exchange.trace().id();
     log::emit(
         level,
         &message,

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -74,7 +75,7 @@ async fn live(worker: &Rc<Worker>, connection: &mut Connection, request: Request
     let Some(site) = worker.site() else { return After::Closed };
     let head = request.method == Method::Head;
     let exchange = Exchange::begin(worker, site, request, peer);
-    match or_gone(connection, answer(&exchange, alarm)).await {
+    match or_gone(connection, pin!(answer(&exchange, alarm))).await {
         Some(response) => deliver(connection, &exchange, alarm, response, head).await,
         None => {
             exchange.record.borrow_mut().reason = Some(Rc::from(Code::ClientGone.as_str()));
@@ -95,7 +96,7 @@ async fn deliver(
     // Whoever wanted the request's body has it by now; what is left of it goes back to the connection.
     drop(std::mem::take(&mut exchange.request.borrow_mut().body));
     exchange.record.borrow_mut().bytes_in = connection.received();
-    let (sent, broke) = match before_end(exchange, alarm, connection.answer(&mut response, head)).await {
+    let (sent, broke) = match before_end(exchange, alarm, pin!(connection.answer(&mut response, head))).await {
         Some(Ok(sent)) => (sent, None),
         Some(Err(gone)) => (gone.sent, Some(reason(gone.why))),
         None => (0, Some(Code::RouteTimeout)),
@@ -141,8 +142,7 @@ async fn refuse(
 }
 
 /// `work`, or `None` when the client resets the connection: dropping it cancels what was asked of a service.
-async fn or_gone<T>(connection: &Connection, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
+async fn or_gone<T>(connection: &Connection, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     let mut gone = pin!(connection.gone());
     poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {
@@ -154,9 +154,8 @@ async fn or_gone<T>(connection: &Connection, work: impl Future<Output = T>) -> O
 }
 
 /// `work`, or `None` when `timeout.total` is over first.
-async fn before_end<T>(exchange: &Exchange, alarm: &Alarm, work: impl Future<Output = T>) -> Option<T> {
+async fn before_end<T>(exchange: &Exchange, alarm: &Alarm, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     alarm.set(exchange.end.get());
-    let mut work = pin!(work);
     poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(output));

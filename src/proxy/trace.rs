@@ -3,8 +3,7 @@
 /// The trace a request belongs to: its id and the flags, as they go to the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// 32 lower-case hex digits.
-    pub id: Box<str>,
+    id: [u8; 32],
     /// The sampled flag and its siblings, two hex digits.
     flags: [u8; 2],
     /// Whether the client's `traceparent` was valid; `tracestate` is dropped when it was not.
@@ -19,8 +18,10 @@ impl Trace {
 
     fn begin(chance: &mut dyn FnMut() -> u64) -> Self {
         // An all-zero id is invalid; one bit makes sure.
-        let id = hex128(u128::from(chance()) << 64 | u128::from(chance() | 1));
-        Self { id: id.into(), flags: *b"00", carried: false }
+        let mut id = [0; 32];
+        id[..16].copy_from_slice(&hex64(chance()));
+        id[16..].copy_from_slice(&hex64(chance() | 1));
+        Self { id, flags: *b"00", carried: false }
     }
 
     /// `version "-" trace-id "-" parent-id "-" flags`; a version above 00 may carry more behind a further dash.
@@ -34,14 +35,18 @@ impl Trace {
         if !sound || !more || version == b"ff" || all_zero(id) || all_zero(parent) {
             return None;
         }
-        let id = std::str::from_utf8(id).ok()?.into();
-        Some(Self { id, flags: [flags[0], flags[1]], carried: true })
+        Some(Self { id: id.try_into().ok()?, flags: [flags[0], flags[1]], carried: true })
+    }
+
+    /// 32 lower-case hex digits.
+    pub fn id(&self) -> &str {
+        std::str::from_utf8(&self.id).unwrap_or_default()
     }
 
     /// The `traceparent` to send on, with a span id of our own made of `chance`.
     pub fn write(&self, out: &mut Vec<u8>, chance: u64) {
         out.extend_from_slice(b"00-");
-        out.extend_from_slice(self.id.as_bytes());
+        out.extend_from_slice(&self.id);
         out.push(b'-');
         out.extend_from_slice(&hex64(chance | 1));
         out.push(b'-');
@@ -63,12 +68,6 @@ fn hex64(value: u64) -> [u8; 16] {
         *digit = b"0123456789abcdef"[(value >> (60 - 4 * index) & 15) as usize];
     }
     out
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the two halves of it")]
-fn hex128(value: u128) -> String {
-    let halves = [hex64((value >> 64) as u64), hex64(value as u64)];
-    halves.iter().flatten().map(|&digit| char::from(digit)).collect()
 }
 
 #[cfg(test)]
@@ -111,7 +110,7 @@ mod tests {
         ] {
             let trace = of(text);
             assert!(!trace.carried, "{text}");
-            assert_eq!(trace.id.len(), 32);
+            assert_eq!(trace.id().len(), 32);
         }
     }
 }
