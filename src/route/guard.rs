@@ -12,6 +12,7 @@ use serde_json_path::JsonPath;
 use crate::http::Headers;
 use crate::http::Method;
 use crate::http::headers::Known;
+use crate::http::headers::is_name;
 use crate::route::Condition;
 use crate::route::Part;
 use crate::route::Want;
@@ -66,7 +67,7 @@ impl Methods {
     pub(crate) fn parse(written: &[String]) -> Result<Self, String> {
         let mut list: Vec<Method> = Vec::with_capacity(written.len());
         for token in written {
-            if !crate::http::headers::is_name(token.as_bytes()) {
+            if !is_name(token.as_bytes()) {
                 return Err(format!("`{token}` is no method"));
             }
             let upper = token.to_ascii_uppercase();
@@ -126,8 +127,10 @@ enum Test {
 impl Guard {
     /// Compiles a condition.
     pub(crate) fn new(condition: &Condition) -> Result<Self, String> {
+        let name = &condition.name;
         let pointer = match condition.part {
-            Part::Json => Some(json_path(&condition.name)?),
+            Part::Json => Some(json_path(name)?),
+            Part::Header if !is_name(name.as_bytes()) => return Err(format!("`{name}` is no name for a header field")),
             _ => None,
         };
         let test = match &condition.want {

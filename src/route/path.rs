@@ -21,7 +21,7 @@ pub(crate) struct Paths {
 
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, u32, FixedState>,
+    literals: Literals,
     /// `{id:int}`, `{id:uuid}`
     typed: Vec<(Kind, u32)>,
     /// Text around a parameter, the more telling first.
@@ -29,6 +29,15 @@ struct Node {
     param: Option<u32>,
     here: Option<Terminal>,
     tail: Option<Terminal>,
+    /// Whether there is anything but literals to try for a segment.
+    branches: bool,
+}
+
+/// Children by their text: a few are compared one by one, more are hashed.
+#[derive(Debug, Default)]
+struct Literals {
+    few: Vec<(Box<str>, u32)>,
+    many: HashMap<Box<str>, u32, FixedState>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +79,11 @@ impl Paths {
         let mut at = 0;
         for segment in segments {
             at = match segment {
-                Segment::Tail => return *self.nodes[at as usize].tail.get_or_insert_with(make),
+                Segment::Tail => {
+                    let node = &mut self.nodes[at as usize];
+                    node.branches = true;
+                    return *node.tail.get_or_insert_with(make);
+                }
                 other => self.child(at, other),
             };
         }
@@ -90,43 +103,67 @@ impl Paths {
     /// `start` is where the next segment begins; `None` when the path is used up.
     fn descend<B>(
         &self,
-        node: u32,
+        mut at: u32,
         path: &str,
-        start: Option<usize>,
+        mut start: Option<usize>,
         captures: &mut Captures,
         visit: &mut dyn FnMut(Terminal, &Captures) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        let node = &self.nodes[node as usize];
-        let Some(start) = start else {
-            if let Some(here) = node.here {
-                visit(here, captures)?;
-            }
-            return Self::tail(node, path.len(), path.len(), captures, visit);
-        };
-        let end = memchr::memchr(b'/', &path.as_bytes()[start..]).map_or(path.len(), |length| start + length);
-        let next = (end < path.len()).then_some(end + 1);
-        let segment = &path[start..end];
-        if !node.literals.is_empty()
-            && let Some(&child) = node.literals.get(segment)
-        {
-            self.descend(child, path, next, captures, visit)?;
-        }
-        if !segment.is_empty() {
-            for (kind, child) in &node.typed {
-                if kind.accepts(segment) {
-                    self.capture(*child, path, next, (start, end), captures, visit)?;
+        loop {
+            let node = &self.nodes[at as usize];
+            let Some(begin) = start else {
+                if let Some(here) = node.here {
+                    visit(here, captures)?;
                 }
-            }
-            for (affix, child) in &node.affixes {
-                if let Some((from, to)) = affix.inner(segment) {
-                    self.capture(*child, path, next, (start + from, start + to), captures, visit)?;
+                return Self::tail(node, path.len(), path.len(), captures, visit);
+            };
+            let end = segment_end(path, begin);
+            let next = (end < path.len()).then_some(end + 1);
+            let segment = &path[begin..end];
+            if let Some(child) = node.literals.get(segment) {
+                if !node.branches {
+                    // Nothing to come back for.
+                    (at, start) = (child, next);
+                    continue;
                 }
+                self.descend(child, path, next, captures, visit)?;
             }
-            if let Some(child) = node.param {
-                self.capture(child, path, next, (start, end), captures, visit)?;
+            if !node.branches {
+                return ControlFlow::Continue(());
+            }
+            self.placeholders(node, path, (begin, end), next, captures, visit)?;
+            return Self::tail(node, begin, path.len(), captures, visit);
+        }
+    }
+
+    /// The children that take whatever a segment holds.
+    fn placeholders<B>(
+        &self,
+        node: &Node,
+        path: &str,
+        range: (usize, usize),
+        next: Option<usize>,
+        captures: &mut Captures,
+        visit: &mut dyn FnMut(Terminal, &Captures) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let segment = &path[range.0..range.1];
+        if segment.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        for (kind, child) in &node.typed {
+            if kind.accepts(segment) {
+                self.capture(*child, path, next, range, captures, visit)?;
             }
         }
-        Self::tail(node, start, path.len(), captures, visit)
+        for (affix, child) in &node.affixes {
+            if let Some((from, to)) = affix.inner(segment) {
+                self.capture(*child, path, next, (range.0 + from, range.0 + to), captures, visit)?;
+            }
+        }
+        match node.param {
+            Some(child) => self.capture(child, path, next, range, captures, visit),
+            None => ControlFlow::Continue(()),
+        }
     }
 
     fn capture<B>(
@@ -161,11 +198,9 @@ impl Paths {
     fn child(&mut self, at: u32, segment: &Segment) -> u32 {
         let fresh = u32::try_from(self.nodes.len()).expect("a script cannot declare four billion segments");
         let node = &mut self.nodes[at as usize];
+        node.branches |= !matches!(segment, Segment::Literal(_));
         let child = match segment {
-            Segment::Literal(text) => match node.literals.get(text.as_str()) {
-                Some(&child) => child,
-                None => *node.literals.entry(text.as_str().into()).or_insert(fresh),
-            },
+            Segment::Literal(text) => node.literals.get_or_insert(text, fresh),
             Segment::Param(Kind::Text) => *node.param.get_or_insert(fresh),
             Segment::Param(kind) => find_or_insert(&mut node.typed, *kind, fresh, |kind| *kind),
             Segment::Affix { prefix, kind, suffix } => {
@@ -180,6 +215,36 @@ impl Paths {
         child
     }
 }
+
+impl Literals {
+    fn get(&self, segment: &str) -> Option<u32> {
+        if self.many.is_empty() {
+            return self.few.iter().find(|(text, _)| **text == *segment).map(|(_, child)| *child);
+        }
+        self.many.get(segment).copied()
+    }
+
+    fn get_or_insert(&mut self, text: &str, fresh: u32) -> u32 {
+        if let Some(child) = self.get(text) {
+            return child;
+        }
+        if self.many.is_empty() && self.few.len() < FEW {
+            self.few.push((text.into(), fresh));
+        } else {
+            self.many.extend(self.few.drain(..));
+            self.many.insert(text.into(), fresh);
+        }
+        fresh
+    }
+}
+
+/// Where the segment that begins at `start` ends. Segments are short: a plain loop is quicker than a search.
+fn segment_end(path: &str, start: usize) -> usize {
+    path.as_bytes()[start..].iter().position(|byte| *byte == b'/').map_or(path.len(), |length| start + length)
+}
+
+/// So many texts are compared one by one.
+const FEW: usize = 4;
 
 impl Affix {
     /// The parameter's range in `segment`, when the text around it is there and it is of its type.

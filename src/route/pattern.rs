@@ -115,10 +115,11 @@ impl Pattern {
             if let Some(close) = written.find('}') {
                 return Err(fault(at + close, "`}` without `{`"));
             }
-            if matches!(written, "." | "..") {
+            let literal = canonical(written, at)?;
+            if matches!(&*literal, "." | "..") {
                 return Err(fault(at, format!("`{written}` never matches: dot segments are resolved before routing")));
             }
-            return Ok(Segment::Literal(canonical(written, at)?));
+            return Ok(Segment::Literal(literal));
         };
         let Some(length) = written[open..].find('}') else {
             return Err(fault(at + open, "`{` without `}`"));

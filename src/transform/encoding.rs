@@ -36,13 +36,16 @@ pub const SLACK: u64 = 1 << 20;
 #[error("content coding `{0}` cannot be decoded")]
 pub struct Unsupported(pub String);
 
-/// `body` without the codings that a `Content-Encoding` field names. With more output than `limits` allow it ends in
+/// `body` without the codings that a `Content-Encoding` field names; no body stays none. With more output than `limits` allow it ends in
 /// [`BodyError::TooLarge`]; corrupt or cut short, in [`BodyError::Coding`].
 pub fn decode(body: Body, field: &str, limits: Limits) -> Result<Body, Unsupported> {
     let names: Vec<String> = field.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !matches!(*name, "" | "identity")).collect();
     if names.len() > MOST_CODINGS {
         return Err(Unsupported(field.chars().take(100).collect()));
+    }
+    if body.left() == Some(0) {
+        return Ok(body);
     }
     names.iter().rev().try_fold(body, |body, name| {
         let coder = Coder::named(name).ok_or_else(|| Unsupported(name.chars().take(100).collect()))?;

@@ -109,7 +109,9 @@ impl Template {
 
     /// Whether a value stands in the host of a URL (`https://{tenant}.internal/…`).
     pub fn fills_host(&self) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Value(value) if value.spot == Spot::Host))
+        self.pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Value(value) if matches!(value.spot, Spot::Host | Spot::Authority)))
     }
 
     /// Fills the names; `lookup` gets a name's parts (`["header", "x-shop"]`, `["params", "id"]` for a path

@@ -41,7 +41,7 @@ impl State {
                 while let Some((_, last, count)) = uses.front()
                     && now.moment.since(*last) >= period
                 {
-                    *used -= count;
+                    *used = used.saturating_sub(*count);
                     uses.pop_front();
                 }
             }

@@ -99,7 +99,9 @@ fn cost_peek_debit_and_reset() {
         limiter.reset("k");
         assert!(limiter.check("k", 10, at(1.0)).ok, "{window:?}");
         assert_eq!(limiter.peek("nobody", 1, at(0.0)).left, 10);
-        assert!(limiter.debit("k", u64::MAX, at(1.0)).left == 0 && !limiter.debit("k", u64::MAX, at(1.0)).ok);
+        assert!(limiter.debit("k", u64::MAX, at(1.0)).left == 0 && !limiter.debit("k", u64::MAX, at(20.0)).ok);
+        limiter.peek("k", 1, at(1000.0));
+        limiter.check("k", 1, at(1e8));
     }
 }
 

@@ -41,6 +41,8 @@ fn every_fault_is_told_at_once() {
         Config { conditions: vec![bad], ..config("/re") },
         config("/fine"),
     ];
+    let unnamed = Condition { part: Part::Header, name: "x y".into(), want: Want::Present };
+    assert!(faults(&[Config { conditions: vec![unnamed], ..config("/h") }])[0].message.contains("`x y`"));
     let found = faults(&routes);
     assert_eq!(found.iter().map(|fault| fault.route).collect::<Vec<_>>(), [0, 2, 3, 4, 5]);
     assert_eq!(found[0].message, "`/u/:id`: write {id} instead of :id");
@@ -80,6 +82,7 @@ fn patterns_of_other_routers_get_ours() {
         ("/a/%zz", "write %25"),
         ("/a/100%", "write %25"),
         ("/a/../b", "dot segments"),
+        ("/a/%2E%2e/b", "dot segments"),
         ("/a\\b", "no backslash"),
         ("users", "write `/users`"),
         ("", "begins with `/`"),

@@ -4,7 +4,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-/// A parsed path: `$.a.b[0]`, `$..price`, `$.items[?@.id > 3]`; `a.b` is short for `$.a.b`.
+/// A parsed path: `$.a.b[0]`, `$..price`, `$.items[?@.id > 3]`; `a.b-c` is short for `$.a['b-c']`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path {
     source: String,
@@ -30,12 +30,10 @@ pub struct PathError {
 impl Path {
     /// Reads a path.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        let source = if text.starts_with('$') {
-            text.to_owned()
-        } else if text.starts_with('[') {
-            format!("${text}")
-        } else {
-            format!("$.{text}")
+        let source = match text.chars().next() {
+            Some('$') => text.to_owned(),
+            Some('.') => format!("${text}"),
+            _ => long_form(text),
         };
         let query = JsonPath::parse(&source)
             .map_err(|error| PathError { path: text.to_owned(), why: error.to_string().to_lowercase() })?;
@@ -43,7 +41,7 @@ impl Path {
         Ok(Self { source, query, plain })
     }
 
-    /// As written, the `$` in front.
+    /// In full: `$.a.b[0]`.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -78,6 +76,24 @@ impl Path {
         }
         true
     }
+}
+
+/// `a.b-c[0]` as `$.a['b-c'][0]`.
+fn long_form(text: &str) -> String {
+    let mut long = String::from("$");
+    for (place, step) in text.split('.').enumerate() {
+        let (name, index) = step.split_at(step.find('[').unwrap_or(step.len()));
+        let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii());
+        match name {
+            "" if place == 0 && !index.is_empty() => {}
+            "" => long.push('.'),
+            "*" => long.push_str(".*"),
+            name if is_word && !name.starts_with(|first: char| first.is_ascii_digit()) => long.extend([".", name]),
+            name => long.extend(["['", &name.replace('\\', "\\\\").replace('\'', "\\'"), "']"]),
+        }
+        long.push_str(index);
+    }
+    long
 }
 
 /// The steps of `$.a['b'][0]`; `None` for anything with a wildcard, filter or descent.

@@ -72,6 +72,21 @@ fn paths_find_and_set() {
     }
     assert_eq!(value, expected, "what could not be set left nothing behind");
     assert!(path("$").set(&mut value, &json!([])) && value == json!([]));
+    for (short, long) in [
+        ("a", "$.a"),
+        ("a.b[0].c", "$.a.b[0].c"),
+        ("x-y.z", "$['x-y'].z"),
+        ("[0]", "$[0]"),
+        ("a.*", "$.a.*"),
+        ("it's", r"$['it\'s']"),
+        ("0", "$['0']"),
+    ] {
+        assert_eq!(path(short).source(), long);
+    }
+    assert_eq!(path(".a").source(), "$.a");
+    for bad in ["", "a.", "$.a[", "a[", "a[x]"] {
+        assert!(Path::parse(bad).is_err(), "{bad}");
+    }
     assert!(Path::parse("$.a[").is_err_and(|error| error.to_string().contains("`$.a[`")));
 }
 

@@ -12,6 +12,10 @@ use super::Value;
 pub(super) enum Spot {
     /// In the host of a URL: letters, digits, `-`, `.`, `_` only.
     Host,
+    /// `{host}` there: a port and an IPv6 address too.
+    Authority,
+    /// `{path}` in a path or after a host: it is a path in canonical form already.
+    Path,
     /// One path segment.
     Segment,
     /// `{rest*}`: segments.
@@ -47,16 +51,18 @@ impl Tracker {
     }
 
     /// A value was written.
-    pub(super) fn value(&mut self) {
-        self.seen.push('x');
+    pub(super) fn value(&mut self, spot: Spot) {
+        self.seen.push_str(if spot == Spot::Path { "/x" } else { "x" });
     }
 
     /// What a value stands in that comes now; `whole` for `{rest*}`.
     pub(super) fn spot(&self, whole: bool, parts: &[String]) -> Spot {
         match self.escape {
-            Escape::Url => match url_spot(&self.seen) {
-                Spot::Segment if whole => Spot::Segments,
-                other => other,
+            Escape::Url => match (url_spot(&self.seen), parts) {
+                (Spot::Host | Spot::Segment, [root]) if root == "path" => Spot::Path,
+                (Spot::Host, [root]) if root == "host" => Spot::Authority,
+                (Spot::Segment, _) if whole => Spot::Segments,
+                (other, _) => other,
             },
             Escape::Header => Spot::Field,
             Escape::Json if ends_in_string(&self.seen) => Spot::JsonString,
@@ -108,6 +114,11 @@ pub(super) fn push(out: &mut String, found: &str, value: &Value) -> bool {
     match value.spot {
         Spot::Plain => out.push_str(found),
         Spot::Host => return push_if(out, found, |byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+        Spot::Authority => {
+            return push_if(out, found, |byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+        }
+        Spot::Path if found.starts_with('/') => out.extend(utf8_percent_encode(found, ENCODED)),
+        Spot::Path => return found.is_empty(),
         Spot::Field => return push_if(out, found, |byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)),
         Spot::Segment => out.extend(utf8_percent_encode(found, SEGMENT)),
         Spot::Segments => out.extend(utf8_percent_encode(found, SEGMENTS)),
@@ -146,6 +157,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 const SEGMENTS: &AsciiSet = &SEGMENT.remove(b'/');
+/// Escapes that are there stay; a backslash or anything else that is no path is escaped.
+const ENCODED: &AsciiSet = &SEGMENTS.remove(b'%').remove(b';');
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn json_string(out: &mut String, found: &str) {

@@ -64,7 +64,7 @@ impl Parser {
         self.flush();
         let spot = self.tracker.spot(whole, &parts);
         self.pieces.push(Piece::Value(Value { written: written.to_owned(), parts, filters, spot }));
-        self.tracker.value();
+        self.tracker.value(spot);
         Ok(end)
     }
 }

@@ -141,6 +141,21 @@ fn a_value_never_chooses_another_host() {
 }
 
 #[test]
+fn the_request_can_be_sent_to_its_own_host_and_path() {
+    let to = |host, path| fill("https://{host}{path}?next={path}", Escape::Url, &[("host", host), ("path", path)]);
+    assert_eq!(to("a.com:8443", "/a%20b/c;d").as_deref(), Ok("https://a.com:8443/a%20b/c;d?next=%2Fa%2520b%2Fc%3Bd"));
+    assert_eq!(to("[::1]", "/").as_deref(), Ok("https://[::1]/?next=%2F"));
+    assert_eq!(
+        to("a.com", "/\\evil?#é").as_deref(),
+        Ok("https://a.com/%5Cevil%3F%23%C3%A9?next=%2F%5Cevil%3F%23%C3%A9")
+    );
+    assert!(to("u@evil.com", "/").is_err() && to("a.com", "evil.com").is_err() && to("a.com/x", "/").is_err());
+    assert_eq!(filled("/v2{path}", Escape::Url, &[("path", "/a/b")]), "/v2/a/b");
+    assert!(fill("{path}", Escape::Url, &[("path", "//evil.com")]).is_err());
+    assert!(!parse("https://a.com{path}{id}", Escape::Url).fills_host());
+}
+
+#[test]
 fn a_field_value_takes_no_line_break() {
     for value in ["a\r\nb", "a\nb", "a\0b", "a\u{1}b"] {
         assert_eq!(fill("v={id}", Escape::Header, &[("params.id", value)]), Err(Unsafe { name: "id".into() }));
