@@ -168,6 +168,12 @@ pub struct Route {
     pub retry: Option<crate::upstream::Retry>,
     /// `websocket = false` forbids upgrades.
     pub upgrade: bool,
+    /// `websocket.idle`: an upgraded connection is closed after this long without a byte.
+    pub upgrade_idle: Option<Duration>,
+    /// `websocket.max`: the longest life of an upgraded connection.
+    pub upgrade_max: Option<Duration>,
+    /// Host globs that a template in the host of `to` may produce: the route's own and the gateway's.
+    pub to_hosts: Vec<String>,
     /// `doc`.
     pub doc: Option<String>,
     /// Functions of the route and its groups (any level but the gateway's).

@@ -3,16 +3,27 @@
 #[allow(dead_code, unused_imports, reason = "what the loader installs and the handles use")]
 pub(crate) mod bind;
 pub mod context;
-#[allow(dead_code, unused_imports, reason = "loading uses it next")]
+pub(crate) mod declare;
 pub mod diagnose;
 pub mod driver;
 mod handle;
 pub mod live;
+pub mod load;
 pub mod machine;
+pub(crate) mod options;
 #[allow(dead_code, reason = "the seam of the script's halves")]
 pub(crate) mod pipeline;
+pub(crate) mod policy;
+pub mod program;
 #[allow(dead_code, reason = "made by the word `secret`")]
 pub(crate) mod secret;
 pub mod wait;
 mod watchdog;
 pub mod words;
+
+pub use declare::listener;
+pub use load::LoadOptions;
+pub use load::Loaded;
+pub use load::load;
+pub use program::Program;
+pub use program::Seat;

@@ -10,7 +10,7 @@ pub struct Buffers(Rc<RefCell<Vec<Vec<u8>>>>);
 impl Buffers {
     /// Capacity a fresh buffer has.
     pub const SIZE: usize = 16 << 10;
-    /// Buffers that grew beyond this, or came from elsewhere and are too small, are freed.
+    /// Buffers that grew beyond this are freed, not kept.
     const LARGEST: usize = 64 << 10;
     /// Spare buffers kept.
     const KEPT: usize = 256;
@@ -23,7 +23,7 @@ impl Buffers {
     /// Gives a buffer back.
     pub fn give(&self, mut buffer: Vec<u8>) {
         let mut spare = self.0.borrow_mut();
-        if (Self::SIZE..=Self::LARGEST).contains(&buffer.capacity()) && spare.len() < Self::KEPT {
+        if buffer.capacity() <= Self::LARGEST && buffer.capacity() > 0 && spare.len() < Self::KEPT {
             buffer.clear();
             spare.push(buffer);
         }

@@ -11,6 +11,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 pub(crate) use lint::lint;
+pub(crate) use lint::unknown;
+pub(crate) use lint::written_by;
 pub(crate) use resolve::Anchor;
 pub(crate) use resolve::Segment;
 pub(crate) use resolve::Spot;

@@ -12,6 +12,29 @@ pub(crate) struct Pipelines {
     pub(crate) bare: Pipeline,
     /// One for each route of the plan, same index.
     pub(crate) routes: Vec<Pipeline>,
+    /// `every`, `after` and `on`, in the order of the plan's timers.
+    pub(crate) timers: Vec<Timer>,
+    /// Functions of the access log.
+    pub(crate) access: Access,
+}
+
+/// `every`, `after` or `on`.
+pub(crate) struct Timer {
+    /// The word.
+    pub(crate) word: String,
+    /// Seconds, or an event's name.
+    pub(crate) argument: String,
+    /// What runs.
+    pub(crate) function: Function,
+}
+
+/// Functions of the access log.
+#[derive(Default)]
+pub(crate) struct Access {
+    /// Field and function, sorted by name.
+    pub(crate) fields: Vec<(String, Function)>,
+    /// Which answers are logged.
+    pub(crate) when: Option<Function>,
 }
 
 /// What runs for one route.

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 pub use suggest::nearest;
+pub use types::Text;
 pub use types::Type;
 
 /// What a word is for.

@@ -100,6 +100,3 @@ async fn race(addresses: &[SocketAddr], clock: &Clock) -> io::Result<TcpStream> 
     })
     .await
 }
-
-#[cfg(test)]
-mod tests;

@@ -101,6 +101,3 @@ fn pairs<'a>(pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow
     }
     Value::Object(all)
 }
-
-#[cfg(test)]
-mod tests;

@@ -160,6 +160,3 @@ fn reaches(found: &[SocketAddr]) -> Vec<Vec<SocketAddr>> {
         .map(|index| [six.get(index), four.get(index)].into_iter().flatten().copied().collect())
         .collect()
 }
-
-#[cfg(test)]
-mod tests;

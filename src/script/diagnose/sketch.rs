@@ -1,5 +1,6 @@
 //! What the source itself says: calls with their tables, names and where they stand; no meaning yet.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A stretch of one line.
@@ -47,15 +48,11 @@ pub(crate) struct Call {
     pub(crate) table: Option<Table>,
     /// Where each argument of the first call stands.
     pub(crate) arguments: Vec<Span>,
-    /// How many functions it stands inside.
-    pub(crate) depth: usize,
 }
 
 /// A table as written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// From brace to brace, or the end of its first line.
-    pub(crate) span: Span,
     /// Its entries.
     pub(crate) entries: Vec<Entry>,
 }
@@ -71,6 +68,8 @@ pub(crate) struct Entry {
     pub(crate) value: Span,
     /// The value, if it is a table.
     pub(crate) table: Option<Table>,
+    /// The value is a function that does nothing but `return true`.
+    pub(crate) always: bool,
 }
 
 /// A function that writes outer locals.
@@ -86,30 +85,37 @@ pub(crate) struct Function {
     pub(crate) nested: bool,
 }
 
-/// Reads `source`, which Luau has compiled already (so that its nesting is bounded); `None` when it cannot be parsed.
-///
-/// The parser recurses, so it gets a thread with a large stack of its own.
-pub(crate) fn read(source: &Arc<str>) -> Option<Sketch> {
+/// Reads sources that Luau has compiled already (so that their nesting is bounded); those that cannot be parsed are
+/// left out. The parser recurses, so it gets a thread with a large stack of its own.
+pub(crate) fn all(texts: &BTreeMap<String, Arc<str>>) -> BTreeMap<String, Sketch> {
+    let texts: Vec<(String, Arc<str>)> = texts.iter().map(|(name, text)| (name.clone(), Arc::clone(text))).collect();
+    let work = move || texts.iter().filter_map(|(name, text)| Some((name.clone(), parse(text)?))).collect();
+    let thread = std::thread::Builder::new().name("sketch".into()).stack_size(STACK);
+    thread.spawn(work).ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
+}
+
+fn parse(source: &str) -> Option<Sketch> {
     if depth(source) > DEEPEST {
         return None;
     }
-    let source = Arc::clone(source);
-    let thread = std::thread::Builder::new().name("sketch".into()).stack_size(STACK);
-    let work = move || {
-        let parsed = full_moon::parse_fallible(&source, full_moon::LuaVersion::luau());
-        parsed.errors().is_empty().then(|| super::walk::walk(parsed.ast()))
-    };
-    thread.spawn(work).ok()?.join().ok()?
+    let parsed = full_moon::parse_fallible(source, full_moon::LuaVersion::luau());
+    parsed.errors().is_empty().then(|| super::walk::walk(parsed.ast()))
 }
 
-/// Several files at once, one thread for all.
-pub(crate) const STACK: usize = 256 << 20;
+/// One source.
+#[cfg(test)]
+pub(crate) fn read(source: &Arc<str>) -> Option<Sketch> {
+    all(&BTreeMap::from([(String::new(), Arc::clone(source))])).remove("")
+}
+
+/// Of address space; only what is used becomes memory.
+const STACK: usize = 256 << 20;
 
 /// Luau itself refuses deeper nesting.
-pub(crate) const DEEPEST: usize = 1000;
+const DEEPEST: usize = 1000;
 
 /// The deepest nesting of brackets and blocks, roughly.
-pub(crate) fn depth(source: &str) -> usize {
+fn depth(source: &str) -> usize {
     let (mut now, mut most) = (0usize, 0usize);
     for byte in source.bytes() {
         match byte {

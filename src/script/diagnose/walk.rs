@@ -15,7 +15,6 @@ use super::sketch::Call;
 use super::sketch::Entry;
 use super::sketch::Function;
 use super::sketch::Sketch;
-use super::sketch::Span;
 use super::sketch::Table;
 use tokens::Arguments;
 use tokens::line;
@@ -311,8 +310,7 @@ impl Walker {
         }
         let end = call.end_position().map_or(0, |position| number(position.line()));
         let (subject, table, arguments) = (all.subject, all.table, all.spans);
-        let depth = self.functions.len();
-        self.sketch.calls.insert(at, Call { word: called, span: span(word), end, subject, table, arguments, depth });
+        self.sketch.calls.insert(at, Call { word: called, span: span(word), end, subject, table, arguments });
     }
 
     fn table(&mut self, table: &ast::TableConstructor) -> Table {
@@ -347,9 +345,9 @@ impl Walker {
                 }
             };
             let index = if key.is_none() { index } else { 0 };
-            entries.push(Entry { key, index, value: range(value), table: inner });
+            entries.push(Entry { key, index, value: range(value), table: inner, always: tokens::always(value) });
         }
-        Table { span: range(table), entries }
+        Table { entries }
     }
 
     fn expression(&mut self, expression: &Expression) {

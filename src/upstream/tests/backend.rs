@@ -32,21 +32,21 @@ use crate::upstream::Shared;
 use crate::upstream::Upstream;
 
 /// Runs a test on a worker of its own.
-pub(in crate::upstream) fn run(test: impl Future<Output = ()>) {
+pub(super) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test);
 }
 
 /// Lets every other task run as far as it can, with the network in between.
-pub(in crate::upstream) async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
 }
 
 /// A service.
-pub(in crate::upstream) struct Backend {
-    pub(in crate::upstream) address: SocketAddr,
+pub(super) struct Backend {
+    pub(super) address: SocketAddr,
     seen: Rc<Seen>,
 }
 
@@ -59,9 +59,7 @@ struct Seen {
 
 impl Backend {
     /// Each connection is given to `script`, with its number from 1.
-    pub(in crate::upstream) async fn start<F: Future<Output = ()> + 'static>(
-        script: impl Fn(Talk) -> F + 'static,
-    ) -> Self {
+    pub(super) async fn start<F: Future<Output = ()> + 'static>(script: impl Fn(Talk) -> F + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Rc::new(Seen::default());
@@ -80,7 +78,7 @@ impl Backend {
     }
 
     /// Answers every request on every connection with `answer`.
-    pub(in crate::upstream) async fn answering(answer: &'static str) -> Self {
+    pub(super) async fn answering(answer: &'static str) -> Self {
         Self::start(move |mut talk| async move {
             while talk.request().await.is_some() {
                 talk.send(answer).await;
@@ -90,47 +88,47 @@ impl Backend {
     }
 
     /// Requests whose head and body arrived in full.
-    pub(in crate::upstream) fn requests(&self) -> u32 {
+    pub(super) fn requests(&self) -> u32 {
         self.seen.requests.get()
     }
 
     /// Connections accepted.
-    pub(in crate::upstream) fn connections(&self) -> u32 {
+    pub(super) fn connections(&self) -> u32 {
         self.seen.connections.get()
     }
 
     /// Connections whose end was seen while a request was awaited.
-    pub(in crate::upstream) fn closed(&self) -> u32 {
+    pub(super) fn closed(&self) -> u32 {
         self.seen.closed.get()
     }
 
-    pub(in crate::upstream) fn host(&self) -> HostConfig {
+    pub(super) fn host(&self) -> HostConfig {
         host(self.address)
     }
 }
 
-pub(in crate::upstream) fn host(address: SocketAddr) -> HostConfig {
+pub(super) fn host(address: SocketAddr) -> HostConfig {
     let tcp = Address::Tcp { host: address.ip().to_string(), port: address.port(), tls: false };
     HostConfig { address: tcp, weight: 1, backup: false }
 }
 
 /// An address where nobody listens.
-pub(in crate::upstream) fn nobody() -> HostConfig {
+pub(super) fn nobody() -> HostConfig {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     host(listener.local_addr().unwrap())
 }
 
 /// One connection from the service's end.
-pub(in crate::upstream) struct Talk {
-    pub(in crate::upstream) stream: TcpStream,
-    pub(in crate::upstream) number: u32,
+pub(super) struct Talk {
+    pub(super) stream: TcpStream,
+    pub(super) number: u32,
     seen: Rc<Seen>,
     buffer: Vec<u8>,
 }
 
 impl Talk {
     /// The next request's head, its body read too when its length is told; `None` when the connection ended.
-    pub(in crate::upstream) async fn request(&mut self) -> Option<String> {
+    pub(super) async fn request(&mut self) -> Option<String> {
         let head = self.head().await?;
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.map_or(0, |length| length.parse().unwrap());
@@ -143,7 +141,7 @@ impl Talk {
     }
 
     /// The next request's head alone.
-    pub(in crate::upstream) async fn head(&mut self) -> Option<String> {
+    pub(super) async fn head(&mut self) -> Option<String> {
         loop {
             if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head: Vec<u8> = self.buffer.drain(..at + 4).collect();
@@ -157,51 +155,51 @@ impl Talk {
     }
 
     /// Everything that arrives, up to and with `end`.
-    pub(in crate::upstream) async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+    pub(super) async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         while !self.buffer.ends_with(end) {
             self.read().await?;
         }
         Some(std::mem::take(&mut self.buffer))
     }
 
-    pub(in crate::upstream) fn count(&self) {
+    pub(super) fn count(&self) {
         self.seen.requests.set(self.seen.requests.get() + 1);
     }
 
-    pub(in crate::upstream) async fn read(&mut self) -> Option<usize> {
+    pub(super) async fn read(&mut self) -> Option<usize> {
         match self.stream.read_buf(&mut self.buffer).await {
             Ok(0) | Err(_) => None,
             Ok(length) => Some(length),
         }
     }
 
-    pub(in crate::upstream) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         // a gateway that left is what some tests are about
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
     /// Ends the connection with a reset.
-    pub(in crate::upstream) fn reset(self) {
+    pub(super) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
 /// The gateway's side.
-pub(in crate::upstream) struct Gate {
-    pub(in crate::upstream) clock: Clock,
-    pub(in crate::upstream) pools: Rc<Pools>,
-    pub(in crate::upstream) alarms: Alarms,
-    pub(in crate::upstream) upstream: Rc<Upstream>,
+pub(super) struct Gate {
+    pub(super) clock: Clock,
+    pub(super) pools: Rc<Pools>,
+    pub(super) alarms: Alarms,
+    pub(super) upstream: Rc<Upstream>,
 }
 
 impl Gate {
     /// An upstream of these hosts, asked in the order given, on the machine's clock.
-    pub(in crate::upstream) fn to(hosts: Vec<HostConfig>) -> Self {
+    pub(super) fn to(hosts: Vec<HostConfig>) -> Self {
         Self::with(hosts, Clock::real(), |_| {})
     }
 
     /// As declared by `change`, on `clock`.
-    pub(in crate::upstream) fn with(hosts: Vec<HostConfig>, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+    pub(super) fn with(hosts: Vec<HostConfig>, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config(hosts);
         change(&mut config);
         let alarms = Alarms::default();
@@ -218,34 +216,34 @@ impl Gate {
     }
 
     /// Turns a fake clock, in steps that alarms notice.
-    pub(in crate::upstream) async fn advance(&self, by: Duration) {
+    pub(super) async fn advance(&self, by: Duration) {
         settle().await;
         self.clock.advance(by);
         self.alarms.tick(self.clock.now());
         settle().await;
     }
 
-    pub(in crate::upstream) async fn send(&self, outbound: Outbound) -> Result<Answer, SendError> {
+    pub(super) async fn send(&self, outbound: Outbound) -> Result<Answer, SendError> {
         self.upstream.send(outbound).await
     }
 
-    pub(in crate::upstream) async fn get(&self) -> Result<Answer, SendError> {
+    pub(super) async fn get(&self) -> Result<Answer, SendError> {
         self.send(get("/")).await
     }
 
     /// The status and body of an answer to `GET /`.
-    pub(in crate::upstream) async fn text(&self) -> (u16, String) {
+    pub(super) async fn text(&self) -> (u16, String) {
         text(self.get().await.unwrap()).await
     }
 
     /// Requests counted as in flight, over all hosts.
-    pub(in crate::upstream) fn in_flight(&self) -> u32 {
+    pub(super) fn in_flight(&self) -> u32 {
         let members: Arc<Vec<_>> = self.upstream.shared().members();
         members.iter().map(|member| member.host.in_flight()).sum()
     }
 }
 
-pub(in crate::upstream) fn config(hosts: Vec<HostConfig>) -> Config {
+pub(super) fn config(hosts: Vec<HostConfig>) -> Config {
     Config {
         name: "service".into(),
         hosts,
@@ -258,7 +256,7 @@ pub(in crate::upstream) fn config(hosts: Vec<HostConfig>) -> Config {
     }
 }
 
-pub(in crate::upstream) fn get(target: &str) -> Outbound {
+pub(super) fn get(target: &str) -> Outbound {
     Outbound {
         method: Method::Get,
         target: target.into(),
@@ -272,16 +270,16 @@ pub(in crate::upstream) fn get(target: &str) -> Outbound {
     }
 }
 
-pub(in crate::upstream) fn post(body: impl Into<Bytes>) -> Outbound {
+pub(super) fn post(body: impl Into<Bytes>) -> Outbound {
     let body = Body::from(body.into());
     Outbound { method: Method::Post, body, repeatable: false, ..get("/") }
 }
 
 /// Status and whole body.
-pub(in crate::upstream) async fn text(mut answer: Answer) -> (u16, String) {
+pub(super) async fn text(mut answer: Answer) -> (u16, String) {
     let body = answer.response.body.collect(1 << 24).await.unwrap();
     (answer.response.status, String::from_utf8(body.to_vec()).unwrap())
 }
 
 /// An answer with this body.
-pub(in crate::upstream) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

@@ -60,3 +60,11 @@ pub(super) fn range(node: &impl Node) -> Span {
     let width = if start.line() == end.line() { end.character().saturating_sub(start.character()) } else { usize::MAX };
     Span { line: number(start.line()), column: number(start.character()), width: number(width) }
 }
+
+/// Whether `value` is a function that does nothing but `return true`.
+pub(super) fn always(value: &full_moon::ast::Expression) -> bool {
+    let full_moon::ast::Expression::Function(function) = value else { return false };
+    let block = function.body().block();
+    let Some(full_moon::ast::LastStmt::Return(last)) = block.last_stmt() else { return false };
+    block.stmts().next().is_none() && last.returns().len() == 1 && last.returns().to_string().trim() == "true"
+}

@@ -1,0 +1,263 @@
+//! From the tree of groups and routes to the plan, and to the functions of this machine.
+
+mod route;
+
+use mlua::Function;
+use mlua::Value;
+
+use super::Session;
+use super::gateway;
+use super::level;
+use super::read;
+use super::session::Block;
+use super::session::Kind;
+use super::session::Node;
+use crate::plan::Levels;
+use crate::plan::Plan;
+use crate::plan::Timeout;
+use crate::route::Condition;
+use crate::script::pipeline;
+use crate::script::pipeline::Level;
+use crate::script::pipeline::Pipeline;
+use crate::script::pipeline::Pipelines;
+use crate::script::policy;
+use crate::script::policy::Made;
+
+/// What outer levels hand to what stands inside them.
+#[derive(Clone, Default)]
+struct Outer<'a> {
+    host: Option<String>,
+    prefix: String,
+    steps: Vec<Placed>,
+    when: Vec<Function>,
+    conditions: Vec<Condition>,
+    /// Inner to outer.
+    levels: Vec<Level>,
+    /// Of the groups.
+    hooks: Levels,
+    timeout: Option<Timeout>,
+    to: Option<&'a Block>,
+}
+
+/// A step with the identity that `skip` compares.
+#[derive(Clone)]
+struct Placed {
+    value: Value,
+    step: pipeline::Step,
+    options: String,
+    needs: Vec<String>,
+}
+
+/// Everything that was declared, put together. Faults go to the session.
+pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
+    let gateway_block = session.gateway.borrow();
+    let block = gateway_block.as_ref();
+    let mut plan = Plan {
+        gateway: gateway::plan(session, block),
+        upstreams: session.upstreams.borrow().clone(),
+        ..Plan::default()
+    };
+    let mut outer = Outer::default();
+    let mut on_request = None;
+    if let Some(block) = block {
+        let own = level::read(session, block, "gateway");
+        on_request = read::function(&block.options, "on_request");
+        plan.gateway.hooks = Levels { on_request: on_request.is_some(), ..level::levels(&own) };
+        outer.levels.push(own);
+        outer.steps = steps(session, block, "gateway", &[]);
+    }
+    plan.gateway.steps = outer.steps.iter().map(Placed::listed).collect();
+    let bare = Pipeline {
+        steps: outer.steps.iter().map(|placed| placed.step.clone()).collect(),
+        when: Vec::new(),
+        target: None,
+        levels: outer.levels.clone(),
+    };
+    let mut builder = Builder { session, plan: &mut plan, routes: Vec::new() };
+    let nodes = session.nodes.borrow();
+    for index in 0..nodes.len() {
+        if nodes[index].claimed.is_none() {
+            builder.node(&nodes, index, &outer);
+        }
+    }
+    let mut routes = builder.routes;
+    routes.sort_by_key(|(index, ..)| *index);
+    let mut pipelines = Vec::with_capacity(routes.len());
+    for (_, route, pipeline) in routes {
+        plan.routes.push(route);
+        pipelines.push(pipeline);
+    }
+    let timers = session.timers.borrow();
+    plan.timers =
+        timers.iter().map(|timer| (timer.word.clone(), timer.argument.clone(), timer.place.clone())).collect();
+    plan.objects = session.objects.borrow().clone();
+    let access = block.map(access).unwrap_or_default();
+    let timers = timers
+        .iter()
+        .map(|timer| pipeline::Timer {
+            word: timer.word.clone(),
+            argument: timer.argument.clone(),
+            function: timer.function.clone(),
+        })
+        .collect();
+    (plan, Pipelines { on_request, bare, routes: pipelines, timers, access })
+}
+
+/// The functions of the access log.
+fn access(block: &Block) -> pipeline::Access {
+    let access = read::table(&block.options, "log").and_then(|log| read::table(&log, "access"));
+    let Some(access) = access else { return pipeline::Access::default() };
+    let fields = read::table(&access, "fields").map(|fields| read::sorted(&fields)).unwrap_or_default();
+    let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value.as_function()?.clone()))).collect();
+    pipeline::Access { fields, when: read::function(&access, "when") }
+}
+
+struct Builder<'a> {
+    session: &'a Session,
+    plan: &'a mut Plan,
+    routes: Vec<(usize, crate::plan::Route, Pipeline)>,
+}
+
+impl Builder<'_> {
+    fn node<'n>(&mut self, nodes: &'n [Node], index: usize, outer: &Outer<'n>) {
+        let node = &nodes[index];
+        match node.kind {
+            Kind::Route => {
+                if let Some((route, pipeline)) = self.route(node, outer) {
+                    self.routes.push((index, route, pipeline));
+                }
+            }
+            Kind::Include => node.children.iter().for_each(|child| self.node(nodes, *child, outer)),
+            Kind::Group => {
+                if let Some(inner) = self.group(node, outer) {
+                    node.children.iter().for_each(|child| self.node(nodes, *child, &inner));
+                }
+                if node.children.is_empty() && !self.session.faulty() {
+                    self.session.warn(
+                        node.block.subject(),
+                        format!("{} has no routes", node.block.owner),
+                        "nothing runs here",
+                    );
+                }
+            }
+        }
+    }
+
+    fn group<'n>(&mut self, node: &'n Node, outer: &Outer<'n>) -> Option<Outer<'n>> {
+        let block = &node.block;
+        let text = match super::pattern::group(&node.text) {
+            Ok(text) => text,
+            Err(fault) => {
+                self.session.fault(block.subject(), fault.message, fault.label, "");
+                return None;
+            }
+        };
+        let mut inner = outer.clone();
+        inner.host = self.host(block, outer, text.host)?;
+        inner.prefix =
+            if text.path.is_empty() { outer.prefix.clone() } else { format!("{}{}", outer.prefix, text.path) };
+        self.enter(&mut inner, block, "group");
+        Some(inner)
+    }
+
+    /// What group and route do alike: steps, conditions, functions, timeout, `to`.
+    fn enter<'n>(&mut self, inner: &mut Outer<'n>, block: &'n Block, name: &'static str) {
+        let skipped = self.skips(block, &inner.steps);
+        inner.steps.retain(|placed| !skipped.iter().any(|value| same(value, &placed.value)));
+        inner.steps.extend(steps(self.session, block, name, &skipped));
+        inner.when.extend(read::function(&block.options, "when"));
+        inner.conditions.extend(super::matching::read(self.session, block));
+        let own = level::read(self.session, block, name);
+        inner.hooks = level::both(inner.hooks, level::levels(&own));
+        inner.levels.insert(0, own);
+        inner.timeout = gateway::timeout(&block.options).or(inner.timeout);
+        if block.options.contains_key("to").unwrap_or(false) {
+            inner.to = Some(block);
+        }
+    }
+
+    fn skips(&self, block: &Block, outer: &[Placed]) -> Vec<Value> {
+        let Some(list) = read::table(&block.options, "skip") else { return Vec::new() };
+        let values = read::list(&list);
+        for (index, value) in values.iter().enumerate() {
+            let mut inside = Vec::new();
+            policy::flatten(value, &|_| false, &mut inside);
+            let runs = |value: &Value| outer.iter().any(|placed| same(value, &placed.value));
+            if !runs(value) && !inside.iter().any(|(value, _)| runs(value)) {
+                let mut at = block.value(&["skip"]);
+                at.path.push(crate::script::diagnose::Segment::Index(index + 1));
+                let help =
+                    "a step is skipped by value: give it a name with `local`, list the name outside and skip it here";
+                self.session.fault(
+                    at,
+                    format!("{} skips a step that no outer level has", block.owner),
+                    "this one does not run here anyway",
+                    help,
+                );
+            }
+        }
+        // A fragment in `skip` stands for its steps.
+        let mut all = values.clone();
+        for value in &values {
+            let mut inside = Vec::new();
+            policy::flatten(value, &|_| false, &mut inside);
+            all.extend(inside.into_iter().map(|(value, _)| value));
+        }
+        all
+    }
+
+    fn host(&self, block: &Block, outer: &Outer<'_>, host: Option<String>) -> Option<Option<String>> {
+        let Some(host) = host else { return Some(outer.host.clone()) };
+        let parsed = crate::route::host::Host::parse(&host);
+        if let Err(message) = parsed {
+            self.session.fault(block.subject(), message, "", "");
+            return None;
+        }
+        if let Some(around) = outer.host.as_ref().filter(|around| **around != host) {
+            let said = format!("{} has host `{host}`, and stands in a group of host `{around}`", block.owner);
+            self.session.fault(block.subject(), said, "it could never match", "");
+            return None;
+        }
+        Some(Some(host))
+    }
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    a.to_pointer() == b.to_pointer()
+}
+
+/// The steps of one list, fragments dissolved.
+fn steps(_: &Session, block: &Block, level: &'static str, skipped: &[Value]) -> Vec<Placed> {
+    let mut flat: Vec<(Value, Made)> = Vec::new();
+    for item in &block.steps {
+        policy::flatten(&item.value, &|value| skipped.iter().any(|skipped| same(skipped, value)), &mut flat);
+    }
+    flat.into_iter().filter_map(|(value, made)| Placed::new(value, made, level)).collect()
+}
+
+impl Placed {
+    fn new(value: Value, made: Made, level: &'static str) -> Option<Self> {
+        let step = pipeline::Step {
+            call: made.call?,
+            wraps: made.wraps,
+            waits: made.waits,
+            when: made.when,
+            status: made.status,
+            detail: made.detail,
+            enforce: made.enforce,
+            word: made.word,
+            level,
+            place: made.place,
+        };
+        Some(Self { value, step, options: made.options, needs: made.needs })
+    }
+
+    fn listed(&self) -> crate::plan::Step {
+        crate::plan::Step {
+            word: self.step.word.clone(),
+            options: self.options.clone(),
+            level: self.step.level.to_owned(),
+            place: self.step.place.clone(),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! One route of the plan.
+
+use std::time::Duration;
+
+use super::Builder;
+use super::Outer;
+use super::Placed;
+use crate::plan::HostRule;
+use crate::plan::Route;
+use crate::plan::To;
+use crate::route::Config;
+use crate::route::Slash;
+use crate::route::pattern::Pattern;
+use crate::script::declare::pattern;
+use crate::script::declare::read;
+use crate::script::declare::service;
+use crate::script::declare::session::Block;
+use crate::script::declare::session::Node;
+use crate::script::declare::target;
+use crate::script::pipeline::Pipeline;
+use crate::transform::Template;
+use crate::transform::template::Escape;
+
+impl Builder<'_> {
+    /// `None` when it was faulty, and told.
+    pub(super) fn route<'n>(&mut self, node: &'n Node, outer: &Outer<'n>) -> Option<(Route, Pipeline)> {
+        let block = &node.block;
+        let text = match pattern::route(&node.text) {
+            Ok(text) => text,
+            Err(fault) => {
+                self.session.fault(block.subject(), fault.message, fault.label, "");
+                return None;
+            }
+        };
+        let mut inner = outer.clone();
+        inner.host = self.host(block, outer, text.host)?;
+        let path = pattern::join(&outer.prefix, &text.path);
+        let params = self.params(node, &path)?;
+        self.enter(&mut inner, block, "route");
+        let config = Config {
+            methods: text.methods,
+            host: inner.host.clone(),
+            path,
+            conditions: inner.conditions.clone(),
+            when: !inner.when.is_empty(),
+            slash: slash(read::text(&block.options, "slash").as_deref()),
+            place: block.place(),
+        };
+        let to = self.to(&inner, block, &params)?;
+        self.needs(block, &inner.steps, &params);
+        let route = Route {
+            name: self.name(block, &config),
+            pattern: pattern::shown(&config),
+            steps: inner.steps.iter().map(Placed::listed).collect(),
+            rewrite: self.rewrite(block, &params),
+            strip_prefix: self.strip_prefix(block, &config.path),
+            host: self.host_rule(block, &params),
+            timeout: inner.timeout,
+            retry: service::retry(self.session, &block.options, &block.anchor),
+            upgrade: read::get::<bool>(&block.options, "websocket") != Some(false),
+            upgrade_idle: websocket(block, "idle"),
+            upgrade_max: websocket(block, "max"),
+            doc: read::text(&block.options, "doc"),
+            hooks: inner.hooks,
+            place: block.place(),
+            matcher: config,
+            to_hosts: self.to_hosts(block),
+            to,
+        };
+        let target =
+            inner.to.filter(|_| route.to == Some(To::Function)).and_then(|block| read::function(&block.options, "to"));
+        let steps = inner.steps.into_iter().map(|placed| placed.step).collect();
+        Some((route, Pipeline { steps, when: inner.when, target, levels: inner.levels }))
+    }
+
+    fn params(&self, node: &Node, path: &str) -> Option<Vec<String>> {
+        match Pattern::parse(path) {
+            Ok(pattern) => Some(pattern.names().map(str::to_owned).collect()),
+            Err(error) => {
+                self.session.fault(node.block.subject(), format!("`{}`: {error}", node.text), "", "");
+                None
+            }
+        }
+    }
+
+    fn to(&mut self, inner: &Outer<'_>, block: &Block, params: &[String]) -> Option<Option<To>> {
+        let Some(source) = inner.to else {
+            if inner.steps.iter().all(|placed| placed.step.level == "gateway") && block.steps.is_empty() {
+                let said = format!("{} answers nothing", block.owner);
+                self.session.fault(block.subject(), said, "write `to = \"…\"` or a step that answers", "");
+            }
+            return Some(None);
+        };
+        let to_hosts = self.to_hosts(block);
+        let upstreams = &mut self.plan.upstreams;
+        let mut scope = target::Scope { session: self.session, upstreams, params, to_hosts: &to_hosts };
+        Some(Some(target::read(&mut scope, source)?))
+    }
+
+    fn to_hosts(&self, block: &Block) -> Vec<String> {
+        let mut hosts = read::texts(&block.options, "to_hosts");
+        hosts.extend(self.plan.gateway.to_hosts.iter().cloned());
+        hosts
+    }
+
+    /// Templates of policies that stand outside any route are checked here, where the parameters are known.
+    fn needs(&self, block: &Block, steps: &[Placed], params: &[String]) {
+        for placed in steps.iter().filter(|placed| placed.step.level == "route") {
+            for name in placed.needs.iter().filter(|name| !params.contains(name)) {
+                let said = format!("`{{{name}}}` in `{}` is no parameter of {}", placed.step.word, block.owner);
+                let label = match crate::script::words::nearest(name, params.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{{{near}}}`?"),
+                    None if params.is_empty() => "its path has no parameters".to_owned(),
+                    None => format!("there are {}", params.join(", ")),
+                };
+                let (file, line) = &placed.step.place;
+                let at = crate::script::diagnose::Anchor {
+                    file: file.clone(),
+                    line: *line,
+                    word: placed.step.word.clone(),
+                    ..Default::default()
+                };
+                self.session.fault(at, said, label, "");
+            }
+        }
+    }
+
+    fn name(&self, block: &Block, config: &Config) -> String {
+        let Some(name) = read::text(&block.options, "name") else { return pattern::shown(config) };
+        if let Some((_, twin, _)) = self.routes.iter().find(|(_, route, _)| route.name == name) {
+            let (file, line) = &twin.place;
+            self.session.fault(
+                block.value(&["name"]),
+                format!("two routes are named `{name}`"),
+                format!("the other stands at {file}:{line}"),
+                "",
+            );
+        }
+        name
+    }
+
+    fn template(&self, block: &Block, name: &str, escape: Escape, params: &[String]) -> Option<String> {
+        let text = read::text(&block.options, name)?;
+        if let Err(error) = Template::parse(&text, escape, params) {
+            self.session.fault(block.value(&[name]), format!("`{name}`: {}", error.message), "", "");
+            return None;
+        }
+        Some(text)
+    }
+
+    fn rewrite(&self, block: &Block, params: &[String]) -> Option<String> {
+        let text = self.template(block, "rewrite", Escape::Url, params)?;
+        if !text.starts_with(['/', '{']) {
+            let label = if text.contains("://") {
+                "`rewrite` is a path; the host goes into `to`".to_owned()
+            } else {
+                format!("write \"/{text}\"")
+            };
+            self.session.fault(block.value(&["rewrite"]), "`rewrite` does not begin with `/`", label, "");
+        }
+        if block.options.contains_key("strip_prefix").unwrap_or(false) {
+            self.session.fault(
+                block.value(&["strip_prefix"]),
+                "`strip_prefix` beside `rewrite`",
+                "`rewrite` is the whole path: one of them is enough",
+                "",
+            );
+        }
+        Some(text)
+    }
+
+    fn strip_prefix(&self, block: &Block, path: &str) -> Option<String> {
+        let text = read::text(&block.options, "strip_prefix")?;
+        let at = || block.value(&["strip_prefix"]);
+        let fixed = path.split('{').next().unwrap_or(path);
+        let bare = text.trim_end_matches('/');
+        if !text.starts_with('/') {
+            self.session.fault(at(), "`strip_prefix` does not begin with `/`", format!("write \"/{text}\""), "");
+        } else if text.contains('{') {
+            self.session.fault(at(), "`strip_prefix` is plain text", "with parameters write `rewrite`", "");
+        } else if !(path.starts_with(bare) || fixed.len() < path.len() && bare.starts_with(fixed)) {
+            self.session.fault(
+                at(),
+                format!("`strip_prefix = \"{text}\"` is not at the front of `{path}`"),
+                "nothing would be taken off",
+                "",
+            );
+        }
+        Some(bare.to_owned()).filter(|bare| !bare.is_empty())
+    }
+
+    fn host_rule(&self, block: &Block, params: &[String]) -> HostRule {
+        match self.template(block, "host", Escape::Header, params).as_deref() {
+            None => HostRule::Auto,
+            Some("keep") => HostRule::Keep,
+            Some("upstream") => HostRule::Upstream,
+            Some(text) => HostRule::Template(text.to_owned()),
+        }
+    }
+}
+
+fn slash(word: Option<&str>) -> Slash {
+    match word {
+        Some("redirect") => Slash::Redirect,
+        Some("ignore") => Slash::Ignore,
+        _ => Slash::Strict,
+    }
+}
+
+fn websocket(block: &Block, name: &str) -> Option<Duration> {
+    read::table(&block.options, "websocket").and_then(|table| read::duration(&table, name))
+}

@@ -1,0 +1,238 @@
+//! One load in one machine: what has been declared so far, and what was wrong with it.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use mlua::Function;
+use mlua::Lua;
+use mlua::Table;
+use mlua::Value;
+
+use crate::plan::Place;
+use crate::script::diagnose::Anchor;
+use crate::script::diagnose::Diagnostic;
+use crate::script::load::files::Files;
+use crate::script::policy::Policy;
+use crate::script::words;
+
+/// What one run of the file has said.
+pub(crate) struct Session {
+    /// Files, globs and secrets.
+    pub(crate) files: Rc<Files>,
+    /// Routes, groups and includes, in the order made.
+    pub(crate) nodes: RefCell<Vec<Node>>,
+    /// `gateway { … }`.
+    pub(crate) gateway: RefCell<Option<Block>>,
+    /// `upstream "…" { … }`.
+    pub(crate) upstreams: RefCell<Vec<crate::upstream::Config>>,
+    /// `every`, `after`, `on`.
+    pub(crate) timers: RefCell<Vec<Timer>>,
+    /// Stores, limiters, metrics: identity and configuration.
+    pub(crate) objects: RefCell<BTreeMap<String, String>>,
+    /// Names that `policy` made.
+    pub(crate) policies: RefCell<BTreeMap<String, Rc<Policy>>>,
+    /// Where names of upstreams were used by functions (`fetch`) is not known; those used by routes are.
+    pub(crate) used: RefCell<BTreeSet<String>>,
+    /// First halves of `route "…"` without a table yet.
+    pub(crate) pending: RefCell<Vec<(Anchor, String, bool)>>,
+    /// Texts given to names that nobody knows: `upstrem "users"` may well have been an upstream.
+    pub(crate) poisoned: RefCell<BTreeSet<String>>,
+    /// A chunk is being made, and its imports are looked up: nobody has called anything.
+    pub(crate) compiling: Cell<bool>,
+    /// Files that were run, with the words that stand in them.
+    pub(crate) ran: RefCell<BTreeSet<String>>,
+    /// Failure codes that `errors` and `on` name, to be checked once every `code = "…"` is known.
+    pub(crate) codes: RefCell<Vec<(String, Anchor)>>,
+    /// Names given to `on`, with the event each may have meant.
+    pub(crate) events: RefCell<Vec<(String, Anchor, Option<&'static str>)>>,
+    /// Functions that run once per gateway, by word and place: they must not write captured locals.
+    pub(crate) watched: RefCell<Vec<(&'static str, Place)>>,
+    /// Faults that know their place already.
+    pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
+    found: RefCell<Vec<Found>>,
+}
+
+/// A fault as the running script knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Where.
+    pub(crate) anchor: Anchor,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// Beside the caret.
+    pub(crate) label: String,
+    /// Below the frame.
+    pub(crate) help: String,
+    /// Only worth a warning.
+    pub(crate) warning: bool,
+}
+
+/// A table that was declared: its typed options, its steps, its place.
+pub(crate) struct Block {
+    /// Typed options.
+    pub(crate) options: Table,
+    /// The list part's steps.
+    pub(crate) steps: Vec<Item>,
+    /// Where it stands.
+    pub(crate) anchor: Anchor,
+    /// As messages call it.
+    pub(crate) owner: String,
+}
+
+/// A step in a list, and where it stands in it.
+pub(crate) struct Item {
+    /// A function or a step table.
+    pub(crate) value: Value,
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `route`
+    Route,
+    /// `group`
+    Group,
+    /// `include`
+    Include,
+}
+
+/// A route, a group or an include.
+pub(crate) struct Node {
+    /// Which.
+    pub(crate) kind: Kind,
+    /// Its text: pattern, prefix, glob.
+    pub(crate) text: String,
+    /// Its table.
+    pub(crate) block: Block,
+    /// Routes and groups in its list, or made by its files.
+    pub(crate) children: Vec<usize>,
+    /// The list it stands in.
+    pub(crate) claimed: Option<Place>,
+}
+
+/// `every`, `after` or `on`.
+pub(crate) struct Timer {
+    /// The word.
+    pub(crate) word: String,
+    /// Seconds or an event's name, as written.
+    pub(crate) argument: String,
+    /// What runs.
+    pub(crate) function: Function,
+    /// Where it stands.
+    pub(crate) place: Place,
+}
+
+impl Session {
+    /// Nothing said yet.
+    pub(crate) fn new(files: Rc<Files>) -> Rc<Self> {
+        Rc::new(Self {
+            files,
+            nodes: RefCell::default(),
+            gateway: RefCell::default(),
+            upstreams: RefCell::default(),
+            timers: RefCell::default(),
+            objects: RefCell::default(),
+            policies: RefCell::default(),
+            used: RefCell::default(),
+            pending: RefCell::default(),
+            poisoned: RefCell::default(),
+            compiling: Cell::new(false),
+            ran: RefCell::default(),
+            codes: RefCell::default(),
+            events: RefCell::default(),
+            watched: RefCell::default(),
+            diagnostics: RefCell::default(),
+            found: RefCell::default(),
+        })
+    }
+
+    /// The load under way in this machine; an error once it is over.
+    pub(crate) fn of(lua: &Lua, word: &str) -> mlua::Result<Rc<Self>> {
+        match lua.app_data_ref::<Rc<Self>>() {
+            Some(session) => Ok(Rc::clone(&session)),
+            None => Err(mlua::Error::runtime(format!(
+                "`{word}` declares, and that is for the top level of the file; it cannot be called while requests run"
+            ))),
+        }
+    }
+
+    /// Notes a fault.
+    pub(crate) fn fault(
+        &self,
+        anchor: Anchor,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let (message, label, help) = (message.into(), label.into(), help.into());
+        self.found.borrow_mut().push(Found { anchor, message, label, help, warning: false });
+    }
+
+    /// Notes something that loads and is probably not meant.
+    pub(crate) fn warn(&self, anchor: Anchor, message: impl Into<String>, label: impl Into<String>) {
+        let (message, label) = (message.into(), label.into());
+        self.found.borrow_mut().push(Found { anchor, message, label, help: String::new(), warning: true });
+    }
+
+    /// Everything noted.
+    pub(crate) fn found(&self) -> Vec<Found> {
+        self.found.borrow().clone()
+    }
+
+    /// Whether anything is wrong.
+    pub(crate) fn faulty(&self) -> bool {
+        self.found.borrow().iter().any(|found| !found.warning)
+    }
+
+    /// Whether the script made a policy of that name.
+    pub(crate) fn is_policy(&self, name: &str) -> bool {
+        self.policies.borrow().contains_key(name)
+    }
+
+    /// Names of the script's own policies.
+    pub(crate) fn own_words(&self) -> Vec<String> {
+        self.policies.borrow().keys().filter(|name| !words::STDLIB.contains(&name.as_str())).cloned().collect()
+    }
+
+    /// Records a live object (store, limiter, metric) under its identity; equal text is an unchanged object.
+    /// `false` when the identity is taken by something else.
+    #[allow(dead_code, reason = "stores, limiters and metrics call it")]
+    pub(crate) fn object(&self, identity: String, config: String) -> bool {
+        match self.objects.borrow_mut().insert(identity, config.clone()) {
+            Some(before) => before == config,
+            None => true,
+        }
+    }
+}
+
+/// File and line of the innermost frame that stands in a file of the script.
+pub(crate) fn place(lua: &Lua) -> Place {
+    for level in 0..64 {
+        let found = lua.inspect_stack(level, |frame| {
+            let source = frame.source().source?.strip_prefix('@')?.to_owned();
+            Some((source, u32::try_from(frame.current_line()?).ok()?))
+        });
+        match found {
+            Some(Some(place)) => return place,
+            Some(None) => {}
+            None => break,
+        }
+    }
+    Place::default()
+}
+
+/// An anchor at the caller's line.
+pub(crate) fn here(lua: &Lua, word: &str, subject: Option<&str>) -> Anchor {
+    let (file, line) = place(lua);
+    Anchor { file, line, word: word.to_owned(), subject: subject.map(str::to_owned), ..Anchor::default() }
+}
+
+/// Where a function was written.
+pub(crate) fn place_of(function: &Function) -> Place {
+    let info = function.info();
+    let file = info.source.as_deref().and_then(|source| source.strip_prefix('@')).unwrap_or_default().to_owned();
+    (file, info.line_defined.and_then(|line| u32::try_from(line).ok()).unwrap_or_default())
+}

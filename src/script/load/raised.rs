@@ -1,0 +1,92 @@
+//! An error that a file's top level raised, as a fault with its place.
+
+use crate::script::declare::Session;
+use crate::script::diagnose::Diagnostic;
+use crate::script::driver::fault;
+
+/// What `error` says, where it was raised, and what may help.
+pub(super) fn explain(error: &mlua::Error, session: &Session) -> Diagnostic {
+    let message = fault::message(error);
+    if message.ends_with("not enough memory") {
+        return Diagnostic::error("the file needs more than 256 MB of memory to load");
+    }
+    let (place, text) = match place(&message) {
+        Some((file, line, text)) => (Some((file, line)), text),
+        None => (fault::located(error), message.as_str()),
+    };
+    let mut told = Diagnostic::error(worded(text));
+    if text.contains(super::run::OVER) {
+        told = told.help("the top level declares, and is run again for every worker and reload; work belongs into steps, `every` or `after`");
+    }
+    let Some((file, line)) = place else { return told };
+    told = told.at(&file, line);
+    if text.contains("attempt to") && told.help.is_empty() {
+        told = told.help(hint(text));
+    }
+    let Ok(source) = session.files.text(&file) else { return told };
+    let code = source.lines().nth(line as usize - 1).unwrap_or_default();
+    match token(text).and_then(|token| column(code, &token).map(|column| (token, column))) {
+        Some((token, column)) => {
+            told.column = column;
+            told.width = u32::try_from(token.chars().count()).unwrap_or(1);
+            told
+        }
+        None => told,
+    }
+}
+
+/// `file:line: text`
+fn place(message: &str) -> Option<(String, u32, &str)> {
+    let colon = message.find(':')?;
+    let rest = &message[colon + 1..];
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let line = rest[..digits].parse().ok()?;
+    let text = rest[digits..].strip_prefix(':')?.trim_start();
+    (!message[..colon].contains(char::is_whitespace)).then(|| (message[..colon].to_owned(), line, text))
+}
+
+/// Luau's quotes as ours.
+fn worded(text: &str) -> String {
+    let mut out = String::new();
+    let mut open = true;
+    let quoted = text.matches('\'').count().is_multiple_of(2);
+    for symbol in text.chars() {
+        if symbol == '\'' && quoted && text.contains("attempt to") {
+            open = !open;
+            out.push('`');
+        } else {
+            out.push(symbol);
+        }
+    }
+    out
+}
+
+fn hint(text: &str) -> String {
+    if let Some(name) = text.split("attempt to index nil with '").nth(1).and_then(|rest| rest.split('\'').next()) {
+        return format!("what stands before `.{name}` is nil");
+    }
+    if text.contains("attempt to call a nil value") {
+        return "what is called here is nil: is a name misspelt, or declared further down?".to_owned();
+    }
+    if text.contains("attempt to call a table value") {
+        return "a table is called: is a comma missing before it?".to_owned();
+    }
+    if text.contains("attempt to call a string value") {
+        return "a text is called: is a comma missing after it?".to_owned();
+    }
+    if text.contains("concatenate") && text.contains("nil") {
+        return "one side of `..` is nil".to_owned();
+    }
+    String::new()
+}
+
+/// The token the message is about.
+fn token(text: &str) -> Option<String> {
+    let name = text.split('\'').nth(1)?;
+    text.starts_with("attempt to").then(|| name.to_owned()).filter(|name| !name.is_empty())
+}
+
+fn column(code: &str, token: &str) -> Option<u32> {
+    let at = code.find(&format!(".{token}")).map(|at| at + 1).or_else(|| code.find(token))?;
+    u32::try_from(code[..at].chars().count() + 1).ok()
+}

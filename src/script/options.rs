@@ -1,0 +1,175 @@
+//! Checks a word's table against its options: every fault with its place, every value typed and defaulted.
+
+pub(crate) mod check;
+mod text;
+pub(crate) mod unknown;
+
+use mlua::Lua;
+use mlua::Table;
+use mlua::Value;
+
+use crate::script::declare::Session;
+use crate::script::diagnose::Anchor;
+use crate::script::diagnose::Segment;
+use crate::script::diagnose::Spot;
+use crate::script::words::Opt;
+use crate::script::words::Type;
+
+/// One table under scrutiny.
+pub(crate) struct Check<'a> {
+    /// The machine.
+    pub(crate) lua: &'a Lua,
+    /// Where faults go.
+    pub(crate) session: &'a Session,
+    /// The call, and how far inside its table.
+    pub(crate) anchor: Anchor,
+    /// As messages call it: route `GET /x`.
+    pub(crate) owner: String,
+    /// What its list part may hold: steps are options of nothing.
+    pub(crate) list: List,
+    /// Path parameters that templates name, where no route is in sight.
+    pub(crate) needs: Vec<String>,
+}
+
+/// What the list part of a table is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    /// Steps, routes and groups, which the caller reads.
+    Steps,
+    /// Values of the option named `1`.
+    Values,
+    /// Nothing.
+    Refused,
+}
+
+impl<'a> Check<'a> {
+    /// A check of the table of `word`.
+    pub(crate) fn new(lua: &'a Lua, session: &'a Session, anchor: &Anchor, owner: &str, list: List) -> Self {
+        Self { lua, session, anchor: anchor.clone(), owner: owner.to_owned(), list, needs: Vec::new() }
+    }
+
+    /// The named part of `table` with every value typed; what is wrong is told and left out.
+    pub(crate) fn options(&mut self, table: &Table, options: &[Opt]) -> mlua::Result<Table> {
+        let lua = self.lua;
+        let typed = lua.create_table()?;
+        let length = table.raw_len();
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = pair?;
+            match key {
+                Value::String(key) => {
+                    let key = key.to_string_lossy();
+                    let Some(option) = options.iter().find(|option| option.name == key.as_str() && option.name != "1")
+                    else {
+                        self.unknown(&key, options);
+                        continue;
+                    };
+                    self.anchor.path.push(Segment::Key(key.clone()));
+                    if option.later {
+                        self.later(&key);
+                    } else if let Some(value) = self.value(&value, &option.of)? {
+                        typed.raw_set(key.as_str(), value)?;
+                    }
+                    self.anchor.path.pop();
+                }
+                Value::Integer(index) if usize::try_from(index).is_ok_and(|index| index >= 1 && index <= length) => {}
+                Value::Integer(index) if index > 0 => self.hole(index, length),
+                other => {
+                    let said = format!("{} has a key that is {}", self.owner, describe(&other));
+                    self.fault(said, "keys are names", Spot::Word);
+                }
+            }
+        }
+        self.items(table, length, options, &typed)?;
+        for option in options.iter().filter(|option| option.required && !option.later) {
+            if !typed.contains_key(option.name.as_ref())? && !table.contains_key(option.name.as_ref())? {
+                let said = format!("{} needs `{}`", self.owner, option.name);
+                self.fault(said, option.doc.to_string(), Spot::Word);
+            }
+        }
+        Ok(typed)
+    }
+
+    fn items(&mut self, table: &Table, length: usize, options: &[Opt], typed: &Table) -> mlua::Result<()> {
+        let of = options.iter().find(|option| option.name == "1");
+        let inside = self.anchor.path.len();
+        match (self.list, of) {
+            (List::Steps, _) if inside == 0 => Ok(()),
+            (_, Some(option)) => {
+                for index in 1..=length {
+                    self.anchor.path.push(Segment::Index(index));
+                    let value: Value = table.raw_get(index)?;
+                    if let Some(value) = self.value(&value, &option.of)? {
+                        typed.raw_set(index, value)?;
+                    }
+                    self.anchor.path.pop();
+                }
+                Ok(())
+            }
+            _ if length > 0 => {
+                self.anchor.path.push(Segment::Index(1));
+                let value: Value = table.raw_get(1)?;
+                let said = format!("{} takes named options only, and this is {}", self.place(), describe(&value));
+                self.fault(said, "write `name = value`", Spot::Value);
+                self.anchor.path.pop();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn hole(&mut self, index: i64, length: usize) {
+        let at = length + 1;
+        let said = format!("the list of {} has a hole: entry {at} is nil, entry {index} is not", self.owner);
+        self.anchor.path.push(Segment::Index(at));
+        self.fault(said, "this is nil", Spot::Value);
+        self.anchor.path.pop();
+    }
+
+    /// A fault at the current place.
+    pub(crate) fn fault(&self, message: impl Into<String>, label: impl Into<String>, spot: Spot) {
+        self.session.fault(Anchor { spot, ..self.anchor.clone() }, message, label, "");
+    }
+
+    /// What the current place is called: `limits.body` in gateway.
+    pub(crate) fn place(&self) -> String {
+        let names: Vec<String> = self
+            .anchor
+            .path
+            .iter()
+            .map(|segment| match segment {
+                Segment::Key(name) => name.clone(),
+                Segment::Index(index) => index.to_string(),
+            })
+            .collect();
+        if names.is_empty() { self.owner.clone() } else { format!("`{}` of {}", names.join("."), self.owner) }
+    }
+
+    /// `value` is not what it must be.
+    pub(crate) fn mismatch(&self, value: &Value, of: &Type) {
+        let said = format!("{} must be {of}", self.place());
+        let label = check::closer(value, of).unwrap_or_else(|| format!("this is {}", describe(value)));
+        self.fault(said, label, Spot::Value);
+    }
+}
+
+/// A value as messages show it.
+pub(crate) fn describe(value: &Value) -> String {
+    match value {
+        Value::Nil => "nil".to_owned(),
+        Value::Boolean(value) => format!("`{value}`"),
+        Value::Integer(number) => format!("the number {number}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) => {
+            let text = text.to_string_lossy();
+            let short: String = text.chars().take(40).collect();
+            let dots = if short.len() < text.len() { "…" } else { "" };
+            format!("the text {short:?}{dots}")
+        }
+        Value::Table(table) if crate::script::policy::is_step(table) => "a step".to_owned(),
+        Value::Table(table) if table.raw_len() > 0 => "a list".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
+        Value::Function(_) => "a function".to_owned(),
+        Value::UserData(data) => crate::script::declare::name_of(data),
+        other => format!("a {}", other.type_name()),
+    }
+}

@@ -1,0 +1,143 @@
+//! A loaded script as workers open it: compiled files, the snapshot they see, and the plan all must come to.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mlua::thread::ThreadStatus;
+
+use crate::plan::Plan;
+use crate::proxy::Hooks;
+use crate::proxy::Worker;
+use crate::script::context::Setting;
+use crate::script::context::Snapshot;
+use crate::script::declare;
+use crate::script::live::Live;
+use crate::script::load;
+use crate::script::load::files::Files;
+use crate::script::load::files::Frozen;
+use crate::script::pipeline::Pipelines;
+
+/// A script that loads: the same bytecode, snapshot and plan for every worker.
+pub struct Program {
+    main: String,
+    plan: Arc<Plan>,
+    frozen: Frozen,
+    snapshot: Arc<Snapshot>,
+    watched: Vec<PathBuf>,
+    hash: String,
+}
+
+/// Where a program is opened.
+pub struct Seat {
+    /// The worker.
+    pub worker: Rc<Worker>,
+    /// Stores, limiters and other things of the whole process.
+    pub live: Arc<Live>,
+    /// The control thread's machine, which runs `every`, `after` and `on`.
+    pub control: bool,
+}
+
+impl Program {
+    pub(crate) fn new(main: &str, plan: Plan, files: &Files, snapshot: Arc<Snapshot>) -> Self {
+        let frozen = files.freeze();
+        let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for (name, text) in &frozen.texts {
+            digest.update(name.as_bytes());
+            digest.update(&[0]);
+            digest.update(&u64::try_from(text.len()).unwrap_or_default().to_le_bytes());
+            digest.update(text);
+        }
+        let hash = digest.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Self { main: main.to_owned(), plan: Arc::new(plan), watched: files.paths(), frozen, snapshot, hash }
+    }
+
+    /// What the script declares.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Every file that was read or looked for, and folders that globs looked into: a change there is worth a reload.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.watched
+    }
+
+    /// A hash of everything read, as hexadecimal text.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Name and contents of every file read, for the last good copy.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.frozen.texts.iter().map(|(name, text)| (name.as_str(), &**text))
+    }
+
+    /// The value of a secret that the script named (the admin token).
+    pub fn secret(&self, name: &str) -> Option<Vec<u8>> {
+        self.frozen.secret(name)
+    }
+
+    /// Opens the script on a worker: its hooks, once it came to the same plan.
+    pub async fn open(self: &Arc<Self>, seat: Seat) -> Result<Rc<dyn Hooks>, String> {
+        let (lua, context, pipelines) = self.machine(&seat).await?;
+        Ok(Rc::new(Opened { _lua: lua, _context: context, _pipelines: pipelines }))
+    }
+
+    /// Runs the file in a machine of this worker, pausing between slices, and confirms the plan.
+    pub(crate) async fn machine(
+        &self,
+        seat: &Seat,
+    ) -> Result<(mlua::Lua, Rc<crate::script::context::Context>, Pipelines), String> {
+        let files = Rc::new(Files::known(&self.snapshot.root, self.frozen.clone()));
+        let setting = Setting {
+            worker: Some(Rc::clone(&seat.worker)),
+            live: Arc::clone(&seat.live),
+            control: seat.control,
+            clock: seat.worker.clock.clone(),
+            snapshot: Arc::clone(&self.snapshot),
+            step: self.plan.gateway.step,
+            memory: self.plan.gateway.memory,
+        };
+        let text = |error: mlua::Error| crate::script::driver::fault::message(&error);
+        let (lua, context, session) = load::open(setting, &files).map_err(text)?;
+        let main = load::chunk(&lua, &session, &self.main)
+            .map_err(|fault| fault.map(|fault| fault.line_form()).unwrap_or_default())?;
+        let thread = lua.create_thread(main).map_err(text)?;
+        let slices = load::Slices::start(&lua, &thread);
+        while thread.status() == ThreadStatus::Resumable {
+            slices.begin();
+            thread.resume::<()>(()).map_err(text)?;
+            tokio::task::yield_now().await;
+        }
+        let (plan, pipelines) = declare::build(&session);
+        load::close(&lua).map_err(text)?;
+        if plan != *self.plan {
+            return Err(difference(&self.plan, &plan));
+        }
+        Ok((lua, context, pipelines))
+    }
+}
+
+/// A machine whose functions nobody calls yet.
+struct Opened {
+    _lua: mlua::Lua,
+    _context: Rc<crate::script::context::Context>,
+    _pipelines: Pipelines,
+}
+
+impl Hooks for Opened {}
+
+/// Where two runs of one file came to different plans.
+fn difference(a: &Plan, b: &Plan) -> String {
+    let cause = "the file computes something else each time it is run; while loading, time, randomness and files are the same for all workers";
+    let routes = a
+        .routes
+        .iter()
+        .zip(&b.routes)
+        .find(|(a, b)| a != b)
+        .map(|(a, _)| format!("route `{}` at {}:{}", a.pattern, a.place.0, a.place.1));
+    let upstreams =
+        a.upstreams.iter().zip(&b.upstreams).find(|(a, b)| a != b).map(|(a, _)| format!("upstream `{}`", a.name));
+    let what = routes.or(upstreams).unwrap_or_else(|| format!("{} routes against {}", a.routes.len(), b.routes.len()));
+    format!("a worker came to another plan ({what}): {cause}")
+}
