@@ -173,7 +173,8 @@ fn an_upload_the_service_did_not_read_spoils_the_connection() {
         while let Some(seen) = conn.head() {
             if seen.method == "POST" {
                 conn.send(upstream::answer(403, &[], "no"));
-                conn.linger();
+                // Most of the body is never read; then the connection closes.
+                conn.some();
                 return;
             }
             conn.send(upstream::ok("ok"));

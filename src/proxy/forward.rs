@@ -12,6 +12,7 @@ use crate::http::Response;
 use crate::http::headers::Known;
 use crate::http::message::Duplex;
 use crate::net::identity;
+use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Site;
@@ -44,6 +45,9 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     if exchange.route.get().is_none() && with.to.is_none() {
         return no_route(exchange);
     }
+    if let Some(end) = last_hop(exchange)? {
+        return Ok(end);
+    }
     if exchange.setting().is_some_and(|setting| setting.reads_body) {
         crate::proxy::buffer::request(exchange).await?;
     }
@@ -54,6 +58,29 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     note(exchange, &answer);
     answer.map(joined)
 }
+
+/// Requests that go round (S-02), and `Max-Forwards` of OPTIONS (S-07).
+fn last_hop(exchange: &Exchange) -> Result<Option<Response>, Failure> {
+    let mut request = exchange.request.borrow_mut();
+    let ours = |via: &[u8]| via.split(|&byte| byte == b',').filter(|hop| hop.ends_with(b" moongate")).count();
+    if request.headers.known(Known::Via).map(ours).sum::<usize>() >= MOST_TURNS {
+        return Err(Failure::new(Code::RequestLoop, "the request goes round in a circle"));
+    }
+    if request.method != Method::Options {
+        return Ok(None);
+    }
+    match request.headers.text("max-forwards").and_then(|text| text.parse::<u32>().ok()) {
+        Some(0) => Ok(Some(Response::new(204))),
+        Some(left) => {
+            request.headers.set("max-forwards", (left - 1).to_string());
+            Ok(None)
+        }
+        None => Ok(None),
+    }
+}
+
+/// How often a request may pass a gateway of ours. Several in a row are nothing unusual, and all have one name.
+const MOST_TURNS: usize = 8;
 
 /// The answer, with the service's end of an upgraded connection in it.
 fn joined(answer: Answer) -> Response {

@@ -63,25 +63,28 @@ impl Drop for Exchange {
     }
 }
 
-/// What only a trusted proxy may say (S-20, S-73) goes before any step could believe it.
+/// What only a trusted proxy may say (S-20, S-22, S-73) goes before any step could believe it.
 fn drop_claims(request: &mut Request) {
-    let claims = request.headers.iter().any(|(known, ..)| is_claim(known));
+    let claims = request.headers.iter().any(|(known, name, _)| is_claim(known, name));
     if claims {
-        request.headers.retain(|known, _, _| !is_claim(known));
+        request.headers.retain(|known, name, _| !is_claim(known, name));
     }
 }
 
-fn is_claim(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Forwarded
-            | Known::XForwardedFor
-            | Known::XForwardedProto
-            | Known::XForwardedHost
-            | Known::XForwardedPort
-            | Known::XRealIp
-            | Known::XRequestId
-    )
+fn is_claim(known: Known, name: &[u8]) -> bool {
+    let certificate = known == Known::Other
+        && (name.eq_ignore_ascii_case(b"client-cert") || name.eq_ignore_ascii_case(b"client-cert-chain"));
+    certificate
+        || matches!(
+            known,
+            Known::Forwarded
+                | Known::XForwardedFor
+                | Known::XForwardedProto
+                | Known::XForwardedHost
+                | Known::XForwardedPort
+                | Known::XRealIp
+                | Known::XRequestId
+        )
 }
 
 /// An id another gateway gave: short, and nothing that could break a log line or a header.

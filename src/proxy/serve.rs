@@ -76,13 +76,21 @@ async fn live(worker: &Rc<Worker>, connection: &mut Connection, request: Request
     let head = request.method == Method::Head;
     let exchange = Exchange::begin(worker, site, request, peer);
     match or_gone(connection, pin!(answer(&exchange, alarm))).await {
-        Some(response) => deliver(connection, &exchange, alarm, response, head).await,
-        None => {
+        Some(response) if !is_for_nobody(&exchange, &response) => {
+            deliver(connection, &exchange, alarm, response, head).await
+        }
+        _ => {
             exchange.record.borrow_mut().reason = Some(Rc::from(Code::ClientGone.as_str()));
             finish(&exchange, &Response::new(Code::ClientGone.status()), 0);
             After::Closed
         }
     }
+}
+
+/// A request whose body broke off ends as [`Code::ClientGone`], which is logged, never sent.
+fn is_for_nobody(exchange: &Exchange, response: &Response) -> bool {
+    response.status == Code::ClientGone.status()
+        && exchange.failure.borrow().as_ref().is_some_and(|failure| failure.code == Code::ClientGone)
 }
 
 /// Writes the answer.

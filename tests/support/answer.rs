@@ -1,7 +1,9 @@
 //! An answer as a strict client understands it.
 
+use std::fmt;
+
 /// Status line, fields and body; 1xx answers that came before it are noted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) reason: String,
@@ -9,6 +11,14 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Vec<(String, String)>,
     pub(crate) interim: Vec<u16>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = String::from_utf8_lossy(&self.body[..self.body.len().min(300)]);
+        write!(f, "{} {} {:?} {} bytes {start:?}", self.status, self.reason, self.headers, self.body.len())?;
+        write!(f, " trailers {:?} interim {:?}", self.trailers, self.interim)
+    }
 }
 
 impl Answer {
@@ -66,7 +76,7 @@ impl Answer {
     /// The answer itself, once its status is right.
     #[track_caller]
     pub(crate) fn with(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{:?} {}", self, String::from_utf8_lossy(&self.body));
+        assert_eq!(self.status, status, "{self:?}");
         self
     }
 }
