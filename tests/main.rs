@@ -1,4 +1,48 @@
-//! Sentences over real sockets.
+//! Sentences over real sockets: everything that must hold of a gateway, one file a topic.
+//!
+//! What the first issue asks, and where it is said (S-, U- and C- are the numbered behaviours):
+//!
+//! | asked | files |
+//! |---|---|
+//! | **the command line**: init runs at once and never overwrites, check, routes, docs, exit codes, `--json` | `cli` |
+//! | `echo:` as a service, examples and README run as printed | `echo` `examples` |
+//! | **the script**: sandbox, read-only globals, text chunks, `print` to the log | `tasks` `logs` |
+//! | function steps in both shapes, `steps { }`, calling a step, `when`, `skip`, `policy` | `steps` `wrappers` |
+//! | `reject` from any depth, past `pcall` and coroutines | `reject` |
+//! | failure codes, `errors`, `on_error`, their events | `failures` |
+//! | templates and their escaping | `templates` |
+//! | `transform_request`, `transform_response`, `body_limit`, decoded answers | `transforms` |
+//! | the whole of `req` and `res`, `on_request`, `on_response`, `on_log` | `requests` `responses` |
+//! | `fetch`, `parallel`, `settle`, `race` · `spawn`, `sleep`, `every`, `after`, `on`, `emit` | `fetching` `tasks` |
+//! | `include`, `require`, `env`, `secret`, `file` | `files` |
+//! | `json` … `metrics`, words of later versions | `words` |
+//! | `store` and `limiter` in memory | `stores` |
+//! | budgets: CPU time, memory, recursion, tasks; neighbours go on (C-11) | `budgets` |
+//! | integers beyond 2^53 | `numbers` |
+//! | mistakes with place, frame and suggestion, ten at once | `cli`, and the goldens |
+//! | **the request**: keep-alive, pipelining, chunks, `Expect`, trailers | `framing` `streaming` `duties` |
+//! | what could be read in two ways is refused, both sides (S-03, S-04); bent requests | `framing` `mutants` |
+//! | pools: LIFO, bounds, ages, `Keep-Alive`, liveness | `pools` |
+//! | retries: what is sent again and what never, POSTs (C-06) | `retries` |
+//! | streaming with back-pressure, bounded memory | `streaming` `memory` |
+//! | client gone cancels, a half-close does not | `gone` |
+//! | proxy duties S-01, S-02, S-06, S-07, S-09, S-12 | `duties` `transforms` |
+//! | one canonical path (S-10) | `paths` |
+//! | who the client is (S-20, S-22, S-23) | `forwarded` |
+//! | limits 413, 414, 431; silent, slow, idle, stalled (S-04) | `limits` |
+//! | trace context and request ids (S-70, S-73) | `trace` |
+//! | routing: precedence, 404, 405 with `Allow`, HEAD | `routing` |
+//! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
+//! | upgrades and WebSocket functions | `upgrades` |
+//! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
+//! | a broken file interrupts nothing (C-03), not even across a restart | `reload` `last_good` |
+//! | reloads under load, memory flat, streams live on (C-01, C-02) | `reload` |
+//! | graceful stop (U-77) | `stop` |
+//! | the admin listener | `admin` |
+//! | the access log and the log | `logs` |
+//! | the laws of the house, the vocabulary of these tests | `house` `vocabulary` |
+//!
+//! Speed is printed by `scripts/bench`, a thousand reloads by `scripts/reloads`.
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected shall stop there")]
 
 mod house;
