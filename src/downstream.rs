@@ -3,7 +3,9 @@
 pub mod accept;
 pub mod bind;
 pub mod serve_h1;
+mod stream;
 pub mod tools;
+mod wire;
 
 pub use serve_h1::Connection;
 pub use serve_h1::Gone;

@@ -1,72 +1,52 @@
-//! One client's HTTP/1.1 connection: requests come off it one after another, each gets its answer.
+//! One client connection over HTTP/1.1: requests come out, answers go in, in order.
 
 mod answer;
-mod half;
-mod reader;
-
-use std::future::poll_fn;
-use std::rc::Rc;
-use std::task::Poll;
-use std::time::Duration;
-
-use tokio::io::AsyncWriteExt;
-
-use crate::clock::Alarm;
-use crate::clock::Moment;
-use crate::downstream::Limits;
-use crate::downstream::Peer;
-use crate::downstream::Stream;
-use crate::downstream::Tools;
-use crate::downstream::serve_h1::half::WriteHalf;
-use crate::downstream::serve_h1::reader::CONTINUE;
-use crate::downstream::serve_h1::reader::Home;
-use crate::downstream::serve_h1::reader::Incoming;
-use crate::downstream::serve_h1::reader::Reader;
-use crate::downstream::tools::Seat;
-use crate::http::Body;
-use crate::http::Request;
-use crate::http::Version;
-use crate::http::h1;
-use crate::http::h1::Fault;
-use crate::http::h1::Framing;
-use crate::http::h1::HeadLimits;
-use crate::http::h1::RequestHead;
-use crate::http::h1::Scan;
-use crate::http::path;
+mod incoming;
+mod linger;
 
 pub use answer::Broke;
 pub use answer::Gone;
 
-/// A client's connection between and during requests.
-pub struct Connection {
-    home: Rc<Home>,
-    write: WriteHalf,
-    tools: Tools,
-    /// How long a reader of our answer may make us wait; also bounds a lingering close.
-    alarm: Alarm,
-    patience: Duration,
-    scan: Scan,
-    /// Requests that came so far.
-    count: u64,
-    now: Now,
-}
+#[cfg(test)]
+mod tests;
 
-/// The request under way, as far as its answer must know it.
-struct Now {
-    version: Version,
-    keep_alive: bool,
-    trailers: bool,
-    has_body: bool,
-}
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
 
-/// What comes off a connection.
-#[allow(clippy::large_enum_variant, reason = "nearly every one is a request; a box would cost each an allocation")]
+use crate::clock::Alarm;
+use crate::downstream::Limits;
+use crate::downstream::Peer;
+use crate::downstream::Stream;
+use crate::downstream::Tools;
+use crate::downstream::serve_h1::incoming::Incoming;
+use crate::downstream::tools::Seat;
+use crate::downstream::wire::Coding;
+use crate::downstream::wire::Wire;
+use crate::http::Body;
+use crate::http::Method;
+use crate::http::Request;
+use crate::http::Scheme;
+use crate::http::Version;
+use crate::http::h1;
+use crate::http::h1::Fault;
+use crate::http::h1::Framing;
+use crate::http::h1::RequestHead;
+use crate::http::path;
+
+/// How long a connection that has not asked for anything yet may still do so once a drain has begun.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
+/// What came next on a connection.
+#[allow(clippy::large_enum_variant, reason = "a request is what almost always comes")]
 pub enum Next {
-    /// A request; its body reads from the connection.
+    /// A request; answer it.
     Request(Request),
-    /// Something that is refused: answer it, and the connection closes.
+    /// Something that is not served; answer it, the connection closes then.
     Refused(Refusal),
-    /// The client is gone, idle for too long, or we are leaving.
+    /// Nothing more.
     Closed,
 }
 
@@ -106,218 +86,237 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// What waiting for a head came to.
-enum Wait {
-    Bytes,
-    Closed,
-    Late,
+/// A client's connection.
+pub struct Connection {
+    wire: Rc<Wire>,
+    /// Our place among those that wait for the word to leave.
+    seat: Seat,
+    /// The writing direction's deadline.
+    write_alarm: Alarm,
+    scan: h1::Scan,
+    asked: Asked,
+    waiting: Waiting,
+    served: u64,
+    state: State,
+    /// The end of the connection would pass for the end of the answer under way.
+    end_means_end: bool,
+}
+
+/// Whether the connection takes another request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// After our last answer; the client may not know yet.
+    Linger,
+    /// At once.
+    Cut,
+}
+
+/// What the current request says about its answer.
+#[derive(Default)]
+struct Asked {
+    head: bool,
+    version: Version,
+    keep_alive: bool,
+    trailers: bool,
+    upgrade: Option<String>,
+    body_timeout: Duration,
+}
+
+/// What the reading direction's deadline is set for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    No,
+    /// The first byte of the first request, or the rest of its head.
+    First,
+    Idle,
+    Head,
+    LastChance,
 }
 
 impl Connection {
     /// A connection that was just accepted.
     pub fn new(stream: Stream, _peer: Peer, tools: Tools) -> Self {
-        let (read, write) = half::split(stream);
-        let home = Rc::new(Home::default());
-        home.reader.set(Some(Box::new(Reader::new(read, tools.clone()))));
         Self {
-            home,
-            write,
-            alarm: tools.alarms.alarm(&tools.clock),
-            patience: Duration::from_secs(30),
-            tools,
-            scan: Scan::default(),
-            count: 0,
-            now: Now { version: Version::Http11, keep_alive: true, trailers: false, has_body: false },
+            seat: Seat::default(),
+            write_alarm: tools.alarms.alarm(&tools.clock),
+            wire: Rc::new(Wire::new(stream, tools)),
+            scan: h1::Scan::default(),
+            asked: Asked::default(),
+            waiting: Waiting::No,
+            served: 0,
+            state: State::Open,
+            end_means_end: false,
         }
     }
 
-    /// The next request. The one before must be answered, and its body dropped.
+    /// Bytes of the current request's body received so far, without framing.
+    pub fn received(&self) -> u64 {
+        self.wire.received.get()
+    }
+
+    /// The next request. What is left of the last one's body is passed over within bounds, else the connection ends.
     pub async fn next(&mut self, limits: &Limits) -> Next {
-        let Some(mut reader) = self.home.reader.take() else { return Next::Closed };
-        self.patience = limits.body_timeout;
-        if self.count > 0 && (!self.now.keep_alive || !self.drained(&mut reader).await) {
-            self.linger(&mut reader).await;
+        if self.state == State::Open && (self.wire.held.get() || self.wire.unread.borrow().is_some()) {
+            self.pass_over(limits).await;
+        }
+        if self.state != State::Open {
+            self.close().await;
             return Next::Closed;
         }
-        let next = self.head(&mut reader, limits).await;
-        if let Next::Request(request) = next {
-            return self.with_body(reader, request);
-        }
-        self.home.reader.set(Some(reader));
-        next
+        self.waiting = Waiting::No;
+        poll_fn(|cx| self.poll_next(cx, limits)).await
     }
 
-    async fn head(&mut self, reader: &mut Reader, limits: &Limits) -> Next {
-        let sizes = HeadLimits { bytes: limits.headers, count: limits.header_count, uri: limits.uri };
-        let mut begun = false;
+    /// Resolves when the client resets the connection; its half-close is no abort. For use while an answer is awaited.
+    pub async fn gone(&self) {
+        poll_fn(|cx| self.wire.poll_gone(cx)).await;
+    }
+
+    /// After a 101: the socket, and what the client sent already.
+    pub fn into_tunnel(self) -> Option<(Stream, Vec<u8>)> {
+        let stream = self.wire.stream.borrow_mut().take()?;
+        let input = std::mem::take(&mut *self.wire.input.borrow_mut());
+        Some((stream, input.into_rest()))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Next> {
+        let wire = Rc::clone(&self.wire);
         loop {
-            if !reader.bytes().is_empty() {
-                if !begun {
-                    begun = true;
-                    reader.alarm.set_after(limits.header_timeout);
-                }
-                match h1::request(reader.bytes(), sizes, &mut self.scan) {
-                    Ok(None) => {}
+            let mut input = wire.input.borrow_mut();
+            if !input.is_empty() {
+                let bounds = h1::HeadLimits { bytes: limits.headers, count: limits.header_count, uri: limits.uri };
+                match h1::request(input.rest(), bounds, &mut self.scan) {
                     Ok(Some((head, length))) => {
-                        reader.take(length);
-                        reader.alarm.set(Moment::NEVER);
-                        return self.understood(reader, head, limits);
+                        input.consume(length);
+                        drop(input);
+                        return Poll::Ready(self.begin(head, limits));
                     }
-                    Err(fault) => return self.refused(fault.into()),
+                    Ok(None) => {}
+                    Err(fault) => return Poll::Ready(self.refuse(fault.into(), limits)),
                 }
-            } else {
-                // A connection that never said anything gets as long as a head may take.
-                reader.alarm.set_after(if self.count == 0 { limits.header_timeout } else { limits.idle });
             }
-            match self.more(reader).await {
-                Wait::Bytes => {}
-                Wait::Late if begun => return self.refused(Refusal::Timeout),
-                Wait::Late | Wait::Closed => return Next::Closed,
+            match wire.poll_read(cx, &mut input) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::Closed),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
+                    let begun = !input.is_empty();
+                    drop(input);
+                    return self.poll_wait(cx, limits, begun);
+                }
             }
         }
     }
 
-    /// Waits for bytes. An idle connection also listens for the word to leave.
-    async fn more(&self, reader: &mut Reader) -> Wait {
-        let mut seat = Seat::default();
-        let idle = reader.bytes().is_empty() && self.count > 0;
-        poll_fn(|cx| {
-            match reader.poll_read(cx) {
-                Poll::Ready(Ok(n)) if n > 0 => return Poll::Ready(Wait::Bytes),
-                Poll::Ready(_) => return Poll::Ready(Wait::Closed),
-                Poll::Pending => {}
-            }
-            if idle && self.tools.drain.poll(&mut seat, cx).is_ready() {
-                return Poll::Ready(Wait::Closed);
-            }
-            reader.alarm.poll(cx).map(|()| Wait::Late)
-        })
-        .await
-    }
-
-    fn understood(&mut self, reader: &mut Reader, head: RequestHead, limits: &Limits) -> Next {
-        self.count += 1;
-        self.home.answering.set(false);
-        self.home.interim.set(if head.expects_continue { CONTINUE.len() } else { 0 });
-        self.now = Now {
-            version: head.version,
-            keep_alive: head.keep_alive,
-            trailers: head.trailers,
-            has_body: head.framing != Framing::None,
+    /// Nothing to read: how long is that borne?
+    fn poll_wait(&mut self, cx: &mut Context<'_>, limits: &Limits, begun: bool) -> Poll<Next> {
+        let first = self.served == 0;
+        let draining = !begun && self.wire.tools.drain.poll(&mut self.seat, cx).is_ready();
+        if draining && !first {
+            return Poll::Ready(Next::Closed);
+        }
+        let waiting = match (first, begun) {
+            (true, _) if draining => Waiting::LastChance,
+            (true, _) => Waiting::First,
+            (false, true) => Waiting::Head,
+            (false, false) => Waiting::Idle,
         };
-        reader.begin(head.framing, limits);
-        if matches!(head.framing, Framing::Length(length) if length > limits.body) {
-            return self.refused(Refusal::BodyTooLarge);
+        // the first head's time runs from the accept
+        let moved = self.waiting != waiting && !(self.waiting == Waiting::LastChance && waiting == Waiting::First);
+        if moved {
+            self.waiting = waiting;
+            self.wire.alarm.set_after(match waiting {
+                Waiting::Idle => limits.idle,
+                Waiting::LastChance => LAST_CHANCE.min(limits.header_timeout),
+                _ => limits.header_timeout,
+            });
         }
-        match request(head, limits) {
-            Ok(request) => Next::Request(request),
-            Err(why) => self.refused(Refusal::Path(why)),
+        match self.wire.alarm.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) if begun => Poll::Ready(self.refuse(Refusal::Timeout, limits)),
+            Poll::Ready(()) => Poll::Ready(Next::Closed),
         }
     }
 
-    fn with_body(&self, reader: Box<Reader>, mut request: Request) -> Next {
-        if self.now.has_body {
-            request.body = Body::stream(Incoming::new(reader, Rc::clone(&self.home)));
-        } else {
-            self.home.reader.set(Some(reader));
-        }
-        Next::Request(request)
-    }
-
-    fn refused(&mut self, refusal: Refusal) -> Next {
-        self.count += 1;
-        self.now.keep_alive = false;
+    fn refuse(&mut self, refusal: Refusal, limits: &Limits) -> Next {
+        self.served += 1;
+        self.wire.answered.set(false);
+        self.wire.expects.set(false);
+        self.wire.received.set(0);
+        self.asked = Asked { body_timeout: limits.body_timeout, ..Asked::default() };
+        // nothing that follows can be told apart
+        *self.wire.unread.borrow_mut() = Some(Coding::Length(u64::MAX));
         Next::Refused(refusal)
     }
 
-    /// Body bytes of the request under way that were read so far; 0 while its body is lent out.
-    pub fn received(&self) -> u64 {
-        let Some(reader) = self.home.reader.take() else { return 0 };
-        let received = reader.received();
-        self.home.reader.set(Some(reader));
-        received
-    }
-
-    /// Ready when the client has reset the connection. An end of its stream is no reset: it may still wait for the answer.
-    pub async fn gone(&self) {
-        if !self.now.has_body && poll_fn(|cx| self.write.poll_peek(cx)).await.is_err() {
-            return;
-        }
-        self.write.broken().await;
-    }
-
-    /// The socket and the bytes that came already, after a 101.
-    pub fn into_tunnel(self) -> Option<(Stream, Vec<u8>)> {
-        let reader = self.home.reader.take()?;
-        let bytes = reader.bytes().to_vec();
-        half::join(reader.half, self.write).map(|stream| (stream, bytes))
-    }
-
-    /// Reads the little that may be left of the last request's body; false when it is too much, broken or never comes.
-    async fn drained(&self, reader: &mut Reader) -> bool {
-        if self.home.interim.get() == CONTINUE.len() {
-            // The client was never told to send its body: what comes next cannot be told apart.
-            return reader.is_over();
-        }
-        let mut budget = SPARE;
-        while !reader.is_over() {
-            let n = match poll_fn(|cx| reader.poll_body(cx)).await {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(_) => return false,
-            };
-            if n > budget || reader.discard(n).is_err() {
-                return false;
+    /// A head became a request.
+    fn begin(&mut self, head: RequestHead, limits: &Limits) -> Next {
+        let too_large = matches!(head.framing, Framing::Length(length) if length > limits.body);
+        let (is_head, version) = (head.method == Method::Head, head.version);
+        let request = if too_large { Err(Refusal::BodyTooLarge) } else { self.request(head, limits) };
+        match request {
+            Ok(request) => {
+                self.served += 1;
+                Next::Request(request)
             }
-            budget -= n;
-        }
-        true
-    }
-
-    /// Closes so that the client can still read our answer: a reset would overtake it while its bytes are unread.
-    async fn linger(&mut self, reader: &mut Reader) {
-        if self.write.shutdown().await.is_err() || (reader.is_over() && reader.bytes().is_empty() && !self.now.has_body)
-        {
-            return;
-        }
-        self.alarm.set_after(LINGER);
-        let mut budget = LINGER_BYTES;
-        while budget > 0 {
-            let n = reader.bytes().len();
-            reader.take(n);
-            budget = budget.saturating_sub(n.max(1));
-            let read = poll_fn(|cx| match reader.poll_read(cx) {
-                Poll::Ready(read) => Poll::Ready(read.unwrap_or(0)),
-                Poll::Pending => self.alarm.poll(cx).map(|()| 0),
-            });
-            if read.await == 0 {
-                return;
+            Err(refusal) => {
+                let next = self.refuse(refusal, limits);
+                (self.asked.head, self.asked.version) = (is_head, version);
+                next
             }
         }
+    }
+
+    fn request(&mut self, head: RequestHead, limits: &Limits) -> Result<Request, Refusal> {
+        let (raw_path, query) = split(head.target, head.path_end);
+        let path = path::canonical(&raw_path, limits.path).map_err(Refusal::Path)?.into_owned();
+        self.asked = Asked {
+            head: head.method == Method::Head,
+            version: head.version,
+            keep_alive: head.keep_alive,
+            trailers: head.trailers,
+            upgrade: head.upgrade.clone(),
+            body_timeout: limits.body_timeout,
+        };
+        self.wire.answered.set(false);
+        self.wire.expects.set(head.expects_continue);
+        self.wire.received.set(0);
+        let coding = match head.framing {
+            Framing::None | Framing::Close => None,
+            Framing::Length(length) => Some(Coding::Length(length)),
+            Framing::Chunked => Some(Coding::Chunked(Box::default())),
+        };
+        let body = coding.map(|coding| Incoming::new(&self.wire, coding, limits.body, limits.body_timeout));
+        Ok(Request {
+            method: head.method,
+            path,
+            raw_path,
+            query,
+            host: head.host,
+            scheme: Scheme::Http,
+            version: head.version,
+            headers: head.headers,
+            upgrade: head.upgrade.map(|protocol| protocol.to_ascii_lowercase()),
+            body: body.map_or(Body::Empty, Body::stream),
+        })
+    }
+
+    fn draining(&self) -> bool {
+        self.wire.tools.drain.is_on()
     }
 }
 
-/// Unread body bytes that are read and thrown away to keep a connection.
-const SPARE: usize = 64 << 10;
-/// How long, and for how many bytes, a closing connection is still read.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 16 << 20;
+/// Path and query, the first in the target's own memory.
+fn split(mut target: String, path_end: usize) -> (String, Option<String>) {
+    let query = target.get(path_end + 1..).map(str::to_owned);
+    target.truncate(path_end);
+    (target, query)
+}
 
-/// The message of a head, without its body.
-fn request(head: RequestHead, limits: &Limits) -> Result<Request, &'static str> {
-    let mut raw = head.target;
-    let query = (raw.len() > head.path_end).then(|| raw[head.path_end + 1..].to_owned());
-    raw.truncate(head.path_end);
-    let path = path::canonical(&raw, limits.path)?.into_owned();
-    Ok(Request {
-        method: head.method,
-        path,
-        raw_path: raw,
-        query,
-        host: head.host,
-        version: head.version,
-        headers: head.headers,
-        upgrade: head.upgrade,
-        ..Request::default()
-    })
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.end_means_end {
+            self.wire.reset_on_close();
+        }
+    }
 }

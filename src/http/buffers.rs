@@ -20,6 +20,11 @@ impl Buffers {
         self.0.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(Self::SIZE))
     }
 
+    /// How many are at hand.
+    pub fn spare(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     /// Gives a buffer back.
     pub fn give(&self, mut buffer: Vec<u8>) {
         let mut spare = self.0.borrow_mut();

@@ -1,22 +1,24 @@
-//! The writing half: an answer's head and body, in as few writes as can be, framed by us alone.
+//! Writes an answer: head and first bytes in one piece, then as the body comes and the client reads.
 
 use std::future::poll_fn;
-use std::io;
 use std::io::IoSlice;
-use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 
-use tokio::io::AsyncWrite;
-
-use crate::clock::Moment;
 use crate::downstream::serve_h1::Connection;
+use crate::downstream::serve_h1::State;
 use crate::http::Body;
 use crate::http::BodyError;
 use crate::http::Response;
 use crate::http::Version;
+use crate::http::h1::tokens;
 use crate::http::h1::write;
 use crate::http::headers::Known;
+
+/// Pieces up to this size are copied behind what waits to be written; larger ones are written from where they are.
+const SMALL: usize = 4 << 10;
+/// When so much waits, it is written before more is gathered.
+const GATHERED: usize = 16 << 10;
 
 /// An answer that did not reach its end; the connection must not be used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,209 +40,307 @@ pub enum Broke {
     Body(BodyError),
 }
 
-/// How the answer's body is told from what follows.
+/// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framed {
-    /// None may be sent.
-    Bodiless,
+enum Mode {
+    None,
+    /// This many bytes are still to come.
     Length(u64),
     Chunked,
+    /// The connection's end is the body's.
     Close,
 }
 
+/// An answer on its way out.
+struct Sending {
+    out: Vec<u8>,
+    /// How much of `out` is written.
+    at: usize,
+    mode: Mode,
+    /// Bytes still to come of the chunk whose size was written.
+    chunk: usize,
+    ended: bool,
+    trailers: bool,
+    /// Body bytes handed to the system or standing in `out`.
+    sent: u64,
+    /// The deadline for a client that does not read is running.
+    slow: bool,
+}
+
 impl Connection {
-    /// Writes `response`; body bytes sent. `head` says that the request was HEAD.
+    /// Writes `response`: status, fields, `Date`, framing and body; the number of body bytes sent. `head`: without body.
+    ///
+    /// A body that breaks off cuts the connection, so that it cannot look complete; so does dropping the future.
     pub async fn answer(&mut self, response: &mut Response, head: bool) -> Result<u64, Gone> {
-        self.home.answering.set(true);
-        let framed = self.frame(response, head);
-        self.now.keep_alive =
-            self.now.keep_alive && framed != Framed::Close && !self.tools.drain.is_on() && self.spare();
-        let mut out = self.tools.buffers.take();
-        self.head_into(&mut out, response, framed, head);
-        let mut sent = 0;
-        let result = match framed {
-            Framed::Bodiless => self.flush(&mut out).await.map_err(Broke::from),
-            _ => self.body(&mut out, &mut response.body, framed, &mut sent).await,
-        };
-        self.tools.buffers.give(out);
-        self.alarm.set(Moment::NEVER);
-        result.map(|()| sent).map_err(|why| {
-            self.now.keep_alive = false;
-            Gone { sent, why }
-        })
-    }
-
-    fn frame(&self, response: &Response, head: bool) -> Framed {
-        if head || response.status < 200 || matches!(response.status, 204 | 304) {
-            return Framed::Bodiless;
+        self.asked.head |= head;
+        let mut sending = self.compose(response);
+        let after = std::mem::replace(&mut self.state, State::Cut);
+        self.end_means_end = sending.mode == Mode::Close;
+        let body = &mut response.body;
+        let mut done = poll_fn(|cx| self.poll_send(cx, Some(body), &mut sending)).await;
+        if let Err(Broke::Body(_)) = done {
+            // what came before the break may reach the client
+            done = poll_fn(|cx| self.poll_send(cx, None, &mut sending)).await.and(done);
         }
-        match response.body.left() {
-            Some(length) => Framed::Length(length),
-            None if self.now.version == Version::Http10 => Framed::Close,
-            None => Framed::Chunked,
-        }
-    }
-
-    /// Whether what the client may still send of its request leaves the connection usable.
-    fn spare(&self) -> bool {
-        let Some(reader) = self.home.reader.take() else { return true };
-        let spare = reader.is_over() || (self.home.interim.get() == 0 && reader.is_small());
-        self.home.reader.set(Some(reader));
-        spare
-    }
-
-    fn head_into(&self, out: &mut Vec<u8>, response: &Response, framed: Framed, head: bool) {
-        write::status_line(out, response.status);
-        // What a body would have had may be told where none is sent (RFC 9110 §8.6).
-        let keeps_length = head || response.status == 304;
-        response.headers.write_to(out, |known| match known {
-            Known::ContentLength => keeps_length,
-            Known::TransferEncoding | Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::Te => {
-                false
+        self.wire.tools.buffers.give(sending.out);
+        match done {
+            Ok(()) => {
+                self.state = after;
+                self.end_means_end = false;
+                self.settle();
+                Ok(sending.sent)
             }
-            Known::Upgrade => response.status == 101 || response.status == 426,
-            _ => true,
+            Err(why) => Err(Gone { sent: sending.sent, why }),
+        }
+    }
+
+    /// After a whole answer: what does the connection do next?
+    fn settle(&mut self) {
+        if self.state == State::Open && !self.can_pass_over() {
+            self.state = State::Linger;
+        }
+        let quiet = self.wire.unread.borrow().is_none() && !self.wire.held.get() && self.wire.input.borrow().is_empty();
+        if self.state == State::Linger && !self.asked.keep_alive && quiet {
+            // the client itself said that it sends nothing more
+            self.state = State::Cut;
+        }
+    }
+
+    /// The head, and how the body will be framed.
+    fn compose(&mut self, response: &Response) -> Sending {
+        let status = response.status;
+        let bodiless = self.asked.head || matches!(status, 101 | 204 | 304);
+        let old = self.asked.version == Version::Http10;
+        let mode = match response.body.left() {
+            _ if bodiless => Mode::None,
+            Some(left) => Mode::Length(left),
+            None if old => Mode::Close,
+            None => Mode::Chunked,
+        };
+        let asks_close = response
+            .headers
+            .known(Known::Connection)
+            .any(|value| tokens(value).any(|option| option.eq_ignore_ascii_case(b"close")));
+        let close =
+            asks_close || !self.asked.keep_alive || mode == Mode::Close || self.draining() || !self.can_pass_over();
+        self.state = if close { State::Linger } else { State::Open };
+
+        let mut out = self.wire.tools.buffers.take();
+        write::status_line(&mut out, status);
+        let announced = response.headers.known(Known::Trailer).next().is_some();
+        let keeps_length = bodiless && status != 101 && status != 204;
+        let mut has_date = false;
+        response.headers.write_to(&mut out, |known| {
+            has_date |= known == Known::Date;
+            match known {
+                Known::Connection
+                | Known::KeepAlive
+                | Known::ProxyConnection
+                | Known::TransferEncoding
+                | Known::Te
+                | Known::Http2Settings => false,
+                Known::Trailer => mode == Mode::Chunked,
+                Known::Upgrade => status == 101 || status == 426,
+                Known::ContentLength => keeps_length,
+                _ => true,
+            }
         });
-        if response.headers.known(Known::Date).next().is_none() && response.status >= 200 {
-            self.tools.date.write(out, &self.tools.clock);
+        if !has_date {
+            self.wire.tools.date.write(&mut out, &self.wire.tools.clock);
         }
-        match framed {
-            Framed::Length(length) => write::content_length(out, length),
-            Framed::Chunked => write::chunked(out),
-            Framed::Bodiless | Framed::Close => {}
+        match mode {
+            Mode::Length(length) => write::content_length(&mut out, length),
+            Mode::Chunked => write::chunked(&mut out),
+            // what a GET would have been told
+            Mode::None if self.asked.head && !response.headers.has("content-length") => {
+                if let (Some(length), false) = (response.body.left(), matches!(response.body, Body::Empty)) {
+                    write::content_length(&mut out, length);
+                }
+            }
+            Mode::None | Mode::Close => {}
         }
-        if response.status == 101 || response.status == 426 {
-            out.extend_from_slice(b"connection: upgrade\r\n");
-        } else if !self.now.keep_alive {
-            out.extend_from_slice(b"connection: close\r\n");
-        } else if self.now.version == Version::Http10 {
-            out.extend_from_slice(b"connection: keep-alive\r\n");
-        }
+        self.write_connection(&mut out, response, close, old);
         out.extend_from_slice(b"\r\n");
+        Sending {
+            out,
+            at: 0,
+            mode,
+            chunk: 0,
+            ended: matches!(mode, Mode::None | Mode::Length(0)),
+            trailers: self.asked.trailers || announced,
+            sent: 0,
+            slow: false,
+        }
     }
 
-    /// Passes the body on piece by piece; the next piece is asked for when the one before is with the kernel.
-    async fn body(&mut self, out: &mut Vec<u8>, body: &mut Body, framed: Framed, sent: &mut u64) -> Result<(), Broke> {
-        let mut left = if let Framed::Length(length) = framed { length } else { u64::MAX };
-        while left > 0 {
-            let ready = poll_fn(|cx| match body.poll_fill(cx) {
-                Poll::Ready(filled) => Poll::Ready(filled.map(|data| Some(data.len()))),
-                // Nothing at hand: what was written so far must not wait for it.
-                Poll::Pending if !out.is_empty() => Poll::Ready(Ok(None)),
-                Poll::Pending => Poll::Pending,
-            })
-            .await;
-            let ready = match ready {
-                Ok(ready) => ready,
-                Err(error) => {
-                    // The head may be out already: the client must see that this is not the end.
-                    let _ = self.flush(out).await;
-                    return Err(Broke::Body(error));
+    fn write_connection(&self, out: &mut Vec<u8>, response: &Response, close: bool, old: bool) {
+        match response.status {
+            101 | 426 => {
+                out.extend_from_slice(b"connection: upgrade\r\n");
+                if let (false, Some(protocol)) = (response.headers.has("upgrade"), &self.asked.upgrade) {
+                    write::field(out, "upgrade", protocol.as_bytes());
                 }
-            };
-            match ready {
-                None => self.flush(out).await?,
-                Some(0) if framed == Framed::Chunked => {
-                    let trailers = if self.now.trailers { body.trailers() } else { None };
-                    write::last_chunk(out, trailers.as_ref());
-                    break;
-                }
-                Some(0) if framed == Framed::Close => break,
-                Some(0) => return Err(Broke::Body(BodyError::Cut)),
-                Some(n) => {
-                    let n = usize::try_from(left).unwrap_or(usize::MAX).min(n).min(MOST);
-                    if framed == Framed::Chunked {
-                        write::chunk_size(out, n);
+            }
+            _ if close => out.extend_from_slice(b"connection: close\r\n"),
+            _ if old => out.extend_from_slice(b"connection: keep-alive\r\n"),
+            _ => {}
+        }
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut body: Option<&mut Body>,
+        sending: &mut Sending,
+    ) -> Poll<Result<(), Broke>> {
+        loop {
+            let mut starved = false;
+            if let (Some(body), false, true) = (body.as_deref_mut(), sending.ended, sending.out.len() < GATHERED) {
+                match body.poll_fill(cx) {
+                    Poll::Pending => starved = true,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Broke::Body(error))),
+                    Poll::Ready(Ok([])) => {
+                        sending.end(body).map_err(Broke::Body)?;
+                        continue;
                     }
-                    self.piece(out, body, n).await?;
-                    if framed == Framed::Chunked {
-                        out.extend_from_slice(b"\r\n");
+                    Poll::Ready(Ok(data)) => {
+                        sending.check(data.len()).map_err(Broke::Body)?;
+                        if data.len() <= SMALL {
+                            let taken = sending.gather(data);
+                            body.consume(taken);
+                            continue;
+                        }
+                        match self.poll_write_large(cx, data, sending) {
+                            Poll::Ready(Ok(taken)) => {
+                                body.consume(taken);
+                                continue;
+                            }
+                            Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
+                            Poll::Pending => return self.poll_slow(cx, sending),
+                        }
                     }
-                    left -= n as u64;
-                    *sent += n as u64;
                 }
             }
-        }
-        self.flush(out).await?;
-        Ok(())
-    }
-
-    /// Writes `out` and then the first `n` bytes at hand of `body`, which are consumed.
-    async fn piece(&mut self, out: &mut Vec<u8>, body: &mut Body, n: usize) -> Result<(), Broke> {
-        let mut at = 0;
-        let total = out.len() + n;
-        poll_fn(|cx| {
-            while at < total {
-                let data = match body.poll_fill(cx) {
-                    Poll::Ready(Ok(data)) if data.len() >= n => &data[..n],
-                    _ => return Poll::Ready(Err(Broke::Body(BodyError::Cut))),
-                };
-                let slices =
-                    [IoSlice::new(&out[at.min(out.len())..]), IoSlice::new(&data[at.saturating_sub(out.len())..])];
-                match self.poll_write(cx, &slices) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(written) => at += written?,
+            if sending.at < sending.out.len() {
+                match self.wire.poll_write(cx, &sending.out[sending.at..]) {
+                    Poll::Ready(Ok(n)) if n > 0 => self.wrote(sending, n),
+                    Poll::Ready(_) => return Poll::Ready(Err(Broke::Client)),
+                    Poll::Pending => return self.poll_slow(cx, sending),
                 }
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await?;
-        body.consume(n);
-        out.clear();
-        Ok(())
-    }
-
-    async fn flush(&mut self, out: &mut Vec<u8>) -> Result<(), Stopped> {
-        let mut at = 0;
-        poll_fn(|cx| {
-            while at < out.len() {
-                match self.poll_write(cx, &[IoSlice::new(&out[at..])]) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(written) => at += written?,
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await?;
-        out.clear();
-        Ok(())
-    }
-
-    /// Writes some of `slices`; a client that takes nothing for too long is given up.
-    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize, Stopped>> {
-        let written = if let [only] = slices {
-            Pin::new(&mut self.write).poll_write(cx, only)
-        } else {
-            Pin::new(&mut self.write).poll_write_vectored(cx, slices)
-        };
-        match written {
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(Stopped::Client)),
-            Poll::Ready(written) => {
-                self.alarm.set(Moment::NEVER);
-                Poll::Ready(written.map_err(|_: io::Error| Stopped::Client))
-            }
-            Poll::Pending => {
-                self.alarm.arm(self.patience);
-                self.alarm.poll(cx).map(|()| Err(Stopped::Slow))
+            } else if sending.ended || body.is_none() {
+                return Poll::Ready(Ok(()));
+            } else if starved {
+                return self.wire.poll_gone(cx).map(|()| Err(Broke::Client));
             }
         }
     }
-}
 
-/// Why the client takes no more bytes.
-enum Stopped {
-    Client,
-    Slow,
-}
-
-impl From<Stopped> for Broke {
-    fn from(stopped: Stopped) -> Self {
-        match stopped {
-            Stopped::Client => Self::Client,
-            Stopped::Slow => Self::Slow,
+    /// Writes what waits and `data` behind it, without copying; how many bytes of `data` went.
+    fn poll_write_large(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        sending: &mut Sending,
+    ) -> Poll<Result<usize, Broke>> {
+        let n = sending.open_chunk(data.len());
+        let whole = sending.mode == Mode::Chunked && n == sending.chunk;
+        let parts = [
+            IoSlice::new(&sending.out[sending.at..]),
+            IoSlice::new(&data[..n]),
+            IoSlice::new(if whole { b"\r\n" } else { b"" }),
+        ];
+        match self.wire.poll_write_vectored(cx, &parts) {
+            Poll::Ready(Ok(written)) if written > 0 => {
+                let ahead = written.min(sending.out.len() - sending.at);
+                self.wrote(sending, ahead);
+                let taken = (written - ahead).min(n);
+                sending.took(taken, written - ahead - taken);
+                Poll::Ready(Ok(taken))
+            }
+            Poll::Ready(_) => Poll::Ready(Err(Broke::Client)),
+            Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn wrote(&self, sending: &mut Sending, n: usize) {
+        self.wire.answered.set(true);
+        sending.slow = false;
+        sending.at += n;
+        if sending.at == sending.out.len() {
+            sending.out.clear();
+            sending.at = 0;
+        }
+    }
+
+    /// The client does not read: how long is that borne?
+    fn poll_slow(&self, cx: &mut Context<'_>, sending: &mut Sending) -> Poll<Result<(), Broke>> {
+        if !sending.slow {
+            sending.slow = true;
+            self.write_alarm.set_after(self.asked.body_timeout);
+        }
+        self.write_alarm.poll(cx).map(|()| Err(Broke::Slow))
     }
 }
 
-/// The largest piece written at once: a chunk of a body that is in memory whole is not announced as one.
-const MOST: usize = 256 << 10;
+impl Sending {
+    /// More than was announced is as wrong as less.
+    fn check(&self, n: usize) -> Result<(), BodyError> {
+        match self.mode {
+            Mode::Length(left) if n as u64 > left => Err(BodyError::Malformed),
+            _ => Ok(()),
+        }
+    }
+
+    /// In the chunked coding, announces a chunk of `n` bytes unless one is open; how many of them belong to it.
+    fn open_chunk(&mut self, n: usize) -> usize {
+        if self.mode != Mode::Chunked {
+            return n;
+        }
+        if self.chunk == 0 {
+            write::chunk_size(&mut self.out, n);
+            self.chunk = n;
+        }
+        n.min(self.chunk)
+    }
+
+    /// Copies `data`, or as much as belongs to the open chunk; how many bytes.
+    fn gather(&mut self, data: &[u8]) -> usize {
+        let n = self.open_chunk(data.len());
+        self.out.extend_from_slice(&data[..n]);
+        self.took(n, 0);
+        n
+    }
+
+    /// Counts `n` bytes of data as gone, and so many of the CRLF behind them.
+    fn took(&mut self, n: usize, of_crlf: usize) {
+        self.sent += n as u64;
+        match &mut self.mode {
+            Mode::Length(left) => {
+                *left -= n as u64;
+                self.ended = *left == 0;
+            }
+            Mode::Chunked if self.chunk > 0 => {
+                self.chunk -= n;
+                if self.chunk == 0 {
+                    self.out.extend_from_slice(&b"\r\n"[of_crlf..]);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The body has no more: was that all?
+    fn end(&mut self, body: &mut Body) -> Result<(), BodyError> {
+        match self.mode {
+            Mode::Length(left) if left > 0 => return Err(BodyError::Cut),
+            Mode::Chunked if self.chunk > 0 => return Err(BodyError::Cut),
+            Mode::Chunked => {
+                let trailers = if self.trailers { body.trailers() } else { None };
+                write::last_chunk(&mut self.out, trailers.as_ref());
+            }
+            _ => {}
+        }
+        self.ended = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Sentences over real sockets, spoken to one connection.
+
+mod bodies;
+mod ends;
+mod requests;
+mod rig;
+mod times;
