@@ -6,7 +6,8 @@ pub mod context;
 pub(crate) mod declare;
 pub mod diagnose;
 pub mod driver;
-mod handle;
+#[allow(dead_code, unused_imports, reason = "the hooks use it next")]
+pub(crate) mod handle;
 pub mod live;
 pub mod load;
 pub mod machine;
@@ -17,6 +18,8 @@ pub(crate) mod policy;
 pub mod program;
 #[allow(dead_code, reason = "made by the word `secret`")]
 pub(crate) mod secret;
+#[cfg(test)]
+mod testing;
 pub mod wait;
 mod watchdog;
 pub mod words;

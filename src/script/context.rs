@@ -13,6 +13,7 @@ use mlua::MultiValue;
 use mlua::WeakLua;
 
 use crate::clock::Clock;
+use crate::downstream::Limits;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Site;
@@ -61,6 +62,8 @@ pub struct Context {
     setting: Setting,
     loading: Cell<bool>,
     exchange: RefCell<Option<Rc<Exchange>>>,
+    /// What bodies and paths may be: the plan's, once there is one.
+    limits: RefCell<Rc<Limits>>,
     /// The place whose functions may not wait, while one of them runs.
     place: Cell<Option<&'static str>>,
     /// The machine ran out of memory, or nearly: new requests need a fresh one.
@@ -84,6 +87,7 @@ impl Context {
             setting,
             loading: Cell::new(true),
             exchange: RefCell::default(),
+            limits: RefCell::default(),
             place: Cell::new(None),
             worn: Cell::new(false),
             parked: RefCell::default(),
@@ -159,6 +163,16 @@ impl Context {
     /// What loading knows of the outside.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.setting.snapshot
+    }
+
+    /// What bodies and paths may be.
+    pub fn limits(&self) -> Rc<Limits> {
+        Rc::clone(&self.limits.borrow())
+    }
+
+    /// Says what bodies and paths may be, once the plan is known.
+    pub fn set_limits(&self, limits: &Limits) {
+        *self.limits.borrow_mut() = Rc::new(limits.clone());
     }
 
     /// Longest run without waiting.

@@ -57,12 +57,12 @@ pub fn open(setting: Setting) -> mlua::Result<(Lua, Rc<Context>)> {
     let context = Context::install(&lua, setting, watch);
     prelude(&lua)?;
     reseed(&lua, seed)?;
-    handle::install(&lua)?;
     Ok((lua, context))
 }
 
 /// Closes the globals: libraries and words are read-only, a name that is not there is an error, and so is assigning one.
 pub fn seal(lua: &Lua) -> mlua::Result<()> {
+    handle::install(lua)?;
     let base = lua.globals();
     base.raw_set("_G", &base)?;
     lua.sandbox(true)?;
