@@ -31,7 +31,7 @@ pub(super) fn request(lua: &Lua, (this, name): (Value, Value)) -> mlua::Result<V
         "raw_path" => request.raw_path.as_str().into_lua(lua),
         "version" => request.version.as_str().into_lua(lua),
         "type" => media_type(&request.headers).into_lua(lua),
-        "id" => id(&exchange).into_lua(lua),
+        "id" => exchange.id().as_ref().into_lua(lua),
         "port" => exchange.peer.map(|peer| peer.port()).into_lua(lua),
         "tls" | "bytes" => Ok(Value::Nil),
         "raw_query" => request.query.as_deref().into_lua(lua),
@@ -44,11 +44,6 @@ pub(super) fn media_type(headers: &crate::http::Headers) -> Option<String> {
     let field = headers.text("content-type")?;
     let media = field.split(';').next().unwrap_or_default().trim();
     (!media.is_empty()).then(|| media.to_ascii_lowercase())
-}
-
-/// The request id, made on first use.
-fn id(exchange: &Exchange) -> String {
-    exchange.id.get_or_init(|| uuid::Uuid::now_v7().to_string().into()).to_string()
 }
 
 /// `req.name = value`
