@@ -1,4 +1,4 @@
-//! Pure jobs, one each: no Lua, no socket, no sibling.
+//! Pure jobs, one each: no Lua, no socket, no sibling (but for what values look like: `rate`, `time`, `form`).
 
 /// Content negotiation: which of several media types a client would rather have.
 pub mod accept;

@@ -1,15 +1,26 @@
 //! "Did you mean": the nearest of a list of words, by edit distance.
 
-/// The candidate nearest to `word`, when it is near enough to be a slip of the keyboard.
+/// The candidate that `word` most likely was meant to be, when one is near enough.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().take(LONGEST).collect();
-    let allowed = allowance(word.len());
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, candidate)| (*distance, candidate.len(), *candidate))
-        .map(|(_, candidate)| candidate)
+    let wanted: String = word.to_lowercase().chars().take(LONGEST).collect();
+    let allowed = allowance(wanted.chars().count());
+    let mut best: Option<(usize, &'a str)> = None;
+    for name in candidates {
+        let candidate = name.to_lowercase();
+        let mut far = distance(&wanted, &candidate);
+        // `header` for `headers`, `jwks_url` for `jwks`: one contains the other, and neither is tiny.
+        if far > allowed && candidate.len().min(wanted.len()) >= 4 && related(&wanted, &candidate) {
+            far = allowed;
+        }
+        // A two-letter word with one letter wrong is any two-letter word.
+        if wanted.len() <= 2 && far == 1 && candidate.len() != 2 {
+            continue;
+        }
+        if name != word && far <= allowed && best.is_none_or(|(least, _)| far < least) {
+            best = Some((far, name));
+        }
+    }
+    best.map(|(_, name)| name)
 }
 
 /// ``; did you mean `x`?`` for the nearest candidate, else nothing.
@@ -20,37 +31,35 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
 /// Longer words are compared by their beginnings: the cost stays bounded whatever a script says.
 const LONGEST: usize = 64;
 
-/// One slip in a short word, two in a middling one, three in a long one.
 fn allowance(length: usize) -> usize {
     match length {
-        0..=1 => 0,
-        2..=4 => 1,
-        5..=8 => 2,
-        _ => 3,
+        0..=4 => 1,
+        5 => 2,
+        length => length.div_ceil(3).min(4),
     }
 }
 
-/// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours; case is no difference.
-fn distance(word: &[char], candidate: &str) -> usize {
-    let other: Vec<char> = candidate.chars().take(LONGEST).collect();
-    let same = |a: char, b: char| a == b || a.eq_ignore_ascii_case(&b);
-    let width = other.len() + 1;
-    let mut before: Vec<usize> = vec![0; width];
-    let mut above: Vec<usize> = (0..width).collect();
-    for (row, &left) in word.iter().enumerate() {
-        let mut current = vec![row + 1; width];
-        for (column, &right) in other.iter().enumerate() {
-            let changed = above[column] + usize::from(!same(left, right));
-            let mut best = changed.min(above[column + 1] + 1).min(current[column] + 1);
-            let swapped = row > 0 && column > 0 && same(left, other[column - 1]) && same(word[row - 1], right);
-            if swapped {
-                best = best.min(before[column - 1] + 1);
+fn related(a: &str, b: &str) -> bool {
+    a.starts_with(b) || b.starts_with(a) || a.replace(['_', '-'], "") == b.replace(['_', '-'], "")
+}
+
+/// Damerau-Levenshtein (neighbours swapped count once), on characters.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().take(LONGEST).collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (i, &x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &y) in b.iter().enumerate() {
+            let mut cost = (above[j] + usize::from(x != y)).min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
+                cost = cost.min(before[j - 1] + 1);
             }
-            current[column + 1] = best;
+            row.push(cost);
         }
-        before = std::mem::replace(&mut above, current);
+        before = std::mem::replace(&mut above, row);
     }
-    above[width - 1]
+    above[b.len()]
 }
 
 #[cfg(test)]

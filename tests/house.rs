@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Rows from the ground up; a module uses rows below its own.
 const ROWS: &[&[&str]] = &[
-    &["http", "net", "clock", "telemetry"],
+    &["http", "net", "clock", "lru", "suggest", "telemetry"],
     &["downstream", "route", "primitive", "cache", "transform", "store", "upstream"],
     &["proxy", "plan"],
     &["script"],

@@ -5,13 +5,12 @@ mod later;
 mod level;
 mod luau;
 mod primitives;
-mod suggest;
 mod types;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-pub use suggest::nearest;
+pub use crate::suggest::closest as nearest;
 pub use types::Text;
 pub use types::Type;
 
