@@ -3,14 +3,19 @@
 mod base64;
 pub(crate) mod cookie;
 mod crypto;
+pub(crate) mod declared;
+mod env;
 pub(crate) mod form;
 mod glob;
 mod hash;
 mod hex;
 pub(crate) mod json;
+mod limiter;
 mod log;
+mod metrics;
 pub(crate) mod options;
 pub(crate) mod regex;
+mod store;
 pub(crate) mod text;
 mod time;
 mod url;
@@ -47,6 +52,10 @@ const WORDS: &[Install] = &[
     regex::install,
     glob::install,
     log::install,
+    env::install,
+    store::install,
+    limiter::install,
+    metrics::install,
 ];
 
 /// A function that messages call `name`.

@@ -1,5 +1,120 @@
-//! What lives across reloads, for the whole process.
+//! What lives across reloads, for the whole process: stores, limiters and flags, found by identity, and the event bus.
 
-/// Stores, limiters, metrics and flags, found by identity.
+mod bus;
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+pub use bus::Bus;
+pub use bus::Ears;
+pub use bus::Event;
+
+use crate::primitive::limiter;
+use crate::primitive::limiter::Limiter;
+use crate::store;
+use crate::store::Memory;
+use crate::telemetry::metrics::Registry;
+
+/// Stores, limiters and flags of the process. Machines of every generation and worker share them.
 #[derive(Default)]
-pub struct Live {}
+pub struct Live {
+    stores: Mutex<HashMap<String, Arc<Memory>>>,
+    limiters: Mutex<HashMap<String, Arc<Limiter>>>,
+    flags: Mutex<HashMap<String, Arc<Flag>>>,
+    metrics: Mutex<BTreeMap<String, String>>,
+    bus: Bus,
+    starts: AtomicU64,
+}
+
+/// What a function of `every` returned last; plain data, seen by all workers.
+#[derive(Default)]
+pub struct Flag {
+    value: ArcSwapOption<store::Value>,
+    version: AtomicU64,
+}
+
+impl Flag {
+    /// Replaces the value.
+    pub fn publish(&self, value: Option<store::Value>) {
+        self.value.store(value.map(Arc::new));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The value now.
+    pub fn value(&self) -> Option<Arc<store::Value>> {
+        self.value.load_full()
+    }
+
+    /// Different after each publication.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+}
+
+impl Live {
+    /// The store of this identity, made with `config` when there is none yet.
+    pub fn store(&self, identity: &str, config: store::Config) -> Arc<Memory> {
+        let mut stores = self.stores.lock();
+        let store = stores.entry(identity.to_owned()).or_insert_with(|| Arc::new(Memory::new(config)));
+        Arc::clone(store)
+    }
+
+    /// The limiter of this identity, made with `config` when there is none yet.
+    pub fn limiter(&self, identity: &str, config: &limiter::Config) -> Arc<Limiter> {
+        let mut limiters = self.limiters.lock();
+        let limiter = limiters.entry(identity.to_owned()).or_insert_with(|| Arc::new(Limiter::new(config.clone())));
+        Arc::clone(limiter)
+    }
+
+    /// The flag of this identity.
+    pub fn flag(&self, identity: &str) -> Arc<Flag> {
+        Arc::clone(self.flags.lock().entry(identity.to_owned()).or_default())
+    }
+
+    /// Where events go.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The new generation is in force: `objects` is its plan's. What it declares differently is changed in place, what
+    /// it does not declare any more is let go; handles of the old generation keep theirs until it ends.
+    pub fn commit(&self, objects: &BTreeMap<String, String>, metrics: &Registry) {
+        self.stores.lock().retain(|identity, store| {
+            let config = objects.get(identity).and_then(|text| serde_json::from_str(text).ok());
+            config.inspect(|config| store.configure(*config)).is_some()
+        });
+        self.limiters.lock().retain(|identity, limiter| {
+            let config = objects.get(identity).and_then(|text| serde_json::from_str(text).ok());
+            config.inspect(|config: &limiter::Config| limiter.configure(config.clone())).is_some()
+        });
+        self.flags.lock().retain(|identity, _| objects.contains_key(identity));
+        let declared = objects.iter().filter(|(identity, _)| identity.starts_with(METRIC));
+        let declared: BTreeMap<_, _> = declared.map(|(name, text)| (name.clone(), text.clone())).collect();
+        let mut known = self.metrics.lock();
+        for (identity, _) in known.iter().filter(|(identity, text)| declared.get(*identity) != Some(*text)) {
+            metrics.forget(&identity[METRIC.len()..]);
+        }
+        *known = declared;
+    }
+
+    /// How many control machines have started: the first hears `start`, later ones `reload`.
+    pub(crate) fn started(&self) -> u64 {
+        self.starts.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Before the name in a store's identity.
+pub const STORE: &str = "store:";
+/// Before the name in a limiter's identity.
+pub const LIMITER: &str = "limiter:";
+/// Before the name in a metric's identity.
+pub const METRIC: &str = "metric:";
+
+#[cfg(test)]
+mod tests;

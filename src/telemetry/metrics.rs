@@ -1,5 +1,7 @@
 //! Counters, gauges and histograms as atomics, resolved once and rendered as Prometheus text.
 
+mod own;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -7,6 +9,8 @@ use std::sync::atomic::AtomicI64;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+pub use own::Number;
+pub use own::Spread;
 use parking_lot::Mutex;
 
 /// Only goes up.
@@ -100,6 +104,8 @@ enum Series {
     Counter(Counter),
     Gauge(Gauge),
     Histogram(Histogram),
+    Number(Number, bool),
+    Spread(Spread),
 }
 
 /// The most label sets of one family; what comes later is counted under `other`.
@@ -130,6 +136,27 @@ impl Registry {
         }
     }
 
+    /// A script's own counter (it only goes up) or gauge of this name and label set, made on first sight.
+    pub fn number(&self, name: &str, help: &str, counts: bool, labels: &[(&str, &str)]) -> Number {
+        match self.series(name, help, labels, || Series::Number(Number::default(), counts)) {
+            Series::Number(number, _) => number,
+            _ => Number::default(),
+        }
+    }
+
+    /// A script's own histogram of this name and label set, made on first sight.
+    pub fn spread(&self, name: &str, help: &str, labels: &[(&str, &str)], bounds: &[f64]) -> Spread {
+        match self.series(name, help, labels, || Series::Spread(Spread::new(bounds))) {
+            Series::Spread(spread) => spread,
+            _ => Spread::new(bounds),
+        }
+    }
+
+    /// Drops every series of this name: the script declares it differently now, or no more.
+    pub fn forget(&self, name: &str) {
+        self.0.lock().remove(name);
+    }
+
     fn series(&self, name: &str, help: &str, labels: &[(&str, &str)], make: impl Fn() -> Series) -> Series {
         let mut families = self.0.lock();
         let family = families
@@ -147,8 +174,8 @@ impl Registry {
         let mut out = String::new();
         for (name, family) in &*self.0.lock() {
             let kind = match family.series.values().next() {
-                Some(Series::Counter(_)) => "counter",
-                Some(Series::Gauge(_)) => "gauge",
+                Some(Series::Counter(_) | Series::Number(_, true)) => "counter",
+                Some(Series::Gauge(_) | Series::Number(_, false)) => "gauge",
                 _ => "histogram",
             };
             let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", family.help);
@@ -168,6 +195,10 @@ fn render_series(out: &mut String, name: &str, labels: &[(String, String)], seri
         Series::Gauge(gauge) => {
             let _ = writeln!(out, "{name}{} {}", braces(labels, None), gauge.value());
         }
+        Series::Number(number, _) => {
+            let _ = writeln!(out, "{name}{} {}", braces(labels, None), number.value());
+        }
+        Series::Spread(spread) => spread.render(out, name, labels),
         Series::Histogram(histogram) => render_histogram(out, name, labels, &histogram.0),
     }
 }

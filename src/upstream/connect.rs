@@ -100,3 +100,6 @@ async fn race(addresses: &[SocketAddr], clock: &Clock) -> io::Result<TcpStream> 
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

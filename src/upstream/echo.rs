@@ -101,3 +101,6 @@ fn pairs<'a>(pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow
     }
     Value::Object(all)
 }
+
+#[cfg(test)]
+mod tests;

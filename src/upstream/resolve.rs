@@ -114,3 +114,6 @@ async fn follow(shared: Arc<Shared>, index: usize, name: String, port: u16, cloc
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,6 +144,7 @@ impl Upstream {
                         body: reply.body,
                         ..Response::default()
                     };
+                    self.pools.buffers.give(outbound.fields);
                     return Ok(self.answer(response, &lane, course.attempts, start, reply.tunnel));
                 }
                 Err(lost) => {

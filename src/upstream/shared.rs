@@ -160,3 +160,6 @@ fn reaches(found: &[SocketAddr]) -> Vec<Vec<SocketAddr>> {
         .map(|index| [six.get(index), four.get(index)].into_iter().flatten().copied().collect())
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

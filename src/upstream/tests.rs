@@ -1,10 +1,11 @@
 //! An upstream over real sockets, against a service that does exactly what its script says.
 
-mod backend;
+pub(super) mod backend;
 mod bodies;
 mod failures;
 mod limits;
 mod race;
 mod retries;
 mod reuse;
+mod secure;
 mod upload;

@@ -32,21 +32,21 @@ use crate::upstream::Shared;
 use crate::upstream::Upstream;
 
 /// Runs a test on a worker of its own.
-pub(super) fn run(test: impl Future<Output = ()>) {
+pub(in crate::upstream) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test);
 }
 
 /// Lets every other task run as far as it can, with the network in between.
-pub(super) async fn settle() {
+pub(in crate::upstream) async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
 }
 
 /// A service.
-pub(super) struct Backend {
-    pub(super) address: SocketAddr,
+pub(in crate::upstream) struct Backend {
+    pub(in crate::upstream) address: SocketAddr,
     seen: Rc<Seen>,
 }
 
@@ -59,7 +59,9 @@ struct Seen {
 
 impl Backend {
     /// Each connection is given to `script`, with its number from 1.
-    pub(super) async fn start<F: Future<Output = ()> + 'static>(script: impl Fn(Talk) -> F + 'static) -> Self {
+    pub(in crate::upstream) async fn start<F: Future<Output = ()> + 'static>(
+        script: impl Fn(Talk) -> F + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Rc::new(Seen::default());
@@ -78,7 +80,7 @@ impl Backend {
     }
 
     /// Answers every request on every connection with `answer`.
-    pub(super) async fn answering(answer: &'static str) -> Self {
+    pub(in crate::upstream) async fn answering(answer: &'static str) -> Self {
         Self::start(move |mut talk| async move {
             while talk.request().await.is_some() {
                 talk.send(answer).await;
@@ -88,47 +90,47 @@ impl Backend {
     }
 
     /// Requests whose head and body arrived in full.
-    pub(super) fn requests(&self) -> u32 {
+    pub(in crate::upstream) fn requests(&self) -> u32 {
         self.seen.requests.get()
     }
 
     /// Connections accepted.
-    pub(super) fn connections(&self) -> u32 {
+    pub(in crate::upstream) fn connections(&self) -> u32 {
         self.seen.connections.get()
     }
 
     /// Connections whose end was seen while a request was awaited.
-    pub(super) fn closed(&self) -> u32 {
+    pub(in crate::upstream) fn closed(&self) -> u32 {
         self.seen.closed.get()
     }
 
-    pub(super) fn host(&self) -> HostConfig {
+    pub(in crate::upstream) fn host(&self) -> HostConfig {
         host(self.address)
     }
 }
 
-pub(super) fn host(address: SocketAddr) -> HostConfig {
+pub(in crate::upstream) fn host(address: SocketAddr) -> HostConfig {
     let tcp = Address::Tcp { host: address.ip().to_string(), port: address.port(), tls: false };
     HostConfig { address: tcp, weight: 1, backup: false }
 }
 
 /// An address where nobody listens.
-pub(super) fn nobody() -> HostConfig {
+pub(in crate::upstream) fn nobody() -> HostConfig {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     host(listener.local_addr().unwrap())
 }
 
 /// One connection from the service's end.
-pub(super) struct Talk {
-    pub(super) stream: TcpStream,
-    pub(super) number: u32,
+pub(in crate::upstream) struct Talk {
+    pub(in crate::upstream) stream: TcpStream,
+    pub(in crate::upstream) number: u32,
     seen: Rc<Seen>,
     buffer: Vec<u8>,
 }
 
 impl Talk {
     /// The next request's head, its body read too when its length is told; `None` when the connection ended.
-    pub(super) async fn request(&mut self) -> Option<String> {
+    pub(in crate::upstream) async fn request(&mut self) -> Option<String> {
         let head = self.head().await?;
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.map_or(0, |length| length.parse().unwrap());
@@ -141,7 +143,7 @@ impl Talk {
     }
 
     /// The next request's head alone.
-    pub(super) async fn head(&mut self) -> Option<String> {
+    pub(in crate::upstream) async fn head(&mut self) -> Option<String> {
         loop {
             if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head: Vec<u8> = self.buffer.drain(..at + 4).collect();
@@ -155,51 +157,51 @@ impl Talk {
     }
 
     /// Everything that arrives, up to and with `end`.
-    pub(super) async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+    pub(in crate::upstream) async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         while !self.buffer.ends_with(end) {
             self.read().await?;
         }
         Some(std::mem::take(&mut self.buffer))
     }
 
-    pub(super) fn count(&self) {
+    pub(in crate::upstream) fn count(&self) {
         self.seen.requests.set(self.seen.requests.get() + 1);
     }
 
-    pub(super) async fn read(&mut self) -> Option<usize> {
+    pub(in crate::upstream) async fn read(&mut self) -> Option<usize> {
         match self.stream.read_buf(&mut self.buffer).await {
             Ok(0) | Err(_) => None,
             Ok(length) => Some(length),
         }
     }
 
-    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(in crate::upstream) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         // a gateway that left is what some tests are about
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
     /// Ends the connection with a reset.
-    pub(super) fn reset(self) {
+    pub(in crate::upstream) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
 /// The gateway's side.
-pub(super) struct Gate {
-    pub(super) clock: Clock,
-    pub(super) pools: Rc<Pools>,
-    pub(super) alarms: Alarms,
-    pub(super) upstream: Rc<Upstream>,
+pub(in crate::upstream) struct Gate {
+    pub(in crate::upstream) clock: Clock,
+    pub(in crate::upstream) pools: Rc<Pools>,
+    pub(in crate::upstream) alarms: Alarms,
+    pub(in crate::upstream) upstream: Rc<Upstream>,
 }
 
 impl Gate {
     /// An upstream of these hosts, asked in the order given, on the machine's clock.
-    pub(super) fn to(hosts: Vec<HostConfig>) -> Self {
+    pub(in crate::upstream) fn to(hosts: Vec<HostConfig>) -> Self {
         Self::with(hosts, Clock::real(), |_| {})
     }
 
     /// As declared by `change`, on `clock`.
-    pub(super) fn with(hosts: Vec<HostConfig>, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
+    pub(in crate::upstream) fn with(hosts: Vec<HostConfig>, clock: Clock, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config(hosts);
         change(&mut config);
         let alarms = Alarms::default();
@@ -216,34 +218,34 @@ impl Gate {
     }
 
     /// Turns a fake clock, in steps that alarms notice.
-    pub(super) async fn advance(&self, by: Duration) {
+    pub(in crate::upstream) async fn advance(&self, by: Duration) {
         settle().await;
         self.clock.advance(by);
         self.alarms.tick(self.clock.now());
         settle().await;
     }
 
-    pub(super) async fn send(&self, outbound: Outbound) -> Result<Answer, SendError> {
+    pub(in crate::upstream) async fn send(&self, outbound: Outbound) -> Result<Answer, SendError> {
         self.upstream.send(outbound).await
     }
 
-    pub(super) async fn get(&self) -> Result<Answer, SendError> {
+    pub(in crate::upstream) async fn get(&self) -> Result<Answer, SendError> {
         self.send(get("/")).await
     }
 
     /// The status and body of an answer to `GET /`.
-    pub(super) async fn text(&self) -> (u16, String) {
+    pub(in crate::upstream) async fn text(&self) -> (u16, String) {
         text(self.get().await.unwrap()).await
     }
 
     /// Requests counted as in flight, over all hosts.
-    pub(super) fn in_flight(&self) -> u32 {
+    pub(in crate::upstream) fn in_flight(&self) -> u32 {
         let members: Arc<Vec<_>> = self.upstream.shared().members();
         members.iter().map(|member| member.host.in_flight()).sum()
     }
 }
 
-pub(super) fn config(hosts: Vec<HostConfig>) -> Config {
+pub(in crate::upstream) fn config(hosts: Vec<HostConfig>) -> Config {
     Config {
         name: "service".into(),
         hosts,
@@ -256,7 +258,7 @@ pub(super) fn config(hosts: Vec<HostConfig>) -> Config {
     }
 }
 
-pub(super) fn get(target: &str) -> Outbound {
+pub(in crate::upstream) fn get(target: &str) -> Outbound {
     Outbound {
         method: Method::Get,
         target: target.into(),
@@ -270,16 +272,16 @@ pub(super) fn get(target: &str) -> Outbound {
     }
 }
 
-pub(super) fn post(body: impl Into<Bytes>) -> Outbound {
+pub(in crate::upstream) fn post(body: impl Into<Bytes>) -> Outbound {
     let body = Body::from(body.into());
     Outbound { method: Method::Post, body, repeatable: false, ..get("/") }
 }
 
 /// Status and whole body.
-pub(super) async fn text(mut answer: Answer) -> (u16, String) {
+pub(in crate::upstream) async fn text(mut answer: Answer) -> (u16, String) {
     let body = answer.response.body.collect(1 << 24).await.unwrap();
     (answer.response.status, String::from_utf8(body.to_vec()).unwrap())
 }
 
 /// An answer with this body.
-pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(in crate::upstream) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

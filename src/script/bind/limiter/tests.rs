@@ -1,0 +1,95 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlua::Lua;
+
+use crate::clock::Clock;
+use crate::script::bind::declared::Declared;
+use crate::script::bind::testing::NOW;
+use crate::script::bind::testing::open;
+use crate::script::driver::fault;
+use crate::script::live::Live;
+use crate::script::machine;
+
+fn loaded(file: &str, clock: &Clock, live: &Arc<Live>) -> Lua {
+    let lua = open(clock, live);
+    lua.load(file).exec().unwrap();
+    machine::loaded(&lua).unwrap();
+    lua
+}
+
+#[test]
+fn a_limit_is_shared_by_workers_and_refills() {
+    let (clock, live) = (Clock::fake(NOW), Arc::<Live>::default());
+    let file = r#"limiter "login" { "2/min" }"#;
+    let (one, two) = (loaded(file, &clock, &live), loaded(file, &clock, &live));
+    let check = |lua: &Lua, text: &str| {
+        lua.load(format!("return limiter('login'):{text}")).eval::<(bool, mlua::Table)>().unwrap()
+    };
+    assert!(check(&one, "check 'a'").0);
+    let (ok, told) = check(&two, "check 'a'");
+    assert!(ok);
+    assert_eq!((told.get::<i64>("limit").unwrap(), told.get::<i64>("left").unwrap()), (2, 0));
+    let (ok, told) = check(&one, "check 'a'");
+    assert!(!ok && told.get::<f64>("retry_after").unwrap() == 30.0);
+    assert!(check(&one, "check 'b'").0, "another key has its own room");
+    assert!(!check(&one, "peek 'a'").0);
+    clock.advance(Duration::from_secs(30));
+    assert!(check(&one, "peek 'a'").0 && check(&two, "check 'a'").0);
+    one.load("limiter('login'):reset 'a'").exec().unwrap();
+    assert!(check(&two, "check('a', 2)").0);
+    assert!(!check(&two, "debit('a', 5)").0 || !check(&two, "peek 'a'").0);
+}
+
+#[test]
+fn a_reload_with_another_rate_keeps_what_was_used() {
+    let (clock, live) = (Clock::fake(NOW), Arc::<Live>::default());
+    let old = loaded(r#"limiter "x" { "10/min", window = "fixed" }"#, &clock, &live);
+    old.load("limiter('x'):check('k', 8)").exec().unwrap();
+    let new = loaded(r#"limiter "x" { "20/min", window = "fixed" }"#, &clock, &live);
+    live.commit(&Declared::of(&new).objects(), &Default::default());
+    let left: i64 = new.load("local _, told = limiter('x'):check('k', 1) return told.left").eval().unwrap();
+    assert_eq!(left, 11);
+}
+
+#[test]
+fn long_keys_do_not_fill_the_memory() {
+    let lua = loaded(r#"limiter "x" { "1/min" }"#, &Clock::fake(NOW), &Arc::default());
+    let held: bool = lua
+        .load(r#"local l = limiter "x" local k = ("k"):rep(1e6) return l:check(k) and not l:check(k) and l:check(k .. "x") and l:check("\255")"#)
+        .eval()
+        .unwrap();
+    assert!(held);
+}
+
+#[test]
+fn mistakes_are_named() {
+    let lua = open(&Clock::fake(NOW), &Arc::default());
+    let load = |text: &str| fault::message(&lua.load(text).exec().expect_err(text));
+    for (text, expected) in [
+        ("limiter 'a' {}", "limiter `a` needs 1 to 8 rates"),
+        ("limiter 'a' { '5/fortnight' }", "limiter `a`: "),
+        ("limiter 'a' { 5 }", "limiter `a`"),
+        ("limiter 'a' { '5/min', brust = 3 }", "unknown option `brust` in limiter `a`; did you mean `burst`?"),
+        ("limiter 'a' { '5/min', window = 'round' }", "got \"round\""),
+        ("limiter 'a' { '5/min', window = 'fixed', burst = 3 }", "only with window = \"bucket\""),
+        ("limiter 'a' { '5/min', burst = 0 }", "a whole number from 1"),
+        ("limiter 'a' { '5/min', sync = '5s' }", "not in this version"),
+        ("limiter 'b' { '5/min' } limiter('b', { '6/min' })", "declared twice"),
+        ("limiter('b'):check 'k'", "cannot be used while the file loads"),
+    ] {
+        let error = load(text);
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+    machine::loaded(&lua).unwrap();
+    for (text, expected) in [
+        ("limiter('a'):check 'k'", "limiter `a` has no rate"),
+        ("limiter('c')", "no limiter `c` is declared"),
+        ("limiter('b'):check(nil)", "text expected, got nil"),
+        ("limiter('b'):check('k', -1)", "bad argument"),
+        ("limiter('b'):check('k', 1.5)", "bad argument"),
+    ] {
+        let error = load(text);
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
