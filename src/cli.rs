@@ -1,9 +1,12 @@
 //! The command line: `moongate run | check | routes | init | docs`.
 
+mod check;
 mod docs;
 mod init;
 mod later;
-#[allow(dead_code, reason = "read by run, check and routes")]
+mod reach;
+mod routes;
+mod run;
 mod settings;
 
 use std::ffi::OsString;
@@ -58,6 +61,12 @@ MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve; every saved change is live
+    Run(run::Run),
+    /// Load everything, open no socket, report every mistake
+    Check(check::Check),
+    /// List the routes
+    Routes(routes::Routes),
     /// Write a first gateway.lua
     Init(init::Init),
     /// Print the reference: all words, or one with its options
@@ -76,11 +85,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if message.use_stderr() { Exit::Usage } else { Exit::Fine };
         }
     };
+    let settings = &cli.settings;
     match cli.command {
+        Command::Run(run) => run.run(settings),
+        Command::Check(check) => check.run(settings),
+        Command::Routes(routes) => routes.run(settings),
         Command::Init(init) => init.run(),
         Command::Docs(docs) => docs.run(),
         Command::Later(later) => later.run(),
     }
+}
+
+/// Ends with `exit`, saying why.
+fn fail(exit: Exit, message: &str) -> Exit {
+    eprintln!("error: {message}");
+    exit
 }
 
 #[cfg(test)]

@@ -1,8 +1,17 @@
 //! `moongate docs`: the reference, from the same table that checks scripts.
 
+use std::fmt::Write as _;
+
 use clap::Args;
+use serde_json::Value;
+use serde_json::json;
 
 use crate::cli::Exit;
+use crate::proxy::Code;
+use crate::script::words;
+use crate::script::words::Kind;
+use crate::script::words::Opt;
+use crate::script::words::Word;
 
 /// Prints the reference that this binary was built with.
 #[derive(Args)]
@@ -17,7 +26,189 @@ pub(super) struct Docs {
 
 impl Docs {
     pub(super) fn run(self) -> Exit {
-        let _ = (self.word, self.json);
+        match self.word.as_deref() {
+            None => self.print(index, || Value::Array(words::all().iter().map(word_json).collect())),
+            Some("codes") => self.print(codes, codes_json),
+            Some(name) => match words::find(name.split('.').next().unwrap_or(name)) {
+                Some(word) => self.print(|| page(word), || word_json(word)),
+                None => {
+                    let near = words::nearest(name, words::globals());
+                    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    eprintln!("error: no word `{name}`{near}");
+                    Exit::Usage
+                }
+            },
+        }
+    }
+
+    fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Exit {
+        if self.json {
+            println!("{}", json());
+        } else {
+            print!("{}", text());
+        }
         Exit::Fine
+    }
+}
+
+/// All words, by kind.
+fn index() -> String {
+    let mut out = String::new();
+    let kinds = [
+        (Kind::Declaration, "Declarations"),
+        (Kind::Policy, "Policies (steps)"),
+        (Kind::Primitive, "Callable from any function"),
+        (Kind::Language, "Luau"),
+        (Kind::Later, "Not in this version"),
+    ];
+    for (kind, title) in kinds {
+        let words: Vec<_> = words::all().iter().filter(|word| word.kind == kind).collect();
+        if words.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "{title}");
+        if matches!(kind, Kind::Language | Kind::Later) {
+            let names: Vec<_> = words.iter().map(|word| word.name).collect();
+            let _ = writeln!(out, "{}\n", wrapped(&names.join(" "), "  "));
+            continue;
+        }
+        let width = words.iter().map(|word| word.name.len()).max().unwrap_or(0);
+        for word in words {
+            let first = word.doc.split_inclusive(". ").next().unwrap_or_default().trim();
+            let _ = writeln!(out, "  {:width$}  {first}", word.name);
+        }
+        out.push('\n');
+    }
+    out.push_str("`moongate docs WORD` tells one of them, `moongate docs codes` every failure code.\n");
+    out
+}
+
+/// One word, whole.
+fn page(word: &Word) -> String {
+    let mut out = format!("{}\n\n{}\n", word.form, wrapped(word.doc, "  "));
+    if !word.options.is_empty() {
+        out.push_str("\nOptions\n");
+        options(&mut out, &word.options);
+    }
+    if !word.members.is_empty() {
+        out.push('\n');
+        for (form, doc) in &word.members {
+            let _ = writeln!(out, "  {form}\n{}", wrapped(doc, "      "));
+        }
+    }
+    if !word.example.is_empty() {
+        out.push_str("\nExample\n");
+        for line in word.example.lines() {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    out
+}
+
+fn options(out: &mut String, options: &[Opt]) {
+    for option in options.iter().filter(|option| !option.later) {
+        let mut facts = option.of.to_string();
+        if option.required {
+            facts.push_str(", required");
+        }
+        if !option.default.is_empty() {
+            let _ = write!(facts, ", default {}", option.default);
+        }
+        let name = if option.name == "1" { "(first)" } else { &option.name };
+        let _ = writeln!(out, "  {name}: {facts}\n{}", wrapped(&option.doc, "      "));
+    }
+    let later: Vec<_> = options.iter().filter(|option| option.later).map(|option| &*option.name).collect();
+    if !later.is_empty() {
+        let _ = writeln!(out, "  not in this version: {}", later.join(", "));
+    }
+}
+
+fn codes() -> String {
+    let width = Code::ALL.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    Code::ALL.iter().fold(String::new(), |mut out, (name, status, doc)| {
+        let _ = writeln!(out, "{name:width$}  {status}  {}", doc.trim());
+        out
+    })
+}
+
+fn codes_json() -> Value {
+    let code = |(name, status, doc): &(&str, u16, &str)| json!({ "code": name, "status": status, "doc": doc.trim() });
+    Value::Array(Code::ALL.iter().map(code).collect())
+}
+
+fn word_json(word: &Word) -> Value {
+    let option = |option: &Opt| {
+        json!({
+            "name": option.name,
+            "type": option.of.to_string(),
+            "default": option.default,
+            "required": option.required,
+            "later": option.later,
+            "doc": option.doc,
+        })
+    };
+    json!({
+        "name": word.name,
+        "kind": word.kind.as_str(),
+        "form": word.form,
+        "doc": word.doc,
+        "options": word.options.iter().map(option).collect::<Vec<_>>(),
+        "members": word.members.iter().map(|(form, doc)| json!({ "form": form, "doc": doc })).collect::<Vec<_>>(),
+        "example": word.example,
+    })
+}
+
+/// `text` in lines of a page's width, each after `indent`.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut out = String::from(indent);
+    let mut column = indent.len();
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > indent.len() && column + 1 + length > WIDTH {
+            let _ = write!(out, "\n{indent}");
+            column = indent.len();
+        } else if column > indent.len() {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
+const WIDTH: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_has_a_page_that_says_something() {
+        for word in words::all().iter().filter(|word| matches!(word.kind, Kind::Declaration | Kind::Primitive)) {
+            let page = page(word);
+            assert!(page.starts_with(word.form) && page.lines().count() > 2, "{}:\n{page}", word.name);
+            assert!(page.lines().all(|line| line.chars().count() <= 140), "{page}");
+        }
+    }
+
+    #[test]
+    fn the_index_names_what_comes_later_as_such() {
+        let index = index();
+        let later = index.split("Not in this version").nth(1).expect("a section of later words");
+        assert!(later.contains("jwt"));
+        assert!(index.contains("\n  route "));
+    }
+
+    #[test]
+    fn codes_come_with_their_status() {
+        assert!(codes().lines().any(|line| line.starts_with("route.none") && line.contains("404")));
+        assert_eq!(codes_json().as_array().map(Vec::len), Some(Code::ALL.len()));
+    }
+
+    #[test]
+    fn long_texts_are_wrapped() {
+        let text = wrapped(&"word ".repeat(50), "    ");
+        assert!(text.lines().all(|line| line.len() <= WIDTH && line.starts_with("    word")), "{text}");
     }
 }

@@ -7,6 +7,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::Exit;
+use crate::cli::fail;
+use crate::clock::Clock;
+use crate::script::LoadOptions;
+use crate::telemetry::log::Level;
+
 /// Options that stand before or after any command.
 #[derive(Args)]
 pub(super) struct Settings {
@@ -32,6 +38,17 @@ impl Settings {
         Ok(all)
     }
 
+    /// The script at `given` or at its usual place, and what loading needs.
+    pub(super) fn load(&self, given: Option<&Path>) -> Result<(PathBuf, LoadOptions), Exit> {
+        let options = LoadOptions {
+            env: self.environment().map_err(|message| fail(Exit::Usage, &message))?,
+            secrets_dir: Self::secrets(),
+            clock: Clock::real(),
+            dev: false,
+        };
+        Ok((script(given)?, options))
+    }
+
     /// Where secrets lie as files.
     pub(super) fn secrets() -> Option<PathBuf> {
         std::env::var_os("MOONGATE_SECRETS").filter(|path| !path.is_empty()).map(PathBuf::from)
@@ -39,7 +56,7 @@ impl Settings {
 }
 
 /// Which script: the one given, else the first of the usual places.
-pub(super) fn script(given: Option<&Path>) -> Result<PathBuf, String> {
+pub(super) fn script(given: Option<&Path>) -> Result<PathBuf, Exit> {
     if let Some(file) = given {
         return Ok(file.to_owned());
     }
@@ -47,8 +64,16 @@ pub(super) fn script(given: Option<&Path>) -> Result<PathBuf, String> {
         return Ok(file.into());
     }
     USUAL.iter().map(PathBuf::from).find(|file| file.is_file()).ok_or_else(|| {
-        format!("no script: neither {} is there; `moongate init` writes a first one", USUAL.join(" nor "))
+        let places = USUAL.join(" nor ");
+        fail(Exit::Script, &format!("no script: neither {places} is there; `moongate init` writes a first one"))
     })
+}
+
+/// `MOONGATE_LOG`, where it is set.
+pub(super) fn log_level() -> Result<Option<Level>, String> {
+    let Some(word) = std::env::var_os("MOONGATE_LOG").filter(|word| !word.is_empty()) else { return Ok(None) };
+    let word = word.to_string_lossy();
+    Level::of(&word).map(Some).ok_or_else(|| format!("MOONGATE_LOG={word}: write debug, info, warn or error"))
 }
 
 /// Whether text on stderr may be coloured.

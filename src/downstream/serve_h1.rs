@@ -302,7 +302,7 @@ impl Connection {
     }
 
     fn draining(&self) -> bool {
-        self.wire.tools.drain.is_on()
+        self.wire.tools.drain.is_announced()
     }
 }
 

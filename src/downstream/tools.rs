@@ -28,33 +28,40 @@ pub struct Tools {
     pub date: DateCache,
 }
 
-/// The word to leave: idle connections close at once, others after the answer under way.
+/// The word to leave: announced, each answer is its connection's last; begun, idle connections close at once too.
 #[derive(Clone, Default)]
 pub struct Drain(Rc<Signal>);
 
 #[derive(Default)]
 struct Signal {
+    announced: Cell<bool>,
     on: Cell<bool>,
     waiting: RefCell<Slab<Waker>>,
 }
 
 impl Drain {
+    /// From now on answers close their connection; those that are idle may still ask once.
+    pub fn announce(&self) {
+        self.0.announced.set(true);
+    }
+
     /// Gives the word; it is never taken back.
     pub fn begin(&self) {
+        self.announce();
         self.0.on.set(true);
         for waker in self.0.waiting.borrow_mut().drain() {
             waker.wake();
         }
     }
 
-    /// Whether the word was given.
-    pub fn is_on(&self) -> bool {
-        self.0.on.get()
+    /// Whether answers close their connection.
+    pub fn is_announced(&self) -> bool {
+        self.0.announced.get()
     }
 
     /// Ready once the word is given; until then the waker is kept under `seat`.
     pub(crate) fn poll(&self, seat: &mut Seat, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_on() {
+        if self.0.on.get() {
             return Poll::Ready(());
         }
         let mut waiting = self.0.waiting.borrow_mut();

@@ -11,7 +11,8 @@ use crate::plan::Plan;
 use crate::plan::Route;
 use crate::plan::To;
 use crate::upstream::Address;
-use crate::upstream::HostConfig;
+use crate::upstream::Member;
+use crate::upstream::Shared;
 
 /// One route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,17 +56,25 @@ pub fn table(routes: &[Listed]) -> String {
     out
 }
 
-/// The upstreams of `plan` as JSON, in the order written.
-pub fn upstreams(plan: &Plan) -> Vec<Value> {
-    let upstream = |config: &crate::upstream::Config| {
+/// An upstream that runs, as JSON: its hosts as they are resolved now, and how busy they are.
+pub fn upstream(shared: &Shared) -> Value {
+    let config = shared.config();
+    let host = |member: &Member| {
         json!({
-            "name": config.name,
-            "balance": config.balance,
-            "hosts": config.hosts.iter().map(host).collect::<Vec<_>>(),
-            "place": place(&config.place),
+            "host": &**member.host.label(),
+            "reach": member.host.reach(),
+            "weight": member.weight,
+            "backup": member.backup,
+            "in_flight": member.host.in_flight(),
         })
     };
-    plan.upstreams.iter().map(upstream).collect()
+    json!({
+        "name": config.name,
+        "balance": config.balance,
+        "declared": config.hosts.iter().map(|host| address(&host.address)).collect::<Vec<_>>(),
+        "hosts": shared.members().iter().map(host).collect::<Vec<_>>(),
+        "place": place(&config.place),
+    })
 }
 
 /// A listener's address as a script writes it.
@@ -120,10 +129,6 @@ fn target(to: &To) -> String {
             shares.iter().map(|(name, weight)| format!("{name} {weight}")).collect::<Vec<_>>().join(", ")
         }
     }
-}
-
-fn host(host: &HostConfig) -> Value {
-    json!({ "address": address(&host.address), "weight": host.weight, "backup": host.backup })
 }
 
 fn place((file, line): &(String, u32)) -> String {

@@ -36,16 +36,16 @@ impl State {
         Ok(Self { directory })
     }
 
-    /// Keeps `files` (with their contents) as the last good bundle; `entry` is the script. `hash` names the bundle.
+    /// Keeps `files` (with their contents, named from the script's directory) as the last good bundle; `entry` is the
+    /// script. `hash` names the bundle.
     ///
-    /// A file outside the script's directory cannot be kept; the first one is the error, and nothing changes.
+    /// A file outside that directory cannot be kept; the first one is the error, and nothing changes.
     pub fn keep<'a>(
         &self,
         entry: &Path,
         hash: &str,
         files: impl IntoIterator<Item = (&'a Path, &'a [u8])>,
     ) -> io::Result<()> {
-        let root = std::path::absolute(entry)?.parent().map(Path::to_path_buf).unwrap_or_default();
         let name: String = hash.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
         let bundles = self.directory.join(BUNDLES);
         let bundle = bundles.join(&name);
@@ -53,11 +53,11 @@ impl State {
             let fresh = bundles.join(format!("{name}.new"));
             let _ = fs::remove_dir_all(&fresh);
             for (file, text) in files {
-                write(&fresh.join(within(&root, file)?), text)?;
+                write(&fresh.join(within(file)?), text)?;
             }
             fs::rename(&fresh, &bundle)?;
         }
-        let entry = within(&root, entry)?;
+        let entry = PathBuf::from(entry.file_name().unwrap_or_default());
         self.point(&Pointer { bundle: name, entry })?;
         self.sweep(&bundle);
         Ok(())
@@ -87,14 +87,16 @@ impl State {
     }
 }
 
-/// `file` relative to `root`.
-fn within(root: &Path, file: &Path) -> io::Result<PathBuf> {
-    let file = std::path::absolute(file)?;
-    let relative = file.strip_prefix(root).ok();
-    let inside = relative.filter(|path| path.components().all(|part| matches!(part, Component::Normal(_))));
-    inside.map(Path::to_path_buf).ok_or_else(|| {
-        io::Error::other(format!("{} lies outside the script's directory and cannot be kept", file.display()))
-    })
+/// `file`, if it stays below the directory it is named from.
+fn within(file: &Path) -> io::Result<PathBuf> {
+    let plain = file.components().filter(|part| !matches!(part, Component::CurDir));
+    let inside = plain.clone().all(|part| matches!(part, Component::Normal(_)));
+    if inside {
+        Ok(plain.collect())
+    } else {
+        let shown = file.display();
+        Err(io::Error::other(format!("{shown} lies outside the script's directory and cannot be kept")))
+    }
 }
 
 fn write(file: &Path, text: &[u8]) -> io::Result<()> {
@@ -115,8 +117,7 @@ mod tests {
     use crate::gateway::scratch::Scratch;
 
     fn keep(state: &State, root: &Path, hash: &str, files: &[(&str, &str)]) -> io::Result<()> {
-        let files: Vec<_> = files.iter().map(|(name, text)| (root.join(name), *text)).collect();
-        let files = files.iter().map(|(path, text)| (path.as_path(), text.as_bytes()));
+        let files = files.iter().map(|(name, text)| (Path::new(*name), text.as_bytes()));
         state.keep(&root.join("gateway.lua"), hash, files)
     }
 

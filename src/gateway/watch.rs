@@ -8,9 +8,13 @@ mod prints;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::future::Future as _;
+use std::future::poll_fn;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -80,6 +84,33 @@ impl Watch {
             self.pending = false;
             if !changed.is_empty() {
                 return changed;
+            }
+        }
+    }
+
+    /// Watches what `follow` says, and tells `changed`, until one of them has no more interest.
+    pub(crate) async fn run(
+        mut self,
+        mut follow: mpsc::UnboundedReceiver<(Vec<PathBuf>, SystemTime)>,
+        changed: impl Fn(Vec<PathBuf>) -> bool,
+    ) {
+        loop {
+            let next = {
+                let mut news = pin!(self.changed());
+                poll_fn(|cx| match follow.poll_recv(cx) {
+                    Poll::Ready(files) => Poll::Ready(Err(files)),
+                    Poll::Pending => news.as_mut().poll(cx).map(Ok),
+                })
+                .await
+            };
+            match next {
+                Ok(files) => {
+                    if !changed(files) {
+                        return;
+                    }
+                }
+                Err(Some((files, since))) => self.follow(&files, since),
+                Err(None) => return,
             }
         }
     }

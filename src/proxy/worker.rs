@@ -145,6 +145,11 @@ impl Worker {
         self.site.borrow_mut().replace(site)
     }
 
+    /// No generation any more: this worker is leaving.
+    pub fn retire(&self) -> Option<Rc<Site>> {
+        self.site.borrow_mut().take()
+    }
+
     /// Runs `task` beside everything else on this worker; drain waits for it.
     pub fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
         let count = Count::new(self);

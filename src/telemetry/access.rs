@@ -14,6 +14,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::TrySendError;
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use std::time::Duration;
 
 use crate::telemetry::log;
 
@@ -57,6 +58,7 @@ fn with_port(host: &str) -> String {
 enum Message {
     Lines(Vec<u8>),
     Switch(Target),
+    Flush(SyncSender<()>),
 }
 
 /// The writer thread's other end, shared by all workers.
@@ -83,6 +85,14 @@ impl AccessWriter {
     pub fn switch(&self, target: Target) {
         // A thread that is gone has said why.
         let _ = self.sender.send(Message::Switch(target));
+    }
+
+    /// Waits until everything handed over so far is written, but not for ever.
+    pub fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if self.sender.send(Message::Flush(done)).is_ok() {
+            let _ = written.recv_timeout(Duration::from_secs(2));
+        }
     }
 
     /// Lines lost because the thread could not keep up.
@@ -190,6 +200,7 @@ fn write_all(receiver: &Receiver<Message>, mut target: Target, dropped: &AtomicU
                 target = next;
                 sink = opened(&target);
             }
+            Message::Flush(done) => drop(done.send(())),
             Message::Lines(lines) => {
                 let written = sink.as_mut().map_or(Ok(()), |sink| sink.write(&lines));
                 if let Err(error) = written {

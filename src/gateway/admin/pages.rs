@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Weak;
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -10,13 +11,17 @@ use serde_json::json;
 use super::access;
 use super::access::Caller;
 use super::access::Refused;
+use crate::gateway::Options;
 use crate::gateway::listing;
 use crate::gateway::status::Status;
+use crate::gateway::worker::Kit;
 use crate::http::Request;
 use crate::http::Response;
 use crate::http::problem;
 use crate::http::problem::Problem;
+use crate::proxy::site;
 use crate::telemetry::metrics::Registry;
+use crate::upstream;
 
 /// What the pages are made from.
 pub(crate) struct Desk {
@@ -30,8 +35,10 @@ pub(crate) struct Desk {
     pub(crate) workers: usize,
     /// Where clients are accepted now.
     pub(crate) listeners: Mutex<Vec<String>>,
-    /// The hosts of the upstreams that run, with their load, by upstream.
-    pub(crate) hosts: Box<dyn Fn() -> Vec<Value> + Send + Sync>,
+    /// The upstreams that run.
+    pub(crate) hosts: Mutex<Vec<Arc<upstream::Shared>>>,
+    /// Every generation that may still serve a request.
+    pub(crate) generations: Mutex<Vec<Weak<site::Shared>>>,
 }
 
 /// What a request asks for.
@@ -45,8 +52,17 @@ pub(super) enum Page {
     Index,
 }
 
+/// A page that has been rendered, away from the thread that answers.
+pub(super) struct Sheet {
+    status: u16,
+    media: &'static str,
+    text: String,
+}
+
 /// Which page `request` asks for, or why it gets none.
-pub(super) fn page(request: &Request, token: Option<&str>) -> Result<Page, Box<Response>> {
+///
+/// Also says whether the caller is known; of those that are not, only probes get here.
+pub(super) fn page(request: &Request, token: Option<&str>) -> Result<(Page, bool), Box<Response>> {
     let (page, method) = match request.path.as_str() {
         "/livez" => (Page::Live, "GET"),
         "/readyz" => (Page::Ready, "GET"),
@@ -56,10 +72,12 @@ pub(super) fn page(request: &Request, token: Option<&str>) -> Result<Page, Box<R
         "/" => (Page::Index, "GET"),
         _ => return Err(no(404, "admin.none", "the pages are /livez, /readyz, /metrics, /state and POST /reload")),
     };
+    let checked = access::check(caller(request), token);
+    let known = checked.is_ok();
     // Probes of an orchestrator have no token, and learn nothing but yes or no.
     let is_probe = matches!(page, Page::Live | Page::Ready);
     if !(is_probe && token.is_some()) {
-        access::check(caller(request), token).map_err(refused)?;
+        checked.map_err(refused)?;
     }
     let asked = request.method.as_str();
     if asked != method && !(method == "GET" && asked == "HEAD") {
@@ -67,22 +85,45 @@ pub(super) fn page(request: &Request, token: Option<&str>) -> Result<Page, Box<R
         answer.headers.set("allow", if method == "GET" { "GET, HEAD" } else { method });
         return Err(answer);
     }
-    Ok(page)
+    Ok((page, known))
 }
 
 impl Desk {
-    /// The answer of every page but `reload`.
-    pub(super) fn answer(&self, page: Page) -> Response {
-        match page {
-            Page::Live => Response::with(200, TEXT, "ok\n".to_owned()),
-            Page::Ready => self.ready(),
-            Page::Metrics => Response::with(200, PROMETHEUS, self.metrics.render()),
-            Page::State => json_answer(200, &self.state()),
-            Page::Index | Page::Reload => Response::with(200, TEXT, INDEX.to_owned()),
+    /// The desk of a gateway that is being started.
+    pub(crate) fn new(options: &Options, kit: &Kit, status: Arc<Status>) -> Self {
+        Self {
+            status,
+            metrics: kit.metrics.clone(),
+            file: options.file.clone(),
+            workers: kit.workers,
+            listeners: Mutex::default(),
+            hosts: Mutex::default(),
+            generations: Mutex::default(),
         }
     }
 
-    fn ready(&self) -> Response {
+    /// The text of every page but `reload`. Whoever is not `known` learns whether, not why.
+    pub(super) fn sheet(&self, page: Page, known: bool) -> Sheet {
+        match page {
+            Page::Live => Sheet { status: 200, media: TEXT, text: "ok\n".to_owned() },
+            Page::Ready => self.ready(known),
+            Page::Metrics => Sheet { status: 200, media: PROMETHEUS, text: self.series() },
+            Page::State => Sheet::json(200, &self.state()),
+            Page::Index | Page::Reload => Sheet { status: 200, media: TEXT, text: INDEX.to_owned() },
+        }
+    }
+
+    fn series(&self) -> String {
+        let mut generations = self.generations.lock();
+        generations.retain(|generation| generation.strong_count() > 0);
+        let help = "Generations that requests still use, the running one among them.";
+        let alive = self.metrics.gauge("moongate_generations_alive", help, &[]);
+        alive.set(i64::try_from(generations.len()).unwrap_or(i64::MAX));
+        drop(generations);
+        self.metrics.render()
+    }
+
+    fn ready(&self, known: bool) -> Sheet {
         let now = self.status.now();
         let ready = now.serving() && !self.status.draining();
         let body = json!({
@@ -91,16 +132,15 @@ impl Desk {
             "generation": now.generation,
             "hash": now.hash,
             "last_reload": if now.failure.is_some() { "failed" } else { "ok" },
+            "last_failure": now.failure.filter(|_| known).map(|failure| failure.text),
         });
-        json_answer(if ready { 200 } else { 503 }, &body)
+        Sheet::json(if ready { 200 } else { 503 }, &body)
     }
 
     fn state(&self) -> Value {
         let now = self.status.now();
-        let (routes, upstreams) = match &now.plan {
-            Some(plan) => (listing::routes(plan), listing::upstreams(plan)),
-            None => (Vec::new(), Vec::new()),
-        };
+        let routes = now.plan.as_deref().map(listing::routes).unwrap_or_default();
+        let upstreams: Vec<_> = self.hosts.lock().iter().map(|shared| listing::upstream(shared)).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "file": self.file,
@@ -113,16 +153,28 @@ impl Desk {
             "listeners": &*self.listeners.lock(),
             "routes": routes,
             "upstreams": upstreams,
-            "hosts": (self.hosts)(),
             "last_failure": now.failure,
         })
+    }
+}
+
+impl Sheet {
+    fn json(status: u16, value: &Value) -> Self {
+        Self { status, media: "application/json", text: format!("{value}\n") }
+    }
+
+    /// The answer that carries it.
+    pub(super) fn into_response(self) -> Response {
+        let mut answer = Response::with(self.status, self.media, self.text);
+        answer.headers.set("cache-control", "no-store");
+        answer
     }
 }
 
 /// The answer to `POST /reload`.
 pub(super) fn reloaded(result: Result<u64, String>) -> Response {
     match result {
-        Ok(generation) => json_answer(200, &json!({ "generation": generation })),
+        Ok(generation) => Sheet::json(200, &json!({ "generation": generation })).into_response(),
         Err(text) => *no(422, "script.load", &text),
     }
 }
@@ -147,12 +199,6 @@ fn refused(why: Refused) -> Box<Response> {
     if status == 401 {
         answer.headers.set("www-authenticate", "Bearer");
     }
-    answer
-}
-
-fn json_answer(status: u16, value: &Value) -> Response {
-    let mut answer = Response::with(status, "application/json", format!("{value}\n"));
-    answer.headers.set("cache-control", "no-store");
     answer
 }
 

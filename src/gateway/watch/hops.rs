@@ -52,6 +52,9 @@ impl Hops {
                 _ if ahead.is_empty() || !next.exists() => {
                     // The file itself, or the first part of the way that is not there yet.
                     self.note(&reached, &next);
+                    if next.is_dir() {
+                        self.directories.insert(next);
+                    }
                     return;
                 }
                 _ => reached = next,

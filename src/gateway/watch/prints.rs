@@ -1,6 +1,7 @@
 //! What the watched files contained when we last looked, by hash.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,9 +58,22 @@ impl Prints {
     }
 }
 
+/// The hash of a file's contents, or of the names in a directory (what `include "routes/*.lua"` searches).
 fn print(file: &Path) -> Print {
-    let text = std::fs::read(file).ok()?;
+    let text = if file.is_dir() { names(file)? } else { std::fs::read(file).ok()? };
     digest::digest(&digest::SHA256, &text).as_ref().try_into().ok()
+}
+
+fn names(directory: &Path) -> Option<Vec<u8>> {
+    let entries = std::fs::read_dir(directory).ok()?.flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).filter(|name| is_script(name)).collect();
+    names.sort();
+    Some(names.join(OsStr::new("\n")).into_encoded_bytes())
+}
+
+/// An editor's leftovers are no change.
+fn is_script(name: &OsStr) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension == "lua" || extension == "luau")
 }
 
 fn written_after(file: &Path, since: SystemTime) -> bool {

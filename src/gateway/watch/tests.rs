@@ -137,6 +137,15 @@ fn a_required_file_that_comes_back_in_a_new_directory() {
 }
 
 #[test]
+fn a_new_file_in_a_directory_that_was_searched() {
+    let scratch = Scratch::new();
+    let main = scratch.write("gateway.lua", "a");
+    let routes = scratch.write("routes/a.lua", "a").parent().unwrap().to_owned();
+    let script = "echo x > routes/.b.lua.swp; echo b > routes/b.lua; rm routes/.b.lua.swp";
+    assert_eq!(noticed(&[main, routes.clone()], || shell(&scratch, script)), [routes]);
+}
+
+#[test]
 fn touching_a_file_changes_nothing() {
     let scratch = Scratch::new();
     let file = scratch.write("gateway.lua", "a");

@@ -18,7 +18,8 @@ fn desk() -> Desk {
         file: "gateway.lua".into(),
         workers: 2,
         listeners: Mutex::new(vec![":8080".into()]),
-        hosts: Box::new(Vec::new),
+        hosts: Mutex::default(),
+        generations: Mutex::default(),
     }
 }
 
@@ -64,16 +65,18 @@ fn with_a_token_probes_alone_are_open() {
 #[test]
 fn readiness_follows_the_gateway() {
     let desk = desk();
-    assert_eq!(desk.answer(Page::Ready).status, 503, "nothing loaded yet");
+    assert_eq!(desk.sheet(Page::Ready, true).status, 503, "nothing loaded yet");
     desk.status.took_over(1, "abc", Arc::default(), Duration::from_secs(7), false);
-    assert_eq!(desk.answer(Page::Ready).status, 200);
+    assert_eq!(desk.sheet(Page::Ready, true).status, 200);
     desk.status.failed("error: no", Value::Null, Duration::from_secs(9));
-    let broken = desk.answer(Page::Ready);
+    let broken = desk.sheet(Page::Ready, true).into_response();
     assert_eq!(broken.status, 200, "a broken file does not interrupt service");
-    assert!(body(broken).contains(r#""last_reload":"failed""#));
+    let told = body(broken);
+    assert!(told.contains(r#""last_reload":"failed""#) && told.contains("error: no"), "{told}");
+    assert!(!body(desk.sheet(Page::Ready, false).into_response()).contains("error: no"), "strangers learn no reasons");
     desk.status.drain();
-    assert_eq!(desk.answer(Page::Ready).status, 503);
-    assert_eq!(desk.answer(Page::Live).status, 200);
+    assert_eq!(desk.sheet(Page::Ready, true).status, 503);
+    assert_eq!(desk.sheet(Page::Live, true).status, 200);
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn metrics_tell_the_generation_and_the_last_result() {
     let desk = desk();
     desk.status.took_over(4, "abc", Arc::default(), Duration::ZERO, false);
     desk.status.failed("error", Value::Null, Duration::ZERO);
-    let text = body(desk.answer(Page::Metrics));
+    let text = body(desk.sheet(Page::Metrics, true).into_response());
     for line in [
         "moongate_config_generation 4",
         "moongate_config_last_reload_success 0",

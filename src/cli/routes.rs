@@ -1,0 +1,52 @@
+//! `moongate routes`: the table of routes.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::Exit;
+use crate::cli::settings;
+use crate::cli::settings::Settings;
+use crate::gateway::listing;
+use crate::script::load;
+
+/// Lists every route in the order written: pattern (`+n`: with n further conditions), where it goes, its steps, its
+/// place in the script.
+#[derive(Args)]
+pub(super) struct Routes {
+    /// The script
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Routes {
+    pub(super) fn run(self, settings: &Settings) -> Exit {
+        let (file, options) = match settings.load(self.file.as_deref()) {
+            Ok(ready) => ready,
+            Err(exit) => return exit,
+        };
+        match load(&file, &options) {
+            Ok(loaded) => {
+                let routes = listing::routes(loaded.program.plan());
+                if self.json {
+                    println!("{}", json!({ "routes": routes }));
+                } else {
+                    print!("{}", listing::table(&routes));
+                }
+                Exit::Fine
+            }
+            Err(faults) if self.json => {
+                println!("{}", faults.to_json());
+                Exit::Script
+            }
+            Err(faults) => {
+                eprint!("{}", faults.render(settings::color()));
+                Exit::Script
+            }
+        }
+    }
+}

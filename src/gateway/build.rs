@@ -1,0 +1,51 @@
+//! Makes the parts of a generation that all workers share, from what was loaded and what ran before.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::proxy::Hooks;
+use crate::proxy::Site;
+use crate::proxy::Worker;
+use crate::proxy::site;
+use crate::script::Program;
+use crate::upstream;
+use crate::upstream::Upstream;
+
+/// A generation, ready to be opened by every worker.
+pub(super) struct Parts {
+    /// The script: the same bytecode for all.
+    pub(super) program: Arc<Program>,
+    /// Routes and settings.
+    pub(super) shared: Arc<site::Shared>,
+    /// Upstreams in the plan's order. One that was there before keeps its hosts' state.
+    pub(super) upstreams: Vec<Arc<upstream::Shared>>,
+}
+
+impl Parts {
+    /// Builds generation number `generation`; what survives comes from `previous`.
+    pub(super) fn build(
+        program: Arc<Program>,
+        generation: u64,
+        dev: bool,
+        previous: Option<&Self>,
+    ) -> Result<Self, String> {
+        let shared =
+            site::Shared::build(Arc::clone(program.plan()), generation, dev).map_err(|faults| faults.join("\n"))?;
+        let before: BTreeMap<_, _> = previous
+            .map(|parts| parts.upstreams.iter().map(|shared| (shared.config().name.as_str(), &**shared)).collect())
+            .unwrap_or_default();
+        let upstreams = program.plan().upstreams.iter();
+        let upstreams =
+            upstreams.map(|config| upstream::Shared::new(config.clone(), before.get(config.name.as_str()).copied()));
+        let upstreams = upstreams.collect::<Result<_, _>>()?;
+        Ok(Self { shared: Arc::new(shared), upstreams, program })
+    }
+
+    /// This generation on one worker.
+    pub(super) fn site(&self, worker: &Rc<Worker>, hooks: Rc<dyn Hooks>) -> Rc<Site> {
+        let upstreams = self.upstreams.iter();
+        let upstreams = upstreams.map(|shared| Rc::new(Upstream::new(Arc::clone(shared), Rc::clone(&worker.pools))));
+        Rc::new(Site { shared: Arc::clone(&self.shared), upstreams: upstreams.collect(), hooks })
+    }
+}

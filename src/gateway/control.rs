@@ -1,0 +1,206 @@
+//! The control thread: one event after another, never in a request's way.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::task::spawn_local;
+
+use crate::gateway::Options;
+use crate::gateway::StartError;
+use crate::gateway::Started;
+use crate::gateway::admin;
+use crate::gateway::admin::Desk;
+use crate::gateway::build::Parts;
+use crate::gateway::listeners::Listeners;
+use crate::gateway::reload;
+use crate::gateway::signals;
+use crate::gateway::state::State;
+use crate::gateway::status::Status;
+use crate::gateway::watch::Watch;
+use crate::gateway::worker::Handle;
+use crate::gateway::worker::Kit;
+use crate::gateway::worker::Order;
+use crate::proxy::Worker;
+use crate::script::live;
+use crate::telemetry::log;
+
+/// What can happen to a gateway.
+pub(super) enum Event {
+    /// These files differ from what was loaded.
+    Changed(Vec<PathBuf>),
+    /// Somebody asks for a reload, and may wait for the result.
+    Reload(Option<oneshot::Sender<Result<u64, String>>>),
+    /// Leave; said twice: now.
+    Stop,
+}
+
+/// The sending end of a control thread's events.
+pub(super) type Events = mpsc::UnboundedSender<Event>;
+
+/// Everything the control thread owns.
+pub(super) struct Control {
+    pub(super) options: Options,
+    pub(super) kit: Kit,
+    pub(super) status: Arc<Status>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) workers: Vec<Handle>,
+    pub(super) listeners: Listeners,
+    pub(super) admin: admin::Listener,
+    /// For what functions of `every` and `on` do.
+    pub(super) worker: Rc<Worker>,
+    /// The generation that runs.
+    pub(super) running: Option<Arc<Parts>>,
+    /// Keeps the names of its upstreams resolved.
+    pub(super) resolver: Option<JoinHandle<()>>,
+    pub(super) state: Option<State>,
+    follow: Option<mpsc::UnboundedSender<(Vec<PathBuf>, SystemTime)>>,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Control {
+    /// Starts the workers and the first generation.
+    pub(super) async fn start(
+        options: Options,
+        kit: Kit,
+        status: Arc<Status>,
+        (sender, events): (Events, mpsc::UnboundedReceiver<Event>),
+    ) -> Result<Self, StartError> {
+        let failed = |error: std::io::Error| StartError::System(error.to_string());
+        let state = options.state.as_ref().map(State::open).transpose().map_err(failed)?;
+        let worker = super::new_worker(kit.workers, &kit);
+        spawn_local(Rc::clone(&worker).housekeeping());
+        let desk = Arc::new(Desk::new(&options, &kit, Arc::clone(&status)));
+        let mut workers = Vec::new();
+        for index in 0..kit.workers {
+            workers.push(Handle::start(index, kit.clone()).map_err(failed)?);
+        }
+        let follow = options.watch.then(|| watch(&options, sender.clone()));
+        if options.signals {
+            signals::listen(&sender).map_err(failed)?;
+        }
+        let mut control = Self {
+            admin: admin::Listener::new(Arc::clone(&desk), Rc::clone(&worker), sender),
+            options,
+            kit,
+            status,
+            desk,
+            workers,
+            listeners: Listeners::default(),
+            worker,
+            running: None,
+            resolver: None,
+            state,
+            follow,
+            events,
+        };
+        control.first().await?;
+        Ok(control)
+    }
+
+    /// What whoever started us wants to know.
+    pub(super) fn started(&self) -> Started {
+        Started { addresses: self.listeners.addresses(), admin: self.admin.address(), banner: reload::banner(self) }
+    }
+
+    /// Handles events until it is time to leave, and leaves.
+    pub(super) async fn run(mut self) {
+        while let Some(event) = self.events.recv().await {
+            match event {
+                Event::Changed(files) => drop(self.changed(&files).await),
+                Event::Reload(reply) => {
+                    let result = self.reload().await;
+                    if let Some(reply) = reply {
+                        // Whoever asked may be gone.
+                        let _ = reply.send(result);
+                    }
+                }
+                Event::Stop => break,
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Watches exactly these files; what was loaded was read after `since`.
+    pub(super) fn follow(&self, files: Vec<PathBuf>, since: SystemTime) {
+        if let Some(follow) = &self.follow {
+            let _ = follow.send((files, since));
+        }
+    }
+
+    /// Lets what is under way end, but not for ever.
+    async fn leave(mut self) {
+        self.status.drain();
+        let drain = self.running.as_ref().map(|parts| parts.shared.plan.gateway.drain);
+        let usual = if self.options.terminal { Duration::ZERO } else { DELAY };
+        let delay = drain.and_then(|drain| drain.delay).unwrap_or(usual);
+        let most = drain.map_or(Duration::ZERO, |drain| drain.max);
+        log::info("leaving", &[("delay", &seconds(delay)), ("at most", &seconds(most))]);
+        for worker in &self.workers {
+            worker.tell(Order::Announce);
+        }
+        let hurry = !delay.is_zero() && self.stopped_within(delay).await;
+        for worker in &self.workers {
+            worker.tell(Order::Drain);
+        }
+        self.worker.drain.begin();
+        let end = self.kit.clock.now().after(most);
+        self.kit.live.bus().emit(live::Event { name: "stop".to_owned(), args: Vec::new() });
+        drop(self.worker.retire());
+        while !hurry && self.is_busy() && self.kit.clock.now() < end {
+            if self.stopped_within(LOOK).await {
+                break;
+            }
+        }
+        let left = self.workers.iter().filter(|worker| worker.is_busy()).count();
+        if left > 0 {
+            log::warn("leaving with requests still under way", &[("workers", &left)]);
+        }
+        for worker in self.workers.drain(..) {
+            worker.stop();
+        }
+        self.kit.access.flush();
+    }
+
+    fn is_busy(&self) -> bool {
+        self.worker.tasks.get() > 0 || self.workers.iter().any(Handle::is_busy)
+    }
+
+    /// Whether, within `wait`, we were told to leave once more.
+    async fn stopped_within(&mut self, wait: Duration) -> bool {
+        let end = self.kit.clock.now().after(wait);
+        loop {
+            let left = end.since(self.kit.clock.now());
+            match self.kit.clock.timeout(left, self.events.recv()).await {
+                None => return false,
+                Some(Some(Event::Changed(_))) => {}
+                Some(Some(Event::Reload(reply))) => {
+                    let _ = reply.map(|reply| reply.send(Err("the gateway is leaving".to_owned())));
+                }
+                Some(Some(Event::Stop) | None) => return true,
+            }
+        }
+    }
+}
+
+/// Starts watching; the files come with the first load.
+fn watch(options: &Options, events: Events) -> mpsc::UnboundedSender<(Vec<PathBuf>, SystemTime)> {
+    let (follow, followed) = mpsc::unbounded_channel();
+    let watch = Watch::new(options.clock.clone());
+    spawn_local(watch.run(followed, move |files| events.send(Event::Changed(files)).is_ok()));
+    follow
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{}s", time.as_secs_f64())
+}
+
+/// How long new connections are accepted while readiness is 503, when the script does not say.
+const DELAY: Duration = Duration::from_secs(5);
+/// How often we look whether all is done.
+const LOOK: Duration = Duration::from_millis(10);

@@ -1,0 +1,281 @@
+//! Reload as a transaction: load, check, open everywhere, switch. Any failure before the switch changes nothing.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+use tokio::task::spawn_local;
+
+use crate::downstream::Listen;
+use crate::gateway::StartError;
+use crate::gateway::build::Parts;
+use crate::gateway::control::Control;
+use crate::gateway::diff::Diff;
+use crate::gateway::listeners::BindError;
+use crate::gateway::listing;
+use crate::plan::Plan;
+use crate::script::LoadOptions;
+use crate::script::Loaded;
+use crate::script::Program;
+use crate::script::Seat;
+use crate::script::diagnose;
+use crate::script::diagnose::Faults;
+use crate::script::load;
+use crate::telemetry::access::Target;
+use crate::telemetry::log;
+use crate::telemetry::log::Level;
+use crate::upstream::resolve;
+use crate::upstream::resolve::Lookup;
+
+/// Why a generation did not take over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// An address is taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Build(String),
+}
+
+impl Control {
+    /// The first generation: the script, or, when it does not load, the last good one that was kept.
+    pub(super) async fn first(&mut self) -> Result<(), StartError> {
+        let began = SystemTime::now();
+        let faults = match self.load(self.options.file.clone()).await {
+            Ok(loaded) => {
+                self.follow(files(loaded.program.files(), &[], &self.options.file), began);
+                self.warn(&loaded);
+                return self.take_over(loaded.program, false).await.map_err(start_error);
+            }
+            Err(faults) => faults,
+        };
+        let kept = self.state.as_ref().and_then(|state| state.last_good());
+        let Some(kept) = kept else { return Err(StartError::Script(faults)) };
+        self.broken(&faults);
+        match self.load(kept).await {
+            Ok(loaded) => {
+                log::warn("the script does not load; the last good one runs instead", &[]);
+                self.take_over(loaded.program, true).await.map_err(start_error)?;
+                self.follow(files(&[], faults.files(), &self.options.file), began);
+                Ok(())
+            }
+            Err(_) => Err(StartError::Script(faults)),
+        }
+    }
+
+    /// A reload that somebody asked for: secrets and the environment may differ even where no file does.
+    pub(super) async fn reload(&mut self) -> Result<u64, String> {
+        self.attempt(true).await
+    }
+
+    /// A reload because files changed; none when the script is the one that runs.
+    pub(super) async fn changed(&mut self, files: &[PathBuf]) -> Result<u64, String> {
+        let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+        log::debug("changed", &[("files", &names.join(", "))]);
+        self.attempt(false).await
+    }
+
+    async fn attempt(&mut self, always: bool) -> Result<u64, String> {
+        let began = SystemTime::now();
+        let start = self.kit.clock.now();
+        let loaded = match self.load(self.options.file.clone()).await {
+            Ok(loaded) => loaded,
+            Err(faults) => {
+                let text = self.broken(&faults);
+                let running = self.running.as_ref().map(|parts| parts.program.files()).unwrap_or_default();
+                self.follow(files(running, faults.files(), &self.options.file), began);
+                return Err(text);
+            }
+        };
+        self.follow(files(loaded.program.files(), &[], &self.options.file), began);
+        let now = self.status.now();
+        if !always && !now.last_good && loaded.program.hash() == now.hash {
+            if now.failure.is_some() {
+                log::info("the script is again the one that runs", &[("generation", &now.generation)]);
+                self.status.restored();
+            }
+            return Ok(now.generation);
+        }
+        self.warn(&loaded);
+        let diff = now.plan.as_deref().map(|plan| Diff::between(plan, loaded.program.plan())).unwrap_or_default();
+        if let Err(refused) = self.take_over(loaded.program, false).await {
+            let text = refused.to_string();
+            log::error("reload failed, nothing changed", &[("cause", &text)]);
+            self.status.failed(&text, Value::Null, self.kit.clock.unix());
+            return Err(text);
+        }
+        let took = self.kit.clock.now().since(start);
+        self.tell(&diff, took);
+        Ok(self.status.now().generation)
+    }
+
+    /// Reads and runs a script, away from everything that must answer.
+    async fn load(&self, file: PathBuf) -> Result<Loaded, Faults> {
+        let options = LoadOptions {
+            env: self.options.env.clone(),
+            secrets_dir: self.options.secrets.clone(),
+            clock: self.options.clock.clone(),
+            dev: self.options.dev,
+        };
+        match spawn_blocking(move || load(&file, &options)).await {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// Everything that can fail comes before the switch.
+    async fn take_over(&mut self, program: Arc<Program>, last_good: bool) -> Result<(), Refused> {
+        let plan = Arc::clone(program.plan());
+        let generation = self.status.now().generation + 1;
+        let parts = Parts::build(program, generation, self.options.dev, self.running.as_deref());
+        let parts = Arc::new(parts.map_err(Refused::Build)?);
+        let wanted = self.wanted(&plan);
+        let listeners = self.listeners.change(&wanted, self.workers.len(), self.options.takeover)?;
+        let admin = self.admin.change(&parts.program, &self.options)?;
+        self.resolve(&parts).await;
+        self.open(&parts).await.map_err(Refused::Build)?;
+
+        for worker in &self.workers {
+            worker.tell(super::worker::Order::Switch);
+        }
+        self.listeners.apply(listeners, &self.workers);
+        self.admin.apply(admin);
+        *self.desk.listeners.lock() = self.listeners.texts();
+        self.desk.hosts.lock().clone_from(&parts.upstreams);
+        self.desk.generations.lock().push(Arc::downgrade(&parts.shared));
+        self.settle(&parts);
+        self.status.took_over(generation, parts.program.hash(), plan, self.kit.clock.unix(), last_good);
+        if !last_good {
+            self.keep(&parts.program);
+        }
+        self.running = Some(parts);
+        Ok(())
+    }
+
+    /// Every worker opens the generation, each beside its requests; then the control thread, whose timers start.
+    async fn open(&mut self, parts: &Arc<Parts>) -> Result<(), String> {
+        let opening: Vec<_> = self.workers.iter().map(|worker| worker.open(parts)).collect();
+        let mut result = Ok(());
+        for opened in opening {
+            result = result.and(opened.await);
+        }
+        if result.is_ok() {
+            let seat = Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: true };
+            match parts.program.open(seat).await {
+                Ok(hooks) => drop(self.worker.switch(parts.site(&self.worker, hooks))),
+                Err(error) => result = Err(error),
+            }
+        }
+        if result.is_err() {
+            for worker in &self.workers {
+                worker.tell(super::worker::Order::Discard);
+            }
+        }
+        result
+    }
+
+    /// Names are looked up before the first request needs them, but a dead resolver does not hold a reload for long.
+    async fn resolve(&self, parts: &Parts) {
+        let upstreams = parts.upstreams.clone();
+        let unknown = spawn_blocking(move || resolve::first(&upstreams, &Lookup::system(), PATIENCE)).await;
+        for name in unknown.unwrap_or_default() {
+            log::warn("no address yet", &[("name", &name)]);
+        }
+    }
+
+    /// What follows the running generation without being part of it.
+    fn settle(&mut self, parts: &Parts) {
+        let plan = &parts.shared.plan;
+        self.kit.live.commit(&plan.objects, &self.kit.metrics);
+        let keep = resolve::keep(parts.upstreams.clone(), self.kit.clock.clone(), Lookup::system());
+        if let Some(before) = self.resolver.replace(spawn_local(keep)) {
+            before.abort();
+        }
+        let level = self.options.log.or_else(|| Level::of(&plan.gateway.log.level)).unwrap_or(Level::Info);
+        log::configure(level, plan.gateway.log.format == "json");
+        if let Some(access) = &plan.gateway.log.access {
+            match Target::parse(&access.to) {
+                Ok(target) => self.kit.access.switch(target),
+                Err(error) => log::error("the access log stays where it is", &[("cause", &error)]),
+            }
+        }
+    }
+
+    fn wanted(&self, plan: &Plan) -> Vec<Listen> {
+        self.options.listen.clone().unwrap_or_else(|| plan.gateway.listen.clone())
+    }
+
+    /// The last good bundle on disk is this one from now on.
+    fn keep(&self, program: &Program) {
+        let Some(state) = &self.state else { return };
+        let sources = program.sources().map(|(name, text)| (Path::new(name), text));
+        if let Err(error) = state.keep(&self.options.file, program.hash(), sources) {
+            log::warn("this script cannot be kept as the last good one", &[("cause", &error)]);
+        }
+    }
+
+    fn warn(&self, loaded: &Loaded) {
+        if !loaded.warnings.is_empty() {
+            log::warn(&format!("about the script\n{}", diagnose::render(&loaded.warnings, false).trim_end()), &[]);
+        }
+    }
+
+    /// Shows, counts and notes the faults of a script; the text without colours.
+    fn broken(&self, faults: &Faults) -> String {
+        let text = faults.render(false);
+        let goes_on = match &self.running {
+            Some(parts) => format!("; generation {} goes on", parts.shared.generation),
+            None => String::new(),
+        };
+        log::error(&format!("the script does not load{goes_on}\n{}", text.trim_end()), &[]);
+        self.status.failed(&text, faults.to_json(), self.kit.clock.unix());
+        text
+    }
+
+    fn tell(&self, diff: &Diff, took: Duration) {
+        let generation = self.status.now().generation;
+        let what = if diff.is_empty() { "  nothing declared differs\n".to_owned() } else { diff.to_string() };
+        let title = format!("generation {generation} took over in {} ms\n{}", took.as_millis(), what.trim_end());
+        log::info(&title, &[]);
+    }
+}
+
+/// What to watch: the script itself in any case.
+fn files(running: &[PathBuf], failed: &[PathBuf], script: &Path) -> Vec<PathBuf> {
+    let all: BTreeSet<_> = running.iter().chain(failed).cloned().chain([script.to_owned()]).collect();
+    all.into_iter().collect()
+}
+
+fn start_error(refused: Refused) -> StartError {
+    match refused {
+        Refused::Bind(error) => StartError::Bind(error),
+        Refused::Build(text) => StartError::Build(text),
+    }
+}
+
+/// The addresses and routes of a gateway that has just started.
+pub(super) fn banner(control: &Control) -> Vec<String> {
+    let mut lines: Vec<_> = control.listeners.urls().map(|url| format!("listening on {url}")).collect();
+    if let Some(admin) = control.admin.address() {
+        lines.push(format!("admin on http://{admin}"));
+    }
+    let routes = control.running.as_ref().map(|parts| listing::routes(&parts.shared.plan)).unwrap_or_default();
+    let shown = &routes[..routes.len().min(MOST_ROUTES)];
+    let mut text = format!("routes\n{}", listing::table(shown));
+    if routes.len() > MOST_ROUTES {
+        text.push_str(&format!("  … and {} more (`moongate routes`)", routes.len() - MOST_ROUTES));
+    }
+    lines.push(text.trim_end().to_owned());
+    lines
+}
+
+/// How long names may take before the first request.
+const PATIENCE: Duration = Duration::from_secs(2);
+const MOST_ROUTES: usize = 50;

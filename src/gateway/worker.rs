@@ -1,0 +1,252 @@
+//! A worker thread: accepts connections, serves them, and changes generation when told.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+use tokio::task::spawn_local;
+
+use crate::clock::Alarms;
+use crate::clock::Clock;
+use crate::clock::Moment;
+use crate::downstream::Listen;
+use crate::downstream::accept::Acceptor;
+use crate::downstream::accept::Gate;
+use crate::downstream::bind::Listening;
+use crate::gateway::build::Parts;
+use crate::gateway::panics::Caught;
+use crate::proxy;
+use crate::proxy::Site;
+use crate::proxy::Worker;
+use crate::script::Seat;
+use crate::script::live::Live;
+use crate::telemetry::AccessWriter;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Registry;
+
+/// What every worker is given.
+#[derive(Clone)]
+pub(super) struct Kit {
+    pub(super) clock: Clock,
+    pub(super) metrics: Registry,
+    pub(super) access: AccessWriter,
+    pub(super) live: Arc<Live>,
+    pub(super) gate: Gate,
+    pub(super) workers: usize,
+}
+
+/// What a worker can be told.
+pub(super) enum Order {
+    /// Open this generation beside the running one, and say whether that worked.
+    Open(Arc<Parts>, oneshot::Sender<Result<(), String>>),
+    /// New requests go to the generation opened last.
+    Switch,
+    /// The generation opened last does not take over.
+    Discard,
+    /// Accept connections here.
+    Listen(Listen, Listening),
+    /// No longer accept connections here; those that wait in the queue are still served.
+    Unlisten(Listen),
+    /// Answers close their connection from now on, new connections are still accepted.
+    Announce,
+    /// Stop accepting, close idle connections, let the others end after their answer.
+    Drain,
+}
+
+/// The control thread's end of a worker.
+pub(super) struct Handle {
+    orders: mpsc::UnboundedSender<Order>,
+    idle: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Starts worker number `index`.
+    pub(super) fn start(index: usize, kit: Kit) -> io::Result<Self> {
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let idle = Arc::<AtomicBool>::default();
+        let told = Arc::clone(&idle);
+        let runtime = super::runtime()?;
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            LocalSet::new().block_on(&runtime, work(index, kit, receiver, told));
+        })?;
+        Ok(Self { orders, idle, thread })
+    }
+
+    /// Tells the worker.
+    pub(super) fn tell(&self, order: Order) {
+        // A worker that is gone has nothing to do; opening a generation notices.
+        let _ = self.orders.send(order);
+    }
+
+    /// Has the worker open a generation; ready when it did.
+    pub(super) fn open(&self, parts: &Arc<Parts>) -> impl Future<Output = Result<(), String>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Order::Open(Arc::clone(parts), reply));
+        async { answer.await.unwrap_or_else(|_| Err("a worker is gone".to_owned())) }
+    }
+
+    /// Whether, once told to drain, connections or tasks are left.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.idle.load(Ordering::Relaxed)
+    }
+
+    /// Ends the worker with all that is left of its connections.
+    pub(super) fn stop(self) {
+        drop(self.orders);
+        if self.thread.join().is_err() {
+            log::error("a worker thread panicked", &[]);
+        }
+    }
+}
+
+/// A worker's life. When it returns, what still runs on the thread is dropped.
+async fn work(index: usize, kit: Kit, mut orders: mpsc::UnboundedReceiver<Order>, idle: Arc<AtomicBool>) {
+    let worker = super::new_worker(index, &kit);
+    spawn_local(Rc::clone(&worker).housekeeping());
+    let mut crew = Crew {
+        worker,
+        kit,
+        idle,
+        connections: Rc::default(),
+        opened: None,
+        running: None,
+        patience: Moment::default(),
+        listeners: BTreeMap::new(),
+    };
+    loop {
+        match crew.worker.clock.timeout(Alarms::TICK, orders.recv()).await {
+            Some(Some(order)) => crew.obey(order).await,
+            Some(None) => return,
+            None => crew.renew().await,
+        }
+    }
+}
+
+struct Crew {
+    worker: Rc<Worker>,
+    kit: Kit,
+    idle: Arc<AtomicBool>,
+    connections: Rc<Cell<usize>>,
+    /// The generation opened last, which may not run yet, and the one that runs.
+    opened: Option<(Arc<Parts>, Rc<Site>)>,
+    running: Option<Arc<Parts>>,
+    /// Not before this is a machine replaced again.
+    patience: Moment,
+    /// Dropping the sender stops the listener.
+    listeners: BTreeMap<Listen, oneshot::Sender<()>>,
+}
+
+impl Crew {
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Open(parts, reply) => {
+                let result = self.open(&parts).await;
+                // Nobody waits any more when the control thread is leaving.
+                let _ = reply.send(result);
+            }
+            Order::Switch => {
+                if let Some((parts, site)) = self.opened.take() {
+                    self.worker.switch(site);
+                    self.running = Some(parts);
+                }
+            }
+            Order::Discard => self.opened = None,
+            Order::Listen(listen, socket) => self.listen(listen, socket),
+            Order::Unlisten(listen) => drop(self.listeners.remove(&listen)),
+            Order::Announce => self.worker.drain.announce(),
+            Order::Drain => {
+                self.listeners.clear();
+                self.worker.drain.begin();
+                spawn_local(report(Rc::clone(&self.worker), Rc::clone(&self.connections), Arc::clone(&self.idle)));
+            }
+        }
+    }
+
+    async fn open(&mut self, parts: &Arc<Parts>) -> Result<(), String> {
+        self.opened = Some((Arc::clone(parts), self.site(parts).await?));
+        Ok(())
+    }
+
+    async fn site(&self, parts: &Parts) -> Result<Rc<Site>, String> {
+        let seat = Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: false };
+        Ok(parts.site(&self.worker, parts.program.open(seat).await?))
+    }
+
+    /// A machine that ran out of memory serves no new requests: they get a fresh one of the same generation.
+    async fn renew(&mut self) {
+        let worn = self.worker.site().is_some_and(|site| site.hooks.worn());
+        let Some(parts) = self.running.clone().filter(|_| worn && self.worker.clock.now() >= self.patience) else {
+            return;
+        };
+        self.patience = self.worker.clock.now().after(PATIENCE);
+        match self.site(&parts).await {
+            Ok(site) => {
+                log::warn("a machine was short of memory and was replaced", &[("worker", &self.worker.index)]);
+                self.worker.switch(site);
+            }
+            Err(error) => log::error("a machine cannot be replaced", &[("cause", &error)]),
+        }
+    }
+
+    fn listen(&mut self, listen: Listen, socket: Listening) {
+        let acceptor = match Acceptor::new(socket, self.kit.clock.clone(), self.kit.gate.clone()) {
+            Ok(acceptor) => acceptor,
+            Err(error) => return log::error("cannot accept connections", &[("cause", &error)]),
+        };
+        let (stop, stopped) = oneshot::channel();
+        self.listeners.insert(listen, stop);
+        let worker = Rc::clone(&self.worker);
+        let most = move || worker.site().map_or(usize::MAX, |site| site.shared.plan.gateway.limits.connections);
+        let worker = Rc::clone(&self.worker);
+        let connections = Rc::clone(&self.connections);
+        spawn_local(acceptor.run(async { drop(stopped.await) }, most, move |stream, peer, ticket| {
+            let work = proxy::serve(Rc::clone(&worker), stream, peer);
+            let counted = Counted::new(&connections);
+            let metrics = worker.metrics.clone();
+            spawn_local(async move {
+                Caught::new(work, &metrics).await;
+                drop((ticket, counted));
+            });
+        }));
+    }
+}
+
+/// Says when the last connection and the last task have ended.
+async fn report(worker: Rc<Worker>, connections: Rc<Cell<usize>>, idle: Arc<AtomicBool>) {
+    while connections.get() > 0 || worker.tasks.get() > 0 {
+        worker.clock.sleep(LOOK).await;
+    }
+    idle.store(true, Ordering::Relaxed);
+}
+
+/// One connection, for as long as it is open.
+struct Counted(Rc<Cell<usize>>);
+
+impl Counted {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Between two replacements of a machine.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How often we look whether all is done.
+const LOOK: Duration = Duration::from_millis(10);
