@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 
 use super::*;
 
@@ -28,7 +27,7 @@ route "GET /hello" {
     assert_eq!(plan.routes[1].steps[0].place, ("gateway.lua".to_owned(), 6));
     assert_eq!(plan.upstreams[0].hosts.len(), 2);
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-    assert!(loaded.program.files().contains(&PathBuf::from(loaded.program.files()[0].clone())));
+    assert!(!loaded.program.files().is_empty());
 }
 
 #[test]
