@@ -29,6 +29,7 @@ pub(crate) use nodes::pend;
 pub(crate) use poison::Poison;
 pub(crate) use session::Session;
 pub(crate) use session::here;
+pub(crate) use session::place;
 pub(crate) use session::place_of;
 
 use crate::script::bind::regex::Pattern;

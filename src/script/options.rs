@@ -83,7 +83,8 @@ impl<'a> Check<'a> {
         for option in options.iter().filter(|option| option.required && !option.later) {
             if !typed.contains_key(option.name.as_ref())? && !table.contains_key(option.name.as_ref())? {
                 let said = format!("{} needs `{}`", self.owner, option.name);
-                self.fault(said, option.doc.to_string(), Spot::Word);
+                let label = if option.doc.is_empty() { format!("it is {}", option.of) } else { option.doc.to_string() };
+                self.fault(said, label, Spot::Word);
             }
         }
         Ok(typed)
@@ -132,22 +133,32 @@ impl<'a> Check<'a> {
 
     /// What the current place is called: `limits.body` in gateway.
     pub(crate) fn place(&self) -> String {
-        let names: Vec<String> = self
-            .anchor
-            .path
-            .iter()
-            .map(|segment| match segment {
-                Segment::Key(name) => name.clone(),
-                Segment::Index(index) => index.to_string(),
-            })
-            .collect();
-        if names.is_empty() { self.owner.clone() } else { format!("`{}` of {}", names.join("."), self.owner) }
+        let mut names = String::new();
+        for segment in &self.anchor.path {
+            match segment {
+                Segment::Key(name) if names.is_empty() => names.push_str(name),
+                Segment::Key(name) => names.push_str(&format!(".{name}")),
+                Segment::Index(index) => names.push_str(&format!("[{index}]")),
+            }
+        }
+        // `timeout "soon"`: the unnamed argument needs no number.
+        if names == "[1]" && self.list == List::Values && self.anchor.word != "upstream" {
+            return format!("the argument of {}", self.owner);
+        }
+        if names.is_empty() { self.owner.clone() } else { format!("`{}` of {}", names, self.owner) }
     }
 
     /// `value` is not what it must be.
     pub(crate) fn mismatch(&self, value: &Value, of: &Type) {
         let said = format!("{} must be {of}", self.place());
-        let label = check::closer(value, of).unwrap_or_else(|| format!("this is {}", describe(value)));
+        let listen = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if name == "listen");
+        let label = match value {
+            Value::Integer(port) if listen => format!("write \":{port}\""),
+            Value::Integer(_) | Value::Number(_) if of.takes_text() => {
+                format!("this is {}; write it in quotes", describe(value))
+            }
+            _ => check::closer(value, of).unwrap_or_else(|| format!("this is {}", describe(value))),
+        };
         self.fault(said, label, Spot::Value);
     }
 }

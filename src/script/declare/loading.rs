@@ -24,6 +24,7 @@ pub(super) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
     let core = lua.create_table()?;
     core.raw_set("find", lua.create_function(find)?)?;
     core.raw_set("files", lua.create_function(files)?)?;
+    core.raw_set("poison", lua.create_function(|lua, (): ()| lua.create_userdata(Poison))?)?;
     core.raw_set("mark", lua.create_function(mark)?)?;
     core.raw_set("close", lua.create_function(close)?)?;
     let chunk = lua.load(include_str!("loading.luau")).set_name("=[loading]");
@@ -128,7 +129,7 @@ fn file(lua: &Lua, name: Value) -> mlua::Result<Value> {
 
 /// `require "a.b"`: the module's key, then its chunk; `moongate` are the words themselves.
 fn find(lua: &Lua, name: Value) -> mlua::Result<(Value, Value)> {
-    let none = || Ok((Value::Nil, Value::Nil));
+    let none = || Ok((Value::Nil, Value::UserData(lua.create_userdata(Poison)?)));
     let Some((session, name, anchor)) = text(lua, "require", &name, "require \"policies.auth\"")? else {
         return none();
     };

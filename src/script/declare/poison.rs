@@ -60,7 +60,16 @@ pub(crate) fn lenient(lua: &Lua) -> mlua::Result<()> {
         }
         absent(lua, &name)
     })?;
-    guard.raw_set("__index", lenient)
+    guard.raw_set("__index", lenient)?;
+    // Written globals are told from the source, with their columns.
+    let write = lua.create_function(|lua, (_, name, value): (Value, Value, Value)| {
+        let session = Session::of(lua, "")?;
+        if let Some(name) = name.as_string() {
+            session.written.borrow_mut().insert(name.to_string_lossy(), value);
+        }
+        Ok(())
+    })?;
+    guard.raw_set("__newindex", write)
 }
 
 fn absent(lua: &Lua, name: &Value) -> mlua::Result<Value> {
@@ -70,6 +79,9 @@ fn absent(lua: &Lua, name: &Value) -> mlua::Result<Value> {
         return Ok(Value::Nil);
     }
     let Some(name) = name.as_string().map(|name| name.to_string_lossy()) else { return Ok(Value::Nil) };
+    if let Some(value) = session.written.borrow().get(&name) {
+        return Ok(value.clone());
+    }
     let told = crate::script::diagnose::unknown(&name, &session.own_words(), false);
     let anchor = crate::script::diagnose::Anchor { spot: Spot::Word, ..here(lua, &name, None) };
     session.fault(anchor, told.message, told.label, told.help);

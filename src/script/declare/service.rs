@@ -79,7 +79,7 @@ fn second(lua: &Lua, name: &str, anchor: &Anchor, table: &Value) -> mlua::Result
     let options = words::find("upstream").map(|word| word.options.as_slice()).unwrap_or_default();
     let typed = Check::new(lua, &session, anchor, &owner, List::Values).options(table, options)?;
     let config = config(&session, name, anchor, &owner, &typed);
-    if config.hosts.is_empty() && table.raw_len() == 0 {
+    if config.hosts.is_empty() && table.raw_len() == 0 && !session.faulty_at(anchor) {
         let said = format!("{owner} has no hosts");
         session.fault(anchor.clone(), said, format!("write upstream \"{name}\" {{ \"10.0.0.1:80\" }}"), "");
     }

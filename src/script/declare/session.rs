@@ -17,6 +17,7 @@ use crate::script::diagnose::Diagnostic;
 use crate::script::load::files::Files;
 use crate::script::policy::Policy;
 use crate::script::words;
+use crate::transform::template::TemplateError;
 
 /// What one run of the file has said.
 pub(crate) struct Session {
@@ -52,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) watched: RefCell<Vec<(&'static str, Place)>>,
     /// Faults that know their place already.
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
+    /// Globals that the file writes though it must not: read back, so that each is told once.
+    pub(crate) written: RefCell<BTreeMap<String, Value>>,
     found: RefCell<Vec<Found>>,
 }
 
@@ -141,6 +144,7 @@ impl Session {
             poisoned: RefCell::default(),
             compiling: Cell::new(false),
             ran: RefCell::default(),
+            written: RefCell::default(),
             codes: RefCell::default(),
             events: RefCell::default(),
             watched: RefCell::default(),
@@ -195,6 +199,27 @@ impl Session {
     /// Names of the script's own policies.
     pub(crate) fn own_words(&self) -> Vec<String> {
         self.policies.borrow().keys().filter(|name| !words::STDLIB.contains(&name.as_str())).cloned().collect()
+    }
+
+    /// Whether something was wrong in the declaration at `anchor` already.
+    pub(crate) fn faulty_at(&self, anchor: &Anchor) -> bool {
+        let found = self.found.borrow();
+        found.iter().any(|found| !found.warning && found.anchor.file == anchor.file && found.anchor.line == anchor.line)
+    }
+
+    /// Notes that the template of option `name` cannot be understood.
+    pub(crate) fn template(&self, at: Anchor, name: &str, error: &TemplateError, params: &[String]) {
+        let braces: Vec<String> = params.iter().map(|param| format!("{{{param}}}")).collect();
+        let label = match (
+            error.message.starts_with("unknown name") && !error.message.contains("did you mean"),
+            params.is_empty(),
+        ) {
+            (false, _) => String::new(),
+            (true, true) => "the path has no parameters; a header is {header.x-name}".to_owned(),
+            (true, false) => format!("the path has {}", braces.join(", ")),
+        };
+        let at = Anchor { within: Some((error.at, 1)), ..at };
+        self.fault(at, format!("`{name}`: {}", error.message), label, "");
     }
 
     /// Records a live object (store, limiter, metric) under its identity; equal text is an unchanged object.

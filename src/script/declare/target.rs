@@ -43,7 +43,7 @@ fn text_target(scope: &mut Scope<'_>, text: &str, at: Anchor) -> Option<To> {
     let template = match Template::parse(text, Escape::Url, scope.params) {
         Ok(template) => template,
         Err(error) => {
-            scope.session.fault(at, format!("`to`: {}", error.message), "", "");
+            scope.session.template(at, "to", &error, scope.params);
             return None;
         }
     };
@@ -131,7 +131,7 @@ fn split(scope: &mut Scope<'_>, block: &Block, shares: &Table) -> Option<To> {
             );
             return None;
         }
-        weights.push((name, value.as_number().unwrap_or_default()));
+        weights.push((name, value.as_f64().unwrap_or_default()));
     }
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     if total <= 0.0 {
@@ -140,7 +140,7 @@ fn split(scope: &mut Scope<'_>, block: &Block, shares: &Table) -> Option<To> {
     }
     let key = read::text(&block.options, "split_by").unwrap_or_else(|| "{ip}".to_owned());
     if let Err(error) = Template::parse(&key, Escape::Plain, scope.params) {
-        scope.session.fault(block.value(&["split_by"]), format!("`split_by`: {}", error.message), "", "");
+        scope.session.template(block.value(&["split_by"]), "split_by", &error, scope.params);
     }
     Some(To::Split(weights, key))
 }

@@ -18,7 +18,8 @@ pub(crate) struct Lint {
 pub(crate) fn lint(file: &str, sketch: &Sketch, own: &[String]) -> Lint {
     let mut lint = Lint { faults: Vec::new(), warnings: Vec::new() };
     for (name, span, backtick) in &sketch.reads {
-        if words::is_global(name) || own.contains(name) {
+        // A global the file writes itself is told where it is written.
+        if words::is_global(name) || own.contains(name) || sketch.writes.iter().any(|(written, ..)| written == name) {
             continue;
         }
         lint.faults.push(unknown(name, own, *backtick).under(file, *span));
@@ -58,7 +59,8 @@ pub(crate) fn unknown(name: &str, own: &[String], backtick: bool) -> Diagnostic 
 /// A word of a later version.
 pub(crate) fn not_yet(name: &str, doc: &str) -> Diagnostic {
     Diagnostic::error(format!("`{name}` is not in this version"))
-        .help(format!("{name}: {doc}; it comes in a later version of moongate"))
+        .label("it comes in a later version")
+        .help(format!("{name}: {doc}"))
 }
 
 /// Names other gateways and dialects have.
@@ -90,7 +92,9 @@ fn elsewhere(name: &str) -> Option<&'static str> {
 /// A global that is assigned.
 fn written(name: &str, function: bool) -> Diagnostic {
     if words::is_global(name) {
-        return Diagnostic::error(format!("`{name}` belongs to the language and cannot be replaced"))
+        let whose =
+            if words::find(name).is_some_and(|word| word.kind == Kind::Language) { "the language" } else { "Moongate" };
+        return Diagnostic::error(format!("`{name}` belongs to {whose} and cannot be replaced"))
             .label("choose another name");
     }
     let fault = Diagnostic::error(format!("global `{name}` is not declared"));

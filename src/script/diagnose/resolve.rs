@@ -20,6 +20,8 @@ pub(crate) struct Anchor {
     pub(crate) path: Vec<Segment>,
     /// Which part to underline.
     pub(crate) spot: Spot,
+    /// Of a text only this part: from which byte, how many.
+    pub(crate) within: Option<(usize, usize)>,
 }
 
 /// One step inwards.
@@ -47,6 +49,18 @@ pub(crate) enum Spot {
 
 /// The characters `anchor` means, as near as the source shows.
 pub(crate) fn resolve(sketch: &Sketch, anchor: &Anchor) -> Option<Span> {
+    let span = whole(sketch, anchor)?;
+    // One more for the quote. Escapes in the text would move the place; then the whole is underlined.
+    Some(match anchor.within {
+        Some((from, width)) if span.width != u32::MAX && from + width + 2 <= span.width as usize => {
+            let number = |value: usize| u32::try_from(value).unwrap_or_default();
+            Span { column: span.column + number(from) + 1, width: number(width), ..span }
+        }
+        _ => span,
+    })
+}
+
+fn whole(sketch: &Sketch, anchor: &Anchor) -> Option<Span> {
     let call = find(sketch, anchor)?;
     match anchor.spot {
         Spot::Word => Some(call.span),

@@ -51,6 +51,7 @@ fn keys_are_found_through_nested_tables() {
         subject: None,
         path: vec![Segment::Key("limits".into()), Segment::Key("bdoy".into())],
         spot: Spot::Key,
+        within: None,
     };
     assert_eq!(resolve(&sketch, &anchor), Some(Span { line: 2, column: 14, width: 4 }));
     let value = Anchor { spot: Spot::Value, ..anchor };
@@ -93,4 +94,18 @@ fn deep_nesting_ends_nothing() {
     assert!(sketch::read(&Arc::from(source)).is_none());
     let source = format!("local x = {}1{}", "(".repeat(900), ")".repeat(900));
     assert!(sketch::read(&Arc::from(source)).is_some());
+}
+
+#[test]
+fn a_fault_inside_a_text_is_underlined_alone() {
+    let sketch = sketch("route \"GET /users/:id\" {}\n");
+    let anchor = Anchor {
+        line: 1,
+        word: "route".into(),
+        subject: Some("GET /users/:id".into()),
+        spot: Spot::Subject,
+        within: Some((11, 3)),
+        ..Anchor::default()
+    };
+    assert_eq!(resolve(&sketch, &anchor), Some(Span { line: 1, column: 19, width: 3 }));
 }

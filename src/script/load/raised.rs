@@ -82,8 +82,13 @@ fn hint(text: &str) -> String {
 
 /// The token the message is about.
 fn token(text: &str) -> Option<String> {
-    let name = text.split('\'').nth(1)?;
-    text.starts_with("attempt to").then(|| name.to_owned()).filter(|name| !name.is_empty())
+    if !text.starts_with("attempt to") {
+        // A primitive's own message begins with its name: `regex: …`, `json.decode: …`.
+        let name = text.split(':').next()?;
+        let word = name.split('.').next()?;
+        return crate::script::words::find(word).map(|_| name.to_owned());
+    }
+    text.split('\'').nth(1).map(str::to_owned).filter(|name| !name.is_empty())
 }
 
 fn column(code: &str, token: &str) -> Option<u32> {

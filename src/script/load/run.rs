@@ -9,6 +9,7 @@ use mlua::VmState;
 
 use super::raised;
 use crate::script::declare::Session;
+use crate::script::declare::place;
 
 /// CPU time a top level may take.
 const MOST: Duration = Duration::from_secs(5);
@@ -30,11 +31,12 @@ impl Budget {
     pub(crate) fn start(lua: &Lua) {
         let begun = spent();
         let turns = Cell::new(0u32);
-        lua.set_interrupt(move |_| {
+        lua.set_interrupt(move |lua| {
             turns.set(turns.get().wrapping_add(1));
             if turns.get().is_multiple_of(TURNS) && spent().saturating_sub(begun) > MOST {
                 turns.set(TURNS - 1);
-                return Err(mlua::Error::runtime(OVER));
+                let (file, line) = place(lua);
+                return Err(mlua::Error::runtime(format!("{file}:{line}: {OVER}")));
             }
             Ok(VmState::Continue)
         });

@@ -121,7 +121,7 @@ impl Check<'_> {
         if let Some(typed) = types.iter().filter(|of| !deep(of)).find_map(|of| plain(value, of)) {
             return Ok(Some(typed));
         }
-        if let Some(of) = types.iter().find(|of| matches!(of, Type::Template(_)) && matches!(value, Value::String(_))) {
+        if let Some(of) = types.iter().find(|of| matches!(of, Type::Template(_)) && plain(value, of).is_some()) {
             return self.value(value, of);
         }
         if is_table {
@@ -190,12 +190,12 @@ fn plain(value: &Value, of: &Type) -> Option<Value> {
         Type::OneOf(words) => text().filter(|text| words.iter().any(|word| word == text)).map(|_| value.clone()),
         Type::Int(min, max) => whole(value).filter(|number| number >= min && number <= max).map(Value::Integer),
         Type::Status => whole(value).filter(|number| (100..=599).contains(number)).map(Value::Integer),
-        Type::Number(min, max) => value.as_number().filter(|n| n >= min && n <= max).and_then(number),
+        Type::Number(min, max) => value.as_f64().filter(|n| n >= min && n <= max).and_then(number),
         Type::Duration => match value {
             Value::String(_) => {
                 text().and_then(|text| units::duration(&text).ok()).and_then(|wait| number(wait.as_secs_f64()))
             }
-            other => other.as_number().filter(|n| units::seconds(*n).is_ok()).and_then(number),
+            other => other.as_f64().filter(|n| units::seconds(*n).is_ok()).and_then(number),
         },
         #[allow(clippy::cast_precision_loss, reason = "a size below 9e15 is exact")]
         Type::Size => match value {

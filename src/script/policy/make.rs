@@ -179,6 +179,7 @@ fn finish(
                 subject: Some(policy.name.clone()),
                 path: vec![Segment::Key("step".into())],
                 spot: Spot::Value,
+                ..Anchor::default()
             };
             let at = if policy.place.0.is_empty() { anchor.clone() } else { Anchor { line: policy.place.1, ..at } };
             session.fault(at, said, "", "");

@@ -54,12 +54,15 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
         "__index",
         lua.create_function(|lua, (_, name): (Value, String)| {
             let session = Session::of(lua, "is")?;
+            if session.compiling.get() {
+                return Ok(Value::Nil);
+            }
             let label = match words::nearest(&name, NAMES.iter().copied()) {
                 Some(near) => format!("did you mean `is.{near}`?"),
                 None => format!("there are {}", NAMES.join(", ")),
             };
-            session.fault(here(lua, &name, None), format!("`is` has no rule `{name}`"), label, "");
-            lua.create_userdata(Poison)
+            session.fault(here(lua, &name, None), format!("`is` has no `{name}`"), label, "");
+            lua.create_userdata(Poison).map(Value::UserData)
         })?,
     )?;
     is.set_metatable(Some(guard))?;
@@ -219,6 +222,14 @@ pub(super) fn read(
     let _ = lua;
     for (name, value) in table.map(read::sorted).unwrap_or_default() {
         if Poison::is(&value) {
+            options.push(Opt {
+                name: Cow::Owned(name),
+                of: Type::Any,
+                default: "".into(),
+                doc: "".into(),
+                required: false,
+                later: false,
+            });
             continue;
         }
         let Some(rule) = of(&value) else {

@@ -93,6 +93,15 @@ impl Type {
         Self::Int(1, i64::from(u32::MAX))
     }
 
+    /// Whether text may stand there, through `Either`.
+    pub fn takes_text(&self) -> bool {
+        match self {
+            Self::Text(_) | Self::Template(_) => true,
+            Self::Either(types) => types.iter().any(Self::takes_text),
+            _ => false,
+        }
+    }
+
     /// The options of a table, through `Either`.
     pub fn table(&self) -> Option<&[Opt]> {
         match self {
@@ -119,10 +128,10 @@ impl fmt::Display for Type {
             Self::Number(min, max) if min.is_infinite() && max.is_infinite() => f.write_str("a number"),
             Self::Number(min, max) if max.is_infinite() => write!(f, "a number, {min} or more"),
             Self::Number(min, max) => write!(f, "a number from {min} to {max}"),
-            Self::Duration => f.write_str("a duration such as \"250ms\", \"5s\" or \"2m\", or a number of seconds"),
-            Self::Size => f.write_str("a size such as \"64KB\" or \"10MB\", or a number of bytes"),
-            Self::Rate => f.write_str("a rate such as \"100/s\" or \"1000/5min\""),
-            Self::Template(_) => f.write_str("text (templates such as {id} are filled)"),
+            Self::Duration => f.write_str("a duration (\"250ms\", \"5s\", \"2m\" or seconds)"),
+            Self::Size => f.write_str("a size (\"64KB\", \"10MB\" or bytes)"),
+            Self::Rate => f.write_str("a rate (\"100/s\", \"1000/5min\")"),
+            Self::Template(_) => f.write_str("text"),
             Self::Function(form) => write!(f, "a function({form})"),
             Self::Status => f.write_str("a status code from 100 to 599"),
             Self::OneOf(words) => {
@@ -130,8 +139,15 @@ impl fmt::Display for Type {
                 f.write_str(&or(&quoted))
             }
             Self::List(of) => write!(f, "a list ({of})"),
-            Self::Map(of) => write!(f, "a table from names to values ({of})"),
-            Self::Table(_) => f.write_str("a table { … }"),
+            Self::Map(of) => write!(f, "a table {{ name = {of} }}"),
+            Self::Table(options) => {
+                let names: Vec<&str> =
+                    options.iter().filter(|option| option.name != "1").map(|option| option.name.as_ref()).collect();
+                match names.len() {
+                    1..=4 => write!(f, "a table {{ {} }}", names.join(", ")),
+                    _ => f.write_str("a table { … }"),
+                }
+            }
             Self::Either(types) => {
                 let all: Vec<String> = types.iter().map(Self::to_string).collect();
                 f.write_str(&or(&all))
@@ -154,6 +170,7 @@ impl fmt::Display for Text {
         }
         match (self.min, self.max) {
             (Some(min), Some(max)) => write!(f, " of {min} to {max} characters")?,
+            (Some(1), None) => f.write_str(" that is not empty")?,
             (Some(min), None) => write!(f, " of {min} characters or more")?,
             (None, Some(max)) => write!(f, " of {max} characters at most")?,
             (None, None) => {}

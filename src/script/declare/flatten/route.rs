@@ -77,7 +77,21 @@ impl Builder<'_> {
         match Pattern::parse(path) {
             Ok(pattern) => Some(pattern.names().map(str::to_owned).collect()),
             Err(error) => {
-                self.session.fault(node.block.subject(), format!("`{}`: {error}", node.text), "", "");
+                let mut at = node.block.subject();
+                // The fault's place is known in the whole path; what stands before it comes from the groups around.
+                let own = node.text.find('/').map_or("", |slash| &node.text[slash..]);
+                if let Some(inside) = error.at.checked_sub(path.len() - own.len().min(path.len()))
+                    && path.ends_with(own)
+                {
+                    let rest = &own[inside.min(own.len())..];
+                    let width = if rest.starts_with('{') {
+                        rest.find('}').map_or(rest.len(), |end| end + 1)
+                    } else {
+                        rest.find('/').unwrap_or(rest.len())
+                    };
+                    at.within = Some((node.text.len() - own.len() + inside, width.max(1)));
+                }
+                self.session.fault(at, format!("`{}`: {error}", node.text), "", "");
                 None
             }
         }
@@ -85,7 +99,8 @@ impl Builder<'_> {
 
     fn to(&mut self, inner: &Outer<'_>, block: &Block, params: &[String]) -> Option<Option<To>> {
         let Some(source) = inner.to else {
-            if inner.steps.iter().all(|placed| placed.step.level == "gateway") && block.steps.is_empty() {
+            let mute = inner.steps.iter().all(|placed| placed.step.level == "gateway") && block.steps.is_empty();
+            if mute && !self.session.faulty_at(&block.anchor) {
                 let said = format!("{} answers nothing", block.owner);
                 self.session.fault(block.subject(), said, "write `to = \"…\"` or a step that answers", "");
             }
@@ -142,7 +157,7 @@ impl Builder<'_> {
     fn template(&self, block: &Block, name: &str, escape: Escape, params: &[String]) -> Option<String> {
         let text = read::text(&block.options, name)?;
         if let Err(error) = Template::parse(&text, escape, params) {
-            self.session.fault(block.value(&[name]), format!("`{name}`: {}", error.message), "", "");
+            self.session.template(block.value(&[name]), name, &error, params);
             return None;
         }
         Some(text)
