@@ -131,7 +131,7 @@ fn split(scope: &mut Scope<'_>, block: &Block, shares: &Table) -> Option<To> {
             );
             return None;
         }
-        weights.push((name, value.as_f64().unwrap_or_default()));
+        weights.push((name, crate::script::options::check::real(&value).unwrap_or_default()));
     }
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     if total <= 0.0 {

@@ -36,7 +36,7 @@ fn timer(lua: &Lua, word: &'static str, wait: &Value, function: &Value) -> mlua:
     let anchor = here(lua, word, None);
     let parsed = match wait {
         Value::String(text) => units::duration(&text.to_string_lossy()).map_err(|error| error.0),
-        other => other.as_f64().map_or_else(
+        other => crate::script::options::check::real(other).map_or_else(
             || Err(format!("this is {}", describe(other))),
             |seconds| units::seconds(seconds).map_err(|error| error.0),
         ),

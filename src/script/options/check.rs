@@ -190,12 +190,12 @@ fn plain(value: &Value, of: &Type) -> Option<Value> {
         Type::OneOf(words) => text().filter(|text| words.iter().any(|word| word == text)).map(|_| value.clone()),
         Type::Int(min, max) => whole(value).filter(|number| number >= min && number <= max).map(Value::Integer),
         Type::Status => whole(value).filter(|number| (100..=599).contains(number)).map(Value::Integer),
-        Type::Number(min, max) => value.as_f64().filter(|n| n >= min && n <= max).and_then(number),
+        Type::Number(min, max) => real(value).filter(|n| n >= min && n <= max).and_then(number),
         Type::Duration => match value {
             Value::String(_) => {
                 text().and_then(|text| units::duration(&text).ok()).and_then(|wait| number(wait.as_secs_f64()))
             }
-            other => other.as_f64().filter(|n| units::seconds(*n).is_ok()).and_then(number),
+            other => real(other).filter(|n| units::seconds(*n).is_ok()).and_then(number),
         },
         #[allow(clippy::cast_precision_loss, reason = "a size below 9e15 is exact")]
         Type::Size => match value {
@@ -221,6 +221,15 @@ pub(super) fn closer(value: &Value, of: &Type) -> Option<String> {
             .map(|near| format!("did you mean {near:?}?")),
         Type::Either(types) => types.iter().find_map(|of| closer(value, of)),
         _ => None,
+    }
+}
+
+/// The number that `value` is.
+pub(crate) fn real(value: &Value) -> Option<f64> {
+    match value {
+        #[allow(clippy::cast_precision_loss, reason = "a script's number is a double")]
+        Value::Integer(number) => Some(*number as f64),
+        other => other.as_number(),
     }
 }
 
