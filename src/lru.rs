@@ -74,6 +74,21 @@ impl<V> Lru<V> {
         None
     }
 
+    /// The value of `key`, made if there is none; it is now the most recently used.
+    pub fn get_or_insert_with(&mut self, key: &str, make: impl FnOnce() -> V) -> &mut V {
+        let place = match self.places.get(key) {
+            Some(&place) => {
+                self.touch(place);
+                place
+            }
+            None => {
+                self.insert(key, make());
+                self.newest
+            }
+        };
+        &mut self.node_mut(place).value
+    }
+
     /// Takes an entry out.
     pub fn remove(&mut self, key: &str) -> Option<V> {
         let place = self.places.remove(key)?;
@@ -171,11 +186,17 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn it_agrees_with_a_plain_list(steps in prop::collection::vec((0u8..4, "[a-e]"), 0..60)) {
+        fn it_agrees_with_a_plain_list(steps in prop::collection::vec((0u8..5, "[a-e]"), 0..60)) {
             let (mut lru, mut list): (Lru<usize>, Vec<(String, usize)>) = (Lru::default(), Vec::new());
             for (at, (step, key)) in steps.into_iter().enumerate() {
                 let known = list.iter().position(|(other, _)| *other == key);
                 match step {
+                    4 => {
+                        let value = *lru.get_or_insert_with(&key, || at);
+                        let entry = known.map_or((key, at), |place| list.remove(place));
+                        prop_assert_eq!(value, entry.1);
+                        list.push(entry);
+                    }
                     0 => {
                         prop_assert_eq!(lru.insert(&key, at), known.map(|place| list.remove(place).1));
                         list.push((key, at));

@@ -158,16 +158,14 @@ impl Limiter {
     fn with<T>(&self, key: &str, now: Now, work: impl FnOnce(&Config, &mut Counters) -> T) -> T {
         let config = self.config.load();
         let mut shard = self.shard(key).lock();
-        let most = config.keys / self.shards.len();
-        if shard.get(key).is_none() {
-            shard.insert(key, Counters::new());
-            while shard.len() > most.max(1) {
-                shard.pop_oldest();
-            }
-        }
-        let counters = shard.get(key).expect("it was put there a moment ago");
+        let counters = shard.get_or_insert_with(key, Counters::new);
         settle(&config, counters, now);
-        work(&config, counters)
+        let result = work(&config, counters);
+        // This key is the newest: it stays.
+        while shard.len() > (config.keys / self.shards.len()).max(1) {
+            shard.pop_oldest();
+        }
+        result
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]

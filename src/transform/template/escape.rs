@@ -120,6 +120,9 @@ pub(super) fn push(out: &mut String, found: &str, value: &Value) -> bool {
         Spot::Path if found.starts_with('/') => out.extend(utf8_percent_encode(found, ENCODED)),
         Spot::Path => return found.is_empty(),
         Spot::Field => return push_if(out, found, |byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)),
+        // Before the first slash a colon would make a scheme of what stands before it.
+        Spot::Segment if !out.contains('/') => out.extend(utf8_percent_encode(found, FIRST_SEGMENT)),
+        Spot::Segments if !out.contains('/') => out.extend(utf8_percent_encode(found, FIRST_SEGMENTS)),
         Spot::Segment => out.extend(utf8_percent_encode(found, SEGMENT)),
         Spot::Segments => out.extend(utf8_percent_encode(found, SEGMENTS)),
         Spot::Component => out.extend(utf8_percent_encode(found, COMPONENT)),
@@ -157,6 +160,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 const SEGMENTS: &AsciiSet = &SEGMENT.remove(b'/');
+const FIRST_SEGMENT: &AsciiSet = &SEGMENT.add(b':');
+const FIRST_SEGMENTS: &AsciiSet = &SEGMENTS.add(b':');
 /// Escapes that are there stay; a backslash or anything else that is no path is escaped.
 const ENCODED: &AsciiSet = &SEGMENTS.remove(b'%').remove(b';');
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -135,6 +135,10 @@ fn a_value_never_chooses_another_host() {
     for value in ["evil.com/", "u@evil.com", "evil.com:80", "a?", "a#", "é", "%2f"] {
         assert_eq!(host(value), Err(Unsafe { name: "id".into() }), "{value}");
     }
+    for text in ["{id}", "{rest*}", "{ip}{id}"] {
+        let values = [("params.id", "javascript:alert(1)"), ("params.rest", "javascript:alert(1)")];
+        assert_eq!(filled(text, Escape::Url, &values), "javascript%3Aalert(1)", "{text}");
+    }
     assert!(parse("//{id}/x", Escape::Url).fills_host());
     assert!(parse("{ctx.scheme}://{id}", Escape::Url).fills_host());
     assert!(!parse("https://a.b/{id}", Escape::Url).fills_host());
@@ -205,6 +209,18 @@ proptest! {
             prop_assert!(parsed.path().starts_with("/files/") && parsed.path().ends_with("/end"), "{}", parsed);
         } else {
             prop_assert!(value == "." || value == "..");
+        }
+    }
+
+    #[test]
+    fn a_value_never_leaves_the_site(value in "[a-z:/\\\\.@?#%\t ]{0,12}", path in "/[a-z:/\\\\.@?#%\t ]{0,12}") {
+        let base = url::Url::parse("http://site/dir/").expect("a URL");
+        for text in ["{id}", "{rest*}", "/{id}", "/{rest*}", "{path}", "/x{path}", "/{id}/{rest*}", "?q={id}", "{id}{path}"] {
+            let values = [("params.id", &*value), ("params.rest", &value), ("path", &path)];
+            if let Ok(out) = fill(text, Escape::Url, &values) {
+                let url = base.join(&out).expect("a URL");
+                prop_assert_eq!((url.scheme(), url.host_str()), ("http", Some("site")), "{} gave {}", text, out);
+            }
         }
     }
 
