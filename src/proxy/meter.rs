@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -19,7 +20,8 @@ pub struct Meter {
     active: Gauge,
     failures: RefCell<HashMap<String, Counter, RandomState>>,
     served: RefCell<Served>,
-    calls: RefCell<HashMap<(String, u16), Histogram, RandomState>>,
+    /// Few: an upstream answers with few statuses, and the usual one moves to the front.
+    calls: RefCell<Vec<(Rc<str>, u16, Histogram)>>,
 }
 
 #[derive(Default)]
@@ -90,32 +92,37 @@ impl Meter {
     }
 
     /// Notes a request to a service; status 0 when none was answered.
-    pub(crate) fn call(&self, worker: &Worker, upstream: &str, status: u16, took: Duration) {
+    pub(crate) fn call(&self, worker: &Worker, upstream: &Rc<str>, status: u16, took: Duration) {
         let mut calls = self.calls.borrow_mut();
-        if calls.len() > KEPT {
-            calls.clear();
+        let found = calls
+            .iter()
+            .position(|(name, code, _)| *code == status && (Rc::ptr_eq(name, upstream) || name == upstream));
+        let at = found.unwrap_or_else(|| {
+            if calls.len() >= KEPT {
+                calls.clear();
+            }
+            calls.push((Rc::clone(upstream), status, call_series(worker, upstream, status)));
+            calls.len() - 1
+        });
+        calls[at].2.observe(nanos(took));
+        if at > 0 {
+            calls.swap(at, at - 1);
         }
-        let status_text = status.to_string();
-        calls
-            .entry((upstream.to_owned(), status))
-            .or_insert_with(|| {
-                let labels: &[(&str, &str)] = if status == 0 {
-                    &[("upstream", upstream), ("error_type", "no_answer")]
-                } else {
-                    &[("upstream", upstream), ("http_response_status_code", &status_text)]
-                };
-                worker.metrics.histogram(
-                    "http_client_request_duration_seconds",
-                    "Time from sending a request to a service to the head of its answer, attempts and waits included.",
-                    labels,
-                )
-            })
-            .observe(nanos(took));
     }
 }
 
+fn call_series(worker: &Worker, upstream: &str, status: u16) -> Histogram {
+    let text = status.to_string();
+    let outcome = if status == 0 { ("error_type", "no_answer") } else { ("http_response_status_code", text.as_str()) };
+    worker.metrics.histogram(
+        "http_client_request_duration_seconds",
+        "Time from sending a request to a service to the head of its answer, attempts and waits included.",
+        &[("upstream", upstream), outcome],
+    )
+}
+
 /// Handles kept by a worker; the series themselves are bounded by the registry.
-const KEPT: usize = 4_096;
+const KEPT: usize = 512;
 
 fn nanos(took: Duration) -> u64 {
     u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
