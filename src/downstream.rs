@@ -43,7 +43,7 @@ pub enum Stream {
 pub struct Peer {
     /// The peer's socket address; `None` on a Unix socket.
     pub address: Option<SocketAddr>,
-    /// Our address.
+    /// Our address: the listener's, so the IP is unspecified where it listens on every address.
     pub local: Option<SocketAddr>,
 }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -48,6 +49,8 @@ impl Drop for Ticket {
 /// One worker's end of a listener.
 pub struct Acceptor {
     socket: Socket,
+    /// Where it listens; asking each connection would cost a system call.
+    local: Option<SocketAddr>,
     clock: Clock,
     gate: Gate,
 }
@@ -60,11 +63,14 @@ enum Socket {
 impl Acceptor {
     /// Registers `socket` with the runtime of this thread.
     pub fn new(socket: Listening, clock: Clock, gate: Gate) -> io::Result<Self> {
-        let socket = match socket {
-            Listening::Tcp(socket) => Socket::Tcp(TcpListener::from_std(socket)?),
-            Listening::Unix(socket) => Socket::Unix(UnixListener::from_std(socket)?),
+        let (socket, local) = match socket {
+            Listening::Tcp(socket) => {
+                let local = socket.local_addr().ok();
+                (Socket::Tcp(TcpListener::from_std(socket)?), local)
+            }
+            Listening::Unix(socket) => (Socket::Unix(UnixListener::from_std(socket)?), None),
         };
-        Ok(Self { socket, clock, gate })
+        Ok(Self { socket, local, clock, gate })
     }
 
     /// Hands connections to `serve` until `stop` is ready; those that wait in the queue by then are still taken.
@@ -99,7 +105,7 @@ impl Acceptor {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
         match &self.socket {
             Socket::Tcp(socket) => socket.poll_accept(cx).map_ok(|(stream, address)| {
-                let peer = Peer { address: Some(address), local: stream.local_addr().ok() };
+                let peer = Peer { address: Some(address), local: self.local };
                 (Stream::Tcp(stream), peer)
             }),
             Socket::Unix(socket) => {
@@ -139,7 +145,6 @@ const EXHAUSTED: Duration = Duration::from_millis(500);
 mod tests {
     use std::cell::Cell;
     use std::cell::RefCell;
-    use std::net::SocketAddr;
     use std::net::TcpStream;
     use std::rc::Rc;
 

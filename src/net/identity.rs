@@ -86,11 +86,13 @@ pub fn write_forwarded(out: &mut Vec<u8>, request: &Request, peer: Option<IpAddr
         }
         out.extend_from_slice(line);
     }
-    if let Some(peer) = peer {
+    // a proxy that speaks the other family: what it knows goes on in this one
+    let told = if out.len() == before { parameters(headers, "for") } else { Vec::new() };
+    for address in told.iter().filter_map(|hop| parse(hop)).chain(peer) {
         if out.len() > before {
             out.extend_from_slice(b", ");
         }
-        write_address(out, plain(peer));
+        write_address(out, plain(address));
     }
     out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
     let proto = headers.known(Known::XForwardedProto).next();
@@ -146,20 +148,36 @@ fn parse(hop: &str) -> Option<IpAddr> {
     hop.parse().ok().or_else(|| hop.rsplit_once(':').and_then(|(address, _)| address.parse().ok()))
 }
 
-/// The values of one parameter in every element of `Forwarded` (RFC 7239 §4); a quoted comma cannot stand in these.
+/// The values of one parameter in every element of `Forwarded` (RFC 7239 §4); empty where an element has none.
+///
+/// A client chooses what a proxy quotes (`host`): what stands in quotes ends neither an element nor a parameter.
 fn parameters(headers: &Headers, name: &str) -> Vec<String> {
-    headers
-        .known(Known::Forwarded)
-        .flat_map(|line| line.split(|&byte| byte == b','))
-        .map(|element| {
-            let element = String::from_utf8_lossy(element);
-            let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-            pairs
-                .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.trim().trim_matches('"').to_owned())
-                .unwrap_or_default()
-        })
-        .collect()
+    let mut values = Vec::new();
+    for line in headers.known(Known::Forwarded) {
+        let line = String::from_utf8_lossy(line);
+        for element in unquoted(&line, ',') {
+            let value = unquoted(element, ';').find_map(|pair| {
+                let (key, value) = pair.split_once('=')?;
+                key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
+            });
+            values.push(value.unwrap_or_default());
+        }
+    }
+    values
+}
+
+/// The parts of `text` between `separator`s that stand outside quotes.
+fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c| {
+        let was_escaped = std::mem::take(&mut escaped);
+        match c {
+            '\\' if quoted && !was_escaped => escaped = true,
+            '"' if !was_escaped => quoted = !quoted,
+            _ => {}
+        }
+        c == separator && !quoted
+    })
 }
 
 fn is_in(networks: &[IpNet], address: IpAddr) -> bool {

@@ -74,3 +74,21 @@ fn the_chain_grows_by_the_peer() {
          X-Forwarded-Port: 8080\r\n"
     );
 }
+
+#[test]
+fn what_a_client_gets_quoted_adds_no_hop() {
+    let line = [("Forwarded", "for=203.0.113.7;host=\"x, for=6.6.6.6;proto=https\"")];
+    assert_eq!(client(&networks(), "10.0.0.2", &line), "203.0.113.7");
+    assert_eq!(scheme(&headers(&line)), None);
+    let line = [("Forwarded", "for=203.0.113.7;host=\"x\\\", for=6.6.6.6\"")];
+    assert_eq!(client(&networks(), "10.0.0.2", &line), "203.0.113.7");
+}
+
+#[test]
+fn a_chain_told_in_the_other_family_goes_on_in_this_one() {
+    let mut request = Request { host: "shop.test".into(), ..Request::default() };
+    request.headers.add("Forwarded", "for=\"[2001:db8::1]:4711\", for=unknown, for=10.0.0.9");
+    let mut out = Vec::new();
+    write_forwarded(&mut out, &request, "10.0.0.2".parse().ok());
+    assert!(out.starts_with(b"X-Forwarded-For: 2001:db8::1, 10.0.0.9, 10.0.0.2\r\n"));
+}
