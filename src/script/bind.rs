@@ -14,8 +14,12 @@ mod limiter;
 mod log;
 mod metrics;
 pub(crate) mod options;
+mod parallel;
 pub(crate) mod regex;
+mod sleep;
+mod spawn;
 mod store;
+pub(crate) mod tasks;
 pub(crate) mod text;
 mod time;
 mod url;
@@ -56,6 +60,10 @@ const WORDS: &[Install] = &[
     store::install,
     limiter::install,
     metrics::install,
+    sleep::install,
+    parallel::install,
+    spawn::install,
+    tasks::install,
 ];
 
 /// A function that messages call `name`.

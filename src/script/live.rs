@@ -29,7 +29,6 @@ pub struct Live {
     flags: Mutex<HashMap<String, Arc<Flag>>>,
     metrics: Mutex<BTreeMap<String, String>>,
     bus: Bus,
-    #[allow(dead_code, reason = "the control machine's timers count it")]
     starts: AtomicU64,
 }
 
@@ -105,7 +104,6 @@ impl Live {
     }
 
     /// How many control machines have started: the first hears `start`, later ones `reload`.
-    #[allow(dead_code, reason = "the control machine's timers count it")]
     pub(crate) fn started(&self) -> u64 {
         self.starts.fetch_add(1, Ordering::Relaxed)
     }

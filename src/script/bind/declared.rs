@@ -62,7 +62,7 @@ impl Declared {
     /// `every`, `after`, `on`, `subscribe`: word, argument, place, for the plan.
     pub(crate) fn timers(&self) -> Vec<(String, String, Place)> {
         let tasks = self.tasks.borrow();
-        tasks.iter().map(|task| (task.word.to_owned(), task.argument.clone(), task.place.clone())).collect()
+        tasks.iter().map(|task| (task.word.to_owned(), task.argument.replace('\n', " "), task.place.clone())).collect()
     }
 
     /// The functions of the control machine.
@@ -82,6 +82,9 @@ impl Declared {
         let mut tasks = declared.tasks.borrow_mut();
         let alike = |task: &&Rc<Task>| task.word == word && task.argument == argument && task.place.0 == place.0;
         let identity = format!("{word}:{}:{argument}:{}", place.0, tasks.iter().filter(alike).count());
+        if word == "every" {
+            declared.objects.borrow_mut().insert(identity.clone(), Some(String::new()));
+        }
         let task = Rc::new(Task { word, argument, identity, function, place });
         tasks.push(Rc::clone(&task));
         Ok(task)

@@ -9,6 +9,7 @@ mod shape;
 mod walk;
 
 use mlua::IntoLuaMulti;
+use mlua::LightUserData;
 use mlua::Lua;
 use mlua::LuaString;
 use mlua::MultiValue;
@@ -38,11 +39,20 @@ pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
     json.set("get", function(lua, "json.get", path::get)?)?;
     json.set("array", function(lua, "json.array", array)?)?;
     json.set("null", Value::NULL)?;
-    let null = lua.create_table()?;
-    null.set("__tostring", lua.create_function(|_, _: Value| Ok("null"))?)?;
-    null.set("__metatable", false)?;
-    lua.set_type_metatable::<mlua::LightUserData>(Some(null));
+    name_light_values(lua)?;
     words.set("json", json)
+}
+
+/// `json.null` prints as `null`. Light values share one metatable, and those of requests have it already.
+fn name_light_values(lua: &Lua) -> mlua::Result<()> {
+    let meta = match lua.type_metatable::<LightUserData>() {
+        Some(meta) => meta,
+        None => lua.create_table()?,
+    };
+    let name = |_: &Lua, value: Value| Ok(if value.is_null() { "null" } else { "request" });
+    meta.raw_set("__tostring", lua.create_function(name)?)?;
+    lua.set_type_metatable::<LightUserData>(Some(meta));
+    Ok(())
 }
 
 fn decoded(lua: &Lua, text: &Text) -> mlua::Result<Value> {

@@ -110,10 +110,8 @@ impl<'a> Options<'a> {
 /// `"5s"` or seconds.
 pub(crate) fn duration(value: &Value) -> mlua::Result<Duration> {
     let read = match value {
-        Value::Integer(seconds) => u32::try_from(*seconds).map_or_else(
-            |_| Err(units::UnitError(seconds.to_string())),
-            |seconds| Ok(Duration::from_secs(seconds.into())),
-        ),
+        #[allow(clippy::cast_precision_loss, reason = "a script's integer was a double to begin with")]
+        Value::Integer(seconds) => units::seconds(*seconds as f64),
         Value::Number(seconds) => units::seconds(*seconds),
         Value::String(text) => units::duration(&text.to_string_lossy()),
         other => return Err(mlua::Error::runtime(format!("a duration expected (\"5s\"), got {}", kind(other)))),

@@ -172,7 +172,7 @@ impl UserData for Store {
             Ok(memory.hub().publish(&store.key(&channel)?, value))
         });
         methods.add_method("subscribe", |lua, store, (channel, hear): (String, Function)| {
-            Declared::task(lua, "subscribe", format!("{} {channel}", store.name), hear).map(drop)
+            Declared::task(lua, "subscribe", format!("{}\n{channel}", store.name), hear).map(drop)
         });
         methods.add_meta_method(MetaMethod::ToString, |_, store, ()| Ok(format!("store `{}`", store.name)));
     }

@@ -1,17 +1,24 @@
 //! A machine with every word in it, for tests without a socket.
 
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use mlua::FromLuaMulti;
 use mlua::Lua;
 
 use crate::clock::Clock;
+use crate::proxy::Exchange;
+use crate::proxy::Failure;
 use crate::proxy::Worker;
 use crate::script::context::Context;
 use crate::script::context::Setting;
 use crate::script::context::Snapshot;
+use crate::script::driver;
 use crate::script::driver::fault;
 use crate::script::live::Live;
 use crate::script::machine;
@@ -63,4 +70,38 @@ pub(crate) fn fault(script: &str) -> String {
         Ok(()) => panic!("{script}: did not fail"),
         Err(error) => fault::message(&error),
     }
+}
+
+/// Runs `work` on a worker's runtime to its end, turning `clock` by 10 ms whenever nothing else can happen.
+pub(crate) fn turning<F: Future>(clock: &Clock, work: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    runtime.block_on(local.run_until(async {
+        let mut work = pin!(work);
+        for _ in 0..100_000 {
+            if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+                return output;
+            }
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(Duration::from_millis(10));
+        }
+        panic!("nothing ends this");
+    }))
+}
+
+/// Calls `script` in a coroutine that may wait; what it returns, as text, or how it ended.
+pub(crate) async fn drive(lua: &Lua, exchange: Option<Rc<Exchange>>, script: &str) -> Result<String, Failure> {
+    let function = machine::compile(lua, "gateway.lua", script).unwrap();
+    let values = driver::drive(&context(lua), exchange, &function, ()).get().await?;
+    Ok(values.iter().map(|value| value.to_string().unwrap()).collect::<Vec<_>>().join(" "))
+}
+
+/// A loaded machine on a clock of its own, in which `script` is driven to its end.
+pub(crate) fn driven(script: &str) -> Result<String, Failure> {
+    let clock = Clock::fake(NOW);
+    let lua = open(&clock, &Arc::default());
+    machine::loaded(&lua).unwrap();
+    turning(&clock, drive(&lua, None, script))
 }
