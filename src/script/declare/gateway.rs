@@ -132,6 +132,12 @@ fn listen(session: &Session, block: &Block) -> Option<Vec<Listen>> {
     Some(listeners).filter(|listeners| !listeners.is_empty())
 }
 
+/// The unnamed first value, when it is text.
+fn first_text(table: &Table) -> Option<String> {
+    let value: Value = table.raw_get(1).ok()?;
+    value.as_string().map(|text| text.to_string_lossy())
+}
+
 fn admin(session: &Session, block: &Block, admin: &mut Option<Admin>) {
     let value: Value = block.options.raw_get("admin").unwrap_or(Value::Nil);
     let at = || block.value(&["admin"]);
@@ -142,7 +148,7 @@ fn admin(session: &Session, block: &Block, admin: &mut Option<Admin>) {
             return;
         }
         Value::Table(table) => (
-            read::text(table, "addr").unwrap_or_else(|| "127.0.0.1:9901".to_owned()),
+            first_text(table).or_else(|| read::text(table, "addr")).unwrap_or_else(|| "127.0.0.1:9901".to_owned()),
             table.raw_get("token").unwrap_or(Value::Nil),
         ),
         other => (other.as_string().map(|text| text.to_string_lossy()).unwrap_or_default(), Value::Nil),
@@ -171,7 +177,7 @@ fn admin(session: &Session, block: &Block, admin: &mut Option<Admin>) {
                 session.fault(
                     at(),
                     format!("the admin listener `{text}` is open to the network without a token"),
-                    "write { addr = \"…\", token = secret \"ADMIN_TOKEN\" }",
+                    "write { \"…\", token = secret \"ADMIN_TOKEN\" }",
                     help,
                 );
             }

@@ -33,7 +33,7 @@ fn gateway() -> Word {
             "admin",
             Type::Either(vec![Type::text(), Type::Exactly(false), Type::Table(admin())]),
             "\"127.0.0.1:9901\"",
-            "the admin listener; false: off; off loopback it needs { addr, token = secret \"X\" }",
+            "the admin listener; false: off; off loopback it needs { \":9901\", token = secret \"X\" }",
         ),
         opt(
             "trust_proxies",
@@ -80,7 +80,8 @@ fn listener() -> Type {
 
 fn admin() -> Vec<Opt> {
     vec![
-        opt("addr", Type::text(), "\"127.0.0.1:9901\"", "where it listens"),
+        opt("1", Type::text(), "\"127.0.0.1:9901\"", "where it listens"),
+        opt("addr", Type::text(), "", "the same, by name"),
         opt("token", Type::text(), "", "a secret: requests must carry it as a bearer token"),
     ]
 }
