@@ -5,6 +5,7 @@ pub(crate) mod bind;
 pub mod context;
 pub(crate) mod declare;
 pub mod diagnose;
+pub mod docs;
 pub mod driver;
 #[allow(dead_code, unused_imports, reason = "the hooks use it next")]
 pub(crate) mod handle;

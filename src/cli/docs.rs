@@ -7,7 +7,10 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Exit;
+use crate::cli::fail;
 use crate::proxy::Code;
+use crate::script;
+use crate::script::docs::Documented;
 use crate::script::words;
 use crate::script::words::Kind;
 use crate::script::words::Opt;
@@ -27,18 +30,26 @@ pub(super) struct Docs {
 impl Docs {
     pub(super) fn run(self) -> Exit {
         match self.word.as_deref() {
-            None => self.print(index, || Value::Array(words::all().iter().map(word_json).collect())),
+            None => {
+                let policies = policies();
+                let all = || words::all().iter().map(word_json).chain(policies.iter().map(policy_json)).collect();
+                self.print(|| index(&policies), || Value::Array(all()))
+            }
             Some("codes") => self.print(codes, codes_json),
-            Some(name) => match words::find(name.split('.').next().unwrap_or(name)) {
-                Some(word) => self.print(|| page(word), || word_json(word)),
-                None => {
-                    let near = words::nearest(name, words::globals());
-                    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                    eprintln!("error: no word `{name}`{near}");
-                    Exit::Usage
-                }
-            },
+            Some(name) => self.one(name),
         }
+    }
+
+    fn one(&self, name: &str) -> Exit {
+        if let Some(policy) = policies().iter().find(|policy| policy.name == name) {
+            return self.print(|| policy_page(policy), || policy_json(policy));
+        }
+        if let Some(word) = words::find(name.split('.').next().unwrap_or(name)) {
+            return self.print(|| page(word), || word_json(word));
+        }
+        let near = words::nearest(name, words::globals());
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        fail(Exit::Usage, &format!("no word `{name}`{near}"))
     }
 
     fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Exit {
@@ -51,35 +62,51 @@ impl Docs {
     }
 }
 
+/// What the standard library declares; without it the reference still has every other word.
+fn policies() -> Vec<Documented> {
+    script::docs::policies().unwrap_or_else(|error| {
+        eprintln!("warning: the standard library cannot be read: {error}");
+        Vec::new()
+    })
+}
+
 /// All words, by kind.
-fn index() -> String {
+fn index(policies: &[Documented]) -> String {
     let mut out = String::new();
-    let kinds = [
-        (Kind::Declaration, "Declarations"),
-        (Kind::Policy, "Policies (steps)"),
-        (Kind::Primitive, "Callable from any function"),
-        (Kind::Language, "Luau"),
-        (Kind::Later, "Not in this version"),
-    ];
-    for (kind, title) in kinds {
-        let words: Vec<_> = words::all().iter().filter(|word| word.kind == kind).collect();
-        if words.is_empty() {
-            continue;
-        }
-        let _ = writeln!(out, "{title}");
-        if matches!(kind, Kind::Language | Kind::Later) {
-            let names: Vec<_> = words.iter().map(|word| word.name).collect();
-            let _ = writeln!(out, "{}\n", wrapped(&names.join(" "), "  "));
-            continue;
-        }
-        let width = words.iter().map(|word| word.name.len()).max().unwrap_or(0);
-        for word in words {
-            let first = word.doc.split_inclusive(". ").next().unwrap_or_default().trim();
-            let _ = writeln!(out, "  {:width$}  {first}", word.name);
-        }
-        out.push('\n');
+    let of = |kind| words::all().iter().filter(move |word| word.kind == kind);
+    let told = |kind| of(kind).map(|word| (word.name, word.doc)).collect::<Vec<_>>();
+    listed(&mut out, "Declarations", &told(Kind::Declaration));
+    let steps: Vec<_> = policies.iter().map(|policy| (policy.name.as_str(), policy.doc.as_str())).collect();
+    listed(&mut out, "Policies (steps)", &steps);
+    listed(&mut out, "Callable from any function", &told(Kind::Primitive));
+    for (kind, title) in [(Kind::Language, "Luau"), (Kind::Later, "Not in this version")] {
+        let names: Vec<_> = of(kind).map(|word| word.name).collect();
+        let _ = writeln!(out, "{title}\n{}\n", wrapped(&names.join(" "), "  "));
     }
     out.push_str("`moongate docs WORD` tells one of them, `moongate docs codes` every failure code.\n");
+    out
+}
+
+/// Words with the first sentence of each.
+fn listed(out: &mut String, title: &str, words: &[(&str, &str)]) {
+    let width = words.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let _ = writeln!(out, "{title}");
+    for (name, doc) in words {
+        let first = doc.split_inclusive(". ").next().unwrap_or_default().trim();
+        let _ = writeln!(out, "  {name:width$}  {first}");
+    }
+    out.push('\n');
+}
+
+/// A policy, whole.
+fn policy_page(policy: &Documented) -> String {
+    let mut out = format!("{} {{ … }}\n\n{}\n", policy.name, wrapped(&policy.doc, "  "));
+    if !policy.options.is_empty() {
+        out.push_str("\nOptions\n");
+        options(&mut out, &policy.options);
+    }
+    out.push_str("\nAs any policy it takes when = function(req) → boolean; one that decides also status, detail and\n");
+    out.push_str("enforce = false.\n");
     out
 }
 
@@ -136,23 +163,33 @@ fn codes_json() -> Value {
     Value::Array(Code::ALL.iter().map(code).collect())
 }
 
+fn option_json(option: &Opt) -> Value {
+    json!({
+        "name": option.name,
+        "type": option.of.to_string(),
+        "default": option.default,
+        "required": option.required,
+        "later": option.later,
+        "doc": option.doc,
+    })
+}
+
+fn policy_json(policy: &Documented) -> Value {
+    json!({
+        "name": policy.name,
+        "kind": Kind::Policy.as_str(),
+        "doc": policy.doc,
+        "options": policy.options.iter().map(option_json).collect::<Vec<_>>(),
+    })
+}
+
 fn word_json(word: &Word) -> Value {
-    let option = |option: &Opt| {
-        json!({
-            "name": option.name,
-            "type": option.of.to_string(),
-            "default": option.default,
-            "required": option.required,
-            "later": option.later,
-            "doc": option.doc,
-        })
-    };
     json!({
         "name": word.name,
         "kind": word.kind.as_str(),
         "form": word.form,
         "doc": word.doc,
-        "options": word.options.iter().map(option).collect::<Vec<_>>(),
+        "options": word.options.iter().map(option_json).collect::<Vec<_>>(),
         "members": word.members.iter().map(|(form, doc)| json!({ "form": form, "doc": doc })).collect::<Vec<_>>(),
         "example": word.example,
     })
@@ -194,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_index_names_what_comes_later_as_such() {
-        let index = index();
+        let index = index(&[]);
         let later = index.split("Not in this version").nth(1).expect("a section of later words");
         assert!(later.contains("jwt"));
         assert!(index.contains("\n  route "));

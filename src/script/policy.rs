@@ -41,7 +41,6 @@ pub(crate) struct Policy {
     /// The word.
     pub(crate) name: String,
     /// One line.
-    #[allow(dead_code, reason = "the reference prints it")]
     pub(crate) doc: String,
     /// Its options, for checks and reference.
     pub(crate) options: Vec<Opt>,
