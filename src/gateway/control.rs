@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::task::spawn_local;
 
+use crate::clock::Moment;
 use crate::gateway::Options;
 use crate::gateway::StartError;
 use crate::gateway::Started;
@@ -150,12 +151,13 @@ impl Control {
         }
         self.worker.drain.begin();
         let end = self.kit.clock.now().after(most);
-        self.kit.live.bus().emit(live::Event { name: "stop".to_owned(), args: Vec::new() });
+        let mut patient = !hurry && self.ended(end, |control| !control.workers.iter().any(Handle::is_busy)).await;
+        let stop = self.kit.live.bus().tell(live::Event { name: "stop".to_owned(), args: Vec::new() });
+        let end = end.max(self.kit.clock.now().after(LAST_WORDS));
+        patient = patient && self.ended(end, |_| stop.strong_count() == 0).await;
         drop(self.worker.retire());
-        while !hurry && self.is_busy() && self.kit.clock.now() < end {
-            if self.stopped_within(LOOK).await {
-                break;
-            }
+        if patient {
+            self.ended(end, |control| control.worker.tasks.get() == 0).await;
         }
         let left = self.workers.iter().filter(|worker| worker.is_busy()).count();
         if left > 0 {
@@ -167,8 +169,14 @@ impl Control {
         self.kit.access.flush();
     }
 
-    fn is_busy(&self) -> bool {
-        self.worker.tasks.get() > 0 || self.workers.iter().any(Handle::is_busy)
+    /// Waits until `done`, until `end`, or until we are told once more; false for the last.
+    async fn ended(&mut self, end: Moment, done: impl Fn(&Self) -> bool) -> bool {
+        while !done(self) && self.kit.clock.now() < end {
+            if self.stopped_within(LOOK).await {
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether, within `wait`, we were told to leave once more.
@@ -202,5 +210,7 @@ fn seconds(time: Duration) -> String {
 
 /// How long new connections are accepted while readiness is 503, when the script does not say.
 const DELAY: Duration = Duration::from_secs(5);
+/// What functions of `on("stop", …)` get in any case.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often we look whether all is done.
 const LOOK: Duration = Duration::from_millis(10);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -66,12 +67,22 @@ impl Bus {
 
     /// Tells whoever listens and does not wait; how many were told. A listener that lags far behind misses events.
     pub fn emit(&self, event: Event) -> usize {
+        self.send(&Arc::new(event))
+    }
+
+    /// As [`Bus::emit`]; what is returned is dead once every listener has done what it does about it.
+    pub fn tell(&self, event: Event) -> Weak<Event> {
+        let event = Arc::new(event);
+        self.send(&event);
+        Arc::downgrade(&event)
+    }
+
+    fn send(&self, event: &Arc<Event>) -> usize {
         let ears = self.ears.read();
         let Some(listeners) = ears.last().and_then(|ears| ears.0.get(&event.name)) else { return 0 };
-        let event = Arc::new(event);
         let mut told = 0;
         for listener in listeners {
-            match listener.try_send(Arc::clone(&event)) {
+            match listener.try_send(Arc::clone(event)) {
                 Ok(()) => told += 1,
                 Err(TrySendError::Full(_)) => drop(self.dropped.fetch_add(1, Ordering::Relaxed)),
                 Err(TrySendError::Closed(_)) => {}
