@@ -141,3 +141,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_parser_s_own_mark_cannot_smuggle_text_into_a_number() {
+    let marked =
+        |text: &str| decode(format!(r#"{{"$serde_json::private::Number":{text}}}"#).as_bytes(), Limits::default());
+    for text in [r#""1,\"admin\":true""#, r#""NaN""#, r#"" 1""#, "1", r#""1","b":2"#] {
+        let out = marked(text).map(|value| encode(&value));
+        assert!(
+            out.is_err() || out.as_ref().is_ok_and(|out| decode(out.as_bytes(), Limits::default()).is_ok()),
+            "{text}: {out:?}"
+        );
+        assert!(!out.is_ok_and(|out| out.contains("admin")), "{text}");
+    }
+}
