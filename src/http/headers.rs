@@ -200,12 +200,50 @@ impl Headers {
 
 /// Whether `name` is a token (RFC 9110 §5.6.2).
 pub fn is_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    !name.is_empty() && name.iter().all(|&byte| is_token(byte))
 }
+
+/// Whether `byte` may stand in a token.
+#[inline]
+pub fn is_token(byte: u8) -> bool {
+    TOKEN[byte as usize]
+}
+
+static TOKEN: [bool; 256] = {
+    let (mut table, mut at) = ([false; 256], 0);
+    while at < 256 {
+        let byte = at as u8;
+        table[at] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        at += 1;
+    }
+    table
+};
 
 /// Whether `value` may stand in a field: no control character but tab (RFC 9110 §5.5).
 pub fn is_value(value: &[u8]) -> bool {
-    value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+    let (words, rest) = value.as_chunks::<8>();
+    words.iter().all(|word| no_control(u64::from_le_bytes(*word)) || word.iter().all(|&byte| is_text(byte)))
+        && rest.iter().all(|&byte| is_text(byte))
+}
+
+#[inline]
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Whether none of eight bytes is below a space or DEL; may say no where there is none.
+#[inline]
+fn no_control(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES * 0x80;
+    let delete = word ^ (ONES * 0x7f);
+    let below = word.wrapping_sub(ONES * 0x20) & !word;
+    let is_delete = delete.wrapping_sub(ONES) & !delete;
+    (below | is_delete) & HIGH == 0
 }
 
 fn slice(bytes: &[u8], place: (u32, u32)) -> &[u8] {
