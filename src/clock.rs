@@ -245,15 +245,19 @@ impl Alarm {
 
     /// Ready once the deadline has passed; leaves the waker otherwise.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let entry = &mut self.alarms.0.borrow_mut()[self.key];
-        if entry.due <= self.clock.now() {
+        if self.alarms.0.borrow()[self.key].due <= self.clock.now() {
             return Poll::Ready(());
         }
-        match &mut entry.waker {
+        self.watch(cx);
+        Poll::Pending
+    }
+
+    /// Leaves the waker, to be woken when the deadline has passed: for one that was set just now, and so is not due.
+    pub fn watch(&self, cx: &Context<'_>) {
+        match &mut self.alarms.0.borrow_mut()[self.key].waker {
             Some(waker) => waker.clone_from(cx.waker()),
             empty => *empty = Some(cx.waker().clone()),
         }
-        Poll::Pending
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Attempt {
     upgrade: Option<String>,
     /// The connection accepts no more; what it has to say is still read.
     deaf: bool,
+    /// When it began, as long as nothing else was noted.
+    started: Option<Moment>,
     buffers: Buffers,
     guard: InFlight,
 }
@@ -84,6 +86,7 @@ impl Attempt {
         upload: Upload,
         buffers: &Buffers,
         guard: InFlight,
+        started: Moment,
     ) -> Self {
         let mut out = buffers.take();
         outbound.write(&mut out, upload.framing);
@@ -96,6 +99,7 @@ impl Attempt {
             to_head: *outbound.method == Method::Head,
             upgrade: outbound.upgrade.map(str::to_owned),
             deaf: false,
+            started: Some(started),
             buffers: buffers.clone(),
             guard,
         }
@@ -109,6 +113,7 @@ impl Attempt {
         deadline: Moment,
         clock: &Clock,
     ) -> Poll<Result<(ResponseHead, usize), Broke>> {
+        let mut fresh = false;
         if !self.deaf {
             match self.sending.poll(&mut self.conn, cx) {
                 Poll::Ready(Err(Fault::Body(error))) => return Poll::Ready(Err(Broke::Body(error))),
@@ -118,9 +123,14 @@ impl Attempt {
                 Poll::Ready(Err(Fault::Io)) => self.deaf = true,
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
-            if std::mem::take(&mut self.sending.progress) {
+            fresh = std::mem::take(&mut self.sending.progress);
+            if fresh {
                 // a client that is slow to send is no fault of the service's
-                let patience = if self.sending.starved { Moment::NEVER } else { clock.now().after(timeouts.response) };
+                let patience = match (self.sending.starved, self.started.take()) {
+                    (true, _) => Moment::NEVER,
+                    (false, Some(started)) => started.after(timeouts.response),
+                    (false, None) => clock.now().after(timeouts.response),
+                };
                 self.conn.alarm.set(patience.min(deadline));
             }
         }
@@ -132,6 +142,10 @@ impl Attempt {
                 self.input.reserve(Buffers::SIZE);
             }
             match self.conn.socket.poll_fill(cx, &mut self.input) {
+                Poll::Pending if fresh => {
+                    self.conn.alarm.watch(cx);
+                    return Poll::Pending;
+                }
                 Poll::Pending => {
                     ready!(self.conn.alarm.poll(cx));
                     return Poll::Ready(Err(Broke::Late));
@@ -179,7 +193,7 @@ impl Attempt {
     }
 
     /// The answer as the caller gets it; the connection goes on inside its body.
-    pub(crate) fn finish(mut self, head: ResponseHead, length: usize, idle: Duration, clock: &Clock) -> Reply {
+    pub(crate) fn finish(mut self, head: ResponseHead, length: usize, idle: Duration, now: Moment) -> Reply {
         if head.status == 101 {
             self.conn.alarm.set(Moment::NEVER);
             let leftover = self.input.split_off(length);
@@ -200,7 +214,7 @@ impl Attempt {
             incoming::Input { bytes: self.input, at: length, buffers: self.buffers },
             head.framing,
         );
-        let body = incoming.into_body(clock.now());
+        let body = incoming.into_body(now);
         Reply { head, body, tunnel: None, upload }
     }
 }

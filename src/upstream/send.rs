@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::http::Response;
@@ -125,14 +126,15 @@ impl Upstream {
             let start = self.pools.clock.now();
             let Some(lane) = self.choose(&course.tried) else { return Err(self.nobody()) };
             if lane.host.address == Address::Echo {
-                let response = echo::answer(&outbound, &mut upload).await?;
-                return Ok(self.answer(response, &lane, course.attempts, start, None));
+                let response = Box::pin(echo::answer(&outbound, &mut upload)).await?;
+                let took = self.pools.clock.now().since(start);
+                return Ok(self.answer(response, &lane, course.attempts, took, None));
             }
             match self.attempt(&lane, &outbound, upload, course.want, start).await {
-                Ok(mut reply) => {
+                Ok((mut reply, arrived)) => {
                     if let Some(spare) = reply.upload.take().filter(|_| policy.on_status.contains(&reply.head.status))
                         && self.again(&mut course, policy, Setback::Status(reply.head.status), &outbound, &spare, &lane)
-                        && self.pause(&mut course, policy, &outbound).await
+                        && Box::pin(self.pause(&mut course, policy, &outbound)).await
                     {
                         upload = spare;
                         upload.rewind();
@@ -145,12 +147,13 @@ impl Upstream {
                         ..Response::default()
                     };
                     self.pools.buffers.give(outbound.fields);
-                    return Ok(self.answer(response, &lane, course.attempts, start, reply.tunnel));
+                    let took = arrived.since(start);
+                    return Ok(self.answer(response, &lane, course.attempts, took, reply.tunnel));
                 }
                 Err(lost) => {
                     let Some(setback) = lost.setback else { return Err(lost.error) };
                     if !self.again(&mut course, policy, setback, &outbound, &lost.upload, &lane)
-                        || !self.pause(&mut course, policy, &outbound).await
+                        || !Box::pin(self.pause(&mut course, policy, &outbound)).await
                     {
                         return Err(lost.error);
                     }
@@ -223,7 +226,7 @@ impl Upstream {
         upload: Upload,
         want: Want,
         now: Moment,
-    ) -> Result<Reply, Lost> {
+    ) -> Result<(Reply, Moment), Lost> {
         let guard = lane.host.enter();
         let conn = match self.connection(lane, outbound, want, now).await {
             Ok(conn) => conn,
@@ -232,9 +235,12 @@ impl Upstream {
         let reused = conn.reused;
         let head = Head::of(outbound, &lane.host.authority);
         let (clock, timeouts) = (&self.pools.clock, &self.shared.config().timeout);
-        let mut attempt = Attempt::new(conn, &head, upload, &self.pools.buffers, guard);
+        let mut attempt = Attempt::new(conn, &head, upload, &self.pools.buffers, guard, now);
         match poll_fn(|cx| attempt.poll(cx, timeouts, outbound.deadline, clock)).await {
-            Ok((head, length)) => Ok(attempt.finish(head, length, timeouts.idle, clock)),
+            Ok((head, length)) => {
+                let now = clock.now();
+                Ok((attempt.finish(head, length, timeouts.idle, now), now))
+            }
             Err(broke) => {
                 let host = lane.label.to_string();
                 let unsent = matches!(broke, Broke::Unsent);
@@ -263,7 +269,8 @@ impl Upstream {
     ) -> Result<Box<Conn>, (SendError, Option<Setback>)> {
         let got = match lane.take(want, now) {
             Some(got) => got,
-            None => self.wait(lane, outbound, want, now).await.map_err(|error| (error, None))?,
+            // rare paths are boxed: the future of an ordinary request stays small
+            None => Box::pin(self.wait(lane, outbound, want, now)).await.map_err(|error| (error, None))?,
         };
         let slot = match got {
             Got::Idle(conn) => return Ok(conn),
@@ -271,7 +278,7 @@ impl Upstream {
         };
         let clock = &self.pools.clock;
         let limit = self.shared.config().timeout.connect.min(outbound.deadline.since(clock.now()));
-        let socket = connect(&lane.host, self.shared.tls(), limit, clock).await.map_err(|failed| {
+        let socket = Box::pin(connect(&lane.host, self.shared.tls(), limit, clock)).await.map_err(|failed| {
             let host = lane.label.to_string();
             let error = match failed {
                 Failed::Refused(cause) => SendError::Connect { host, cause },
@@ -344,12 +351,12 @@ impl Upstream {
         mut response: Response,
         lane: &Lane,
         attempts: u32,
-        start: Moment,
+        took: Duration,
         tunnel: Option<crate::upstream::Tunnel>,
     ) -> Answer {
         response.origin = Origin::Upstream;
         response.upstream = Some(Rc::clone(&self.name));
         response.host = Some(Rc::clone(&lane.label));
-        Answer { response, attempts, took: self.pools.clock.now().since(start), tunnel }
+        Answer { response, attempts, took, tunnel }
     }
 }

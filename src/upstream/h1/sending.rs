@@ -1,6 +1,7 @@
 //! The sending half of an exchange: a head, then a body, in as few writes as can be.
 
 use std::io;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
@@ -17,6 +18,9 @@ use crate::upstream::pool::Conn;
 
 /// Body bytes that go out together with the head, at most; and the largest chunk we write.
 const GATHER: usize = 16 << 10;
+
+/// A body from this size on is worth a write of two parts instead of a copy.
+const LARGE: u64 = 2 << 10;
 
 /// A request on its way out.
 pub(crate) struct Sending {
@@ -91,7 +95,7 @@ impl Sending {
 
     /// Sends as much as the connection takes and the body gives.
     pub(crate) fn poll(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        if self.stage == Stage::Gather {
+        if self.stage == Stage::Gather && !ready!(self.poll_both(conn, cx))? {
             self.gather(cx).map_err(Fault::Body)?;
         }
         loop {
@@ -116,6 +120,26 @@ impl Sending {
                 }
             }
         }
+    }
+
+    /// Writes the head and a larger piece of the body in one call without copying the piece; `false` when there is
+    /// none at hand, or the framing or TLS want a copy.
+    fn poll_both(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<bool, Fault>> {
+        if !matches!(self.upload.framing, Framing::Length(LARGE..)) || !conn.socket.is_plain() {
+            return Poll::Ready(Ok(false));
+        }
+        let Poll::Ready(piece) = self.upload.poll(cx) else { return Poll::Ready(Ok(false)) };
+        let piece = piece.map_err(Fault::Body)?;
+        let both = [IoSlice::new(&self.out), IoSlice::new(piece)];
+        let written = match ready!(Pin::new(&mut conn.socket).poll_write_vectored(cx, &both)) {
+            Ok(0) | Err(_) => return Poll::Ready(Err(Fault::Io)),
+            Ok(written) => written,
+        };
+        self.at = written.min(self.out.len());
+        self.upload.left();
+        self.upload.took(written - self.at);
+        (self.stage, self.progress) = (Stage::Body, true);
+        Poll::Ready(Ok(true))
     }
 
     /// Adds the body bytes at hand to the head: a small request is one write.
