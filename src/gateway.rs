@@ -265,3 +265,6 @@ fn runtime() -> io::Result<Runtime> {
 fn new_worker(index: usize, kit: &Kit) -> Rc<Worker> {
     Worker::new(index, kit.workers, kit.clock.clone(), kit.metrics.clone(), kit.access.lines())
 }
+
+#[cfg(test)]
+mod tests;
