@@ -4,7 +4,6 @@ mod base64;
 pub(crate) mod cookie;
 mod crypto;
 pub(crate) mod declared;
-mod env;
 pub(crate) mod form;
 mod glob;
 mod hash;
@@ -56,7 +55,6 @@ const WORDS: &[Install] = &[
     regex::install,
     glob::install,
     log::install,
-    env::install,
     store::install,
     limiter::install,
     metrics::install,

@@ -1,4 +1,4 @@
-//! What a file declares by words of this module: live objects by identity, and functions of the control machine.
+//! Live objects that a file declares (`store`, `limiter`, `metrics`), by identity.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,8 +8,12 @@ use mlua::Function;
 use mlua::Lua;
 use serde::de::DeserializeOwned;
 
-use crate::plan::Place;
 use crate::script::context::Context;
+use crate::script::declare::Session;
+use crate::script::declare::here;
+use crate::script::diagnose::Anchor;
+use crate::script::diagnose::Spot;
+use crate::script::driver::fault;
 use crate::script::live::STORE;
 use crate::store;
 
@@ -18,21 +22,17 @@ use crate::store;
 pub(crate) struct Declared {
     /// Identity and configuration; `None` while only a reference was seen.
     objects: RefCell<BTreeMap<String, Option<String>>>,
-    tasks: RefCell<Vec<Rc<Task>>>,
+    subscribers: RefCell<Vec<Rc<Subscriber>>>,
 }
 
-/// A function that the control machine runs.
-pub(crate) struct Task {
-    /// `every`, `after`, `on` or `subscribe`.
-    pub(crate) word: &'static str,
-    /// The duration or the event's name, as written.
-    pub(crate) argument: String,
-    /// Tells it from others across reloads.
-    pub(crate) identity: String,
-    /// What runs.
+/// `store:subscribe(channel, fn)`
+pub(crate) struct Subscriber {
+    /// The store's name.
+    pub(crate) store: String,
+    /// What it listens to.
+    pub(crate) channel: String,
+    /// What runs in the control machine.
     pub(crate) function: Function,
-    /// Where it stands.
-    pub(crate) place: Place,
 }
 
 impl Declared {
@@ -46,58 +46,34 @@ impl Declared {
         declared
     }
 
-    /// The live objects, for the plan.
-    pub(crate) fn objects(&self) -> BTreeMap<String, String> {
-        let objects = self.objects.borrow();
-        let text = |identity: &str, config: &Option<String>| match config {
-            Some(config) => config.clone(),
-            None if identity.starts_with(STORE) => {
-                serde_json::to_string(&store::Config::default()).expect("a plain structure has a JSON form")
-            }
-            None => String::new(),
-        };
-        objects.iter().map(|(identity, config)| (identity.clone(), text(identity, config))).collect()
+    /// Functions that hear a store's messages.
+    pub(crate) fn subscribers(&self) -> Vec<Rc<Subscriber>> {
+        self.subscribers.borrow().clone()
     }
 
-    /// `every`, `after`, `on`, `subscribe`: word, argument, place, for the plan.
-    pub(crate) fn timers(&self) -> Vec<(String, String, Place)> {
-        let tasks = self.tasks.borrow();
-        tasks.iter().map(|task| (task.word.to_owned(), task.argument.replace('\n', " "), task.place.clone())).collect()
-    }
-
-    /// The functions of the control machine.
-    pub(crate) fn tasks(&self) -> Vec<Rc<Task>> {
-        self.tasks.borrow().clone()
-    }
-
-    /// Notes a function; its identity is the file, the word, the argument and how many alike came before.
-    pub(crate) fn task(lua: &Lua, word: &'static str, argument: String, function: Function) -> mlua::Result<Rc<Task>> {
+    /// Notes a function that hears a store's messages.
+    pub(crate) fn subscribe(lua: &Lua, store: &str, channel: String, function: Function) -> mlua::Result<()> {
         if !Context::of(lua).loading() {
-            return Err(mlua::Error::runtime(format!(
-                "`{word}` stands at the top level of the file, not in a function"
-            )));
+            return Err(mlua::Error::runtime("`subscribe` stands at the top level of the file, not in a function"));
         }
-        let declared = Self::of(lua);
-        let place = place(lua);
-        let mut tasks = declared.tasks.borrow_mut();
-        let alike = |task: &&Rc<Task>| task.word == word && task.argument == argument && task.place.0 == place.0;
-        let identity = format!("{word}:{}:{argument}:{}", place.0, tasks.iter().filter(alike).count());
-        if word == "every" {
-            declared.objects.borrow_mut().insert(identity.clone(), Some(String::new()));
-        }
-        let task = Rc::new(Task { word, argument, identity, function, place });
-        tasks.push(Rc::clone(&task));
-        Ok(task)
+        let subscriber = Rc::new(Subscriber { store: store.to_owned(), channel, function });
+        Self::of(lua).subscribers.borrow_mut().push(subscriber);
+        Ok(())
     }
 
     /// Notes an object without configuration: it is there, be it declared here or by another line.
     pub(crate) fn mention(lua: &Lua, word: &str, name: &str) -> mlua::Result<()> {
         let (declared, identity) = (Self::of(lua), format!("{word}:{name}"));
-        if !Context::of(lua).loading() && !declared.objects.borrow().contains_key(&identity) {
+        let known = declared.objects.borrow().contains_key(&identity);
+        if !known && !Context::of(lua).loading() {
             let message = format!("no {word} `{name}` is declared; declare it at the top level of the file");
             return Err(mlua::Error::runtime(message));
         }
-        declared.objects.borrow_mut().entry(identity).or_default();
+        if !known {
+            let text = if identity.starts_with(STORE) { text(&store::Config::default()) } else { String::new() };
+            Session::of(lua, word)?.object(identity.clone(), text);
+            declared.objects.borrow_mut().insert(identity, None);
+        }
         Ok(())
     }
 
@@ -108,12 +84,24 @@ impl Declared {
             return Err(mlua::Error::runtime(message));
         }
         let declared = Self::of(lua);
-        let mut objects = declared.objects.borrow_mut();
-        let known = objects.entry(format!("{word}:{name}")).or_default();
+        let (mut objects, identity) = (declared.objects.borrow_mut(), format!("{word}:{name}"));
+        let known = objects.entry(identity.clone()).or_default();
         if known.as_ref().is_some_and(|known| *known != config) {
             return Err(mlua::Error::runtime(format!("{word} `{name}` is declared twice, with different options")));
         }
+        Session::of(lua, word)?.object(identity, config.clone());
         *known = Some(config);
+        Ok(())
+    }
+
+    /// A mistake in a declaration: while loading it is told with the others, and the load reads on.
+    pub(crate) fn told(lua: &Lua, word: &str, name: &str, declared: mlua::Result<()>) -> mlua::Result<()> {
+        let Err(error) = declared else { return Ok(()) };
+        if !Context::of(lua).loading() {
+            return Err(error);
+        }
+        let anchor = Anchor { spot: Spot::Subject, ..here(lua, word, Some(name)) };
+        Session::of(lua, word)?.fault(anchor, fault::message(&error), "", "");
         Ok(())
     }
 
@@ -124,20 +112,9 @@ impl Declared {
     }
 }
 
-/// File and line of the innermost frame that stands in a file of the script.
-pub(crate) fn place(lua: &Lua) -> Place {
-    for level in 0..64 {
-        let found = lua.inspect_stack(level, |frame| {
-            let file = frame.source().source?.strip_prefix('@')?.to_owned();
-            Some((file, u32::try_from(frame.current_line()?).ok()?))
-        });
-        match found {
-            Some(Some(place)) => return place,
-            Some(None) => {}
-            None => break,
-        }
-    }
-    Place::default()
+/// A configuration as the plan keeps it: equal text is an unchanged object.
+pub(crate) fn text(config: &impl serde::Serialize) -> String {
+    serde_json::to_string(config).expect("a configuration is plain data with names for keys")
 }
 
 /// Refuses the use of a live object while the file loads: loading must be quick and repeatable.

@@ -23,6 +23,7 @@ use crate::primitive::rate::Rate;
 use crate::script::bind::declared::Declared;
 use crate::script::bind::declared::named;
 use crate::script::bind::declared::running;
+use crate::script::bind::declared::text;
 use crate::script::bind::function;
 use crate::script::bind::options::Options;
 use crate::script::bind::text::Text;
@@ -40,7 +41,7 @@ pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
         named("limiter", &name)?;
         Declared::mention(lua, "limiter", &name)?;
         if let Some(options) = options {
-            declare(lua, &name, &options)?;
+            Declared::told(lua, "limiter", &name, declare(lua, &name, &options))?;
         }
         lua.create_userdata(Limit { name, limiter: RefCell::default() })
     };
@@ -82,7 +83,7 @@ fn declare(lua: &Lua, name: &str, table: &Table) -> mlua::Result<()> {
     }
     let keys = options.int("keys", 1, 10_000_000)?.and_then(|keys| usize::try_from(keys).ok()).unwrap_or(KEYS);
     let config = Config { rates, window, burst, keys };
-    let config = serde_json::to_string(&config).map_err(mlua::Error::external)?;
+    let config = text(&config);
     Declared::declare(lua, "limiter", name, config)
 }
 
@@ -119,7 +120,7 @@ impl UserData for Limit {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_function(MetaMethod::Call, |lua, (limit, options): (AnyUserData, Table)| {
             let name = limit.borrow::<Self>()?.name.clone();
-            declare(lua, &name, &options)?;
+            Declared::told(lua, "limiter", &name, declare(lua, &name, &options))?;
             Ok(limit)
         });
         methods.add_method("check", |lua, limit, args| limit.ask(lua, args, Limiter::check));

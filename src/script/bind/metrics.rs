@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::script::bind::declared::Declared;
 use crate::script::bind::declared::running;
+use crate::script::bind::declared::text;
 use crate::script::bind::function;
 use crate::script::bind::options::Options;
 use crate::script::bind::text::kind;
@@ -83,7 +84,7 @@ fn make(lua: &Lua, kind: Kind, name: String, options: Option<&Table>) -> mlua::R
     Declared::mention(lua, "metric", &name)?;
     let metric = Metric { kind, name, shape: OnceCell::new(), series: RefCell::default() };
     if let Some(options) = options {
-        metric.declare(lua, options)?;
+        Declared::told(lua, "metrics", &metric.name, metric.declare(lua, options))?;
     }
     lua.create_userdata(metric)
 }
@@ -108,7 +109,7 @@ impl Metric {
                 return Err(options.wrong("buckets", &"ascending bounds of a histogram expected, 50 at most"));
             }
         }
-        let shape = serde_json::to_string(&shape).map_err(mlua::Error::external)?;
+        let shape = text(&shape);
         Declared::declare(lua, "metric", &self.name, shape)
     }
 
@@ -200,7 +201,9 @@ fn amount(n: Option<Value>, labels: Option<Table>) -> mlua::Result<(f64, Option<
 impl UserData for Metric {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_function(MetaMethod::Call, |lua, (metric, options): (AnyUserData, Table)| {
-            metric.borrow::<Self>()?.declare(lua, &options)?;
+            let known = metric.borrow::<Self>()?;
+            Declared::told(lua, "metrics", &known.name, known.declare(lua, &options))?;
+            drop(known);
             Ok(metric)
         });
         methods.add_method("inc", |lua, metric, (n, labels): (Option<Value>, Option<Table>)| {

@@ -17,6 +17,7 @@ use crate::clock::Moment;
 use crate::script::bind::declared::Declared;
 use crate::script::bind::declared::named;
 use crate::script::bind::declared::running;
+use crate::script::bind::declared::text;
 use crate::script::bind::function;
 use crate::script::bind::json;
 use crate::script::bind::options;
@@ -41,7 +42,7 @@ pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
         named("store", &name)?;
         Declared::mention(lua, "store", &name)?;
         if let Some(options) = options {
-            declare(lua, &name, &options)?;
+            Declared::told(lua, "store", &name, declare(lua, &name, &options))?;
         }
         lua.create_userdata(Store { name, memory: RefCell::default() })
     };
@@ -59,7 +60,7 @@ fn declare(lua: &Lua, name: &str, table: &Table) -> mlua::Result<()> {
     if let Some(max) = options.size("max")? {
         config.max = max.max(1 << 10);
     }
-    let config = serde_json::to_string(&config).map_err(mlua::Error::external)?;
+    let config = text(&config);
     Declared::declare(lua, "store", name, config)
 }
 
@@ -146,7 +147,7 @@ impl UserData for Store {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_function(MetaMethod::Call, |lua, (store, options): (AnyUserData, Table)| {
             let name = store.borrow::<Self>()?.name.clone();
-            declare(lua, &name, &options)?;
+            Declared::told(lua, "store", &name, declare(lua, &name, &options))?;
             Ok(store)
         });
         methods.add_method("get", |lua, store, key: Text| {
@@ -172,7 +173,7 @@ impl UserData for Store {
             Ok(memory.hub().publish(&store.key(&channel)?, value))
         });
         methods.add_method("subscribe", |lua, store, (channel, hear): (String, Function)| {
-            Declared::task(lua, "subscribe", format!("{}\n{channel}", store.name), hear).map(drop)
+            Declared::subscribe(lua, &store.name, channel, hear)
         });
         methods.add_meta_method(MetaMethod::ToString, |_, store, ()| Ok(format!("store `{}`", store.name)));
     }

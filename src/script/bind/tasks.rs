@@ -20,8 +20,9 @@ use mlua::Value;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
+use crate::primitive::units;
 use crate::script::bind::declared::Declared;
-use crate::script::bind::declared::Task;
+use crate::script::bind::declared::Subscriber;
 use crate::script::bind::declared::running;
 use crate::script::bind::function;
 use crate::script::bind::json;
@@ -35,51 +36,39 @@ use crate::script::live::Ears;
 use crate::script::live::Event;
 use crate::script::live::Live;
 use crate::script::live::STORE;
+use crate::script::pipeline::Timer;
 use crate::store::Subscription;
 use crate::telemetry::log;
 
-/// `every`, `after`, `on`, `emit`
+/// `emit`; the loader has `every`, `after` and `on`, which declare.
 pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
-    words.set("every", function(lua, "every", every)?)?;
-    words.set("after", function(lua, "after", after)?)?;
-    words.set("on", function(lua, "on", on)?)?;
     words.set("emit", function(lua, "emit", emit)?)
 }
 
-fn every(lua: &Lua, (interval, work): (Value, Function)) -> mlua::Result<Flags> {
-    if duration(&interval)? < SHORTEST {
-        return Err(mlua::Error::runtime("every: an interval of at least 10ms expected"));
-    }
-    let task = Declared::task(lua, "every", interval.to_string()?, work)?;
-    Ok(Flags { identity: task.identity.clone(), seen: RefCell::default() })
+/// `after` inside a function: on this worker, that much later.
+pub(crate) fn after(lua: &Lua, delay: &Value, work: Function) -> mlua::Result<()> {
+    spawn(lua, "after", Some(duration(delay)?), work)
 }
 
-fn after(lua: &Lua, (delay, work): (Value, Function)) -> mlua::Result<()> {
-    let time = duration(&delay)?;
-    if Context::of(lua).loading() {
-        return Declared::task(lua, "after", delay.to_string()?, work).map(drop);
-    }
-    spawn(lua, "after", Some(time), work)
+/// Tells `every("30s", …)` from others across reloads: the word, its argument, how many alike stand before it.
+pub(crate) fn identity(word: &str, argument: &str, alike: usize) -> String {
+    format!("{word} {argument} {alike}")
 }
 
-fn on(lua: &Lua, (name, work): (String, Function)) -> mlua::Result<()> {
-    named(&name)?;
-    Declared::task(lua, "on", name, work).map(drop)
+/// What `every` returns, by the identity of its timer.
+pub(crate) fn flags(lua: &Lua, identity: &str) -> mlua::Result<Value> {
+    let flags = Flags { identity: identity.to_owned(), seen: RefCell::default() };
+    lua.create_userdata(flags).map(Value::UserData)
 }
 
 fn emit(lua: &Lua, (name, data): (String, Value)) -> mlua::Result<()> {
-    named(&name)?;
+    if name.is_empty() || name.len() > 128 {
+        return Err(mlua::Error::runtime("emit: the name of an event has 1 to 128 characters"));
+    }
     let context = running(lua, "`emit`")?;
     if context.live().bus().hears(&name) {
         let data = json::plain(&data).map_err(|fault| mlua::Error::runtime(format!("emit: {fault}")))?;
         context.live().bus().emit(Event { name, args: vec![data] });
-    }
-    Ok(())
-}
-
-fn named(name: &str) -> mlua::Result<()> {
-    if name.is_empty() || name.len() > 128 {
-        return Err(mlua::Error::runtime("the name of an event has 1 to 128 characters"));
     }
     Ok(())
 }
@@ -130,26 +119,23 @@ impl Drop for Tasks {
 }
 
 /// Starts what the file of this machine declared, and tells it `start`, or `reload` when it is not the first.
-pub(crate) fn start(lua: &Lua) -> mlua::Result<Tasks> {
+pub(crate) fn start(lua: &Lua, timers: &[Timer]) -> mlua::Result<Tasks> {
     let context = Context::of(lua);
     let live = Arc::clone(context.live());
     let (stop, stopped) = watch::channel(());
     let (mut ears, mut subscriptions) = (Ears::new(), Vec::new());
-    for task in Declared::of(lua).tasks() {
-        let (lua, context) = (lua.clone(), Rc::clone(&context));
-        match task.word {
-            "every" => run(&stopped, &context, repeat(lua, Rc::clone(&context), task))?,
-            "after" => run(&stopped, &context, once(lua, Rc::clone(&context), task))?,
-            "on" => {
-                let events = ears.listen(&task.argument);
-                run(&stopped, &context, hear(lua, Rc::clone(&context), task, events))?;
-            }
-            _ => {
-                let (subscription, events) = subscribe(&lua, &live, &task);
-                subscriptions.push(subscription);
-                run(&stopped, &context, hear(lua, Rc::clone(&context), task, events))?;
-            }
+    for (index, timer) in timers.iter().enumerate() {
+        let task = Task::new(lua, &context, timer, &timers[..index]);
+        match timer.word.as_str() {
+            "every" => run(&stopped, &context, task.repeat())?,
+            "after" => run(&stopped, &context, task.once())?,
+            _ => run(&stopped, &context, task.hear(ears.listen(&timer.argument)))?,
         }
+    }
+    for subscriber in Declared::of(lua).subscribers() {
+        let (subscription, messages) = subscribe(lua, &live, &subscriber);
+        subscriptions.push(subscription);
+        run(&stopped, &context, Task::hearing(lua, &context, &subscriber).hear(messages))?;
     }
     let ears = live.bus().join(ears);
     let name = if live.started() == 0 { "start" } else { "reload" };
@@ -171,54 +157,93 @@ fn run(stopped: &watch::Receiver<()>, context: &Context, work: impl Future<Outpu
     Ok(())
 }
 
-/// At once, and then each time the interval is over; a run that takes longer is followed by the next at once.
-async fn repeat(lua: Lua, context: Rc<Context>, task: Rc<Task>) {
-    let interval = interval(&lua, &task);
-    let mut due = context.clock().now();
-    loop {
-        let outcome = driver::drive(&context, None, &task.function, ()).get().await;
-        publish(&context, &task, outcome);
-        due = due.after(interval).max(context.clock().now());
-        context.clock().sleep_until(due).await;
-    }
+/// One function of the control machine, which it keeps alive.
+struct Task {
+    lua: Lua,
+    context: Rc<Context>,
+    word: String,
+    argument: String,
+    identity: String,
+    function: Function,
 }
 
-/// What the function returned becomes the flag's value; without a value, or after a failure, the last one stays.
-fn publish(context: &Context, task: &Task, outcome: Outcome) {
-    let value = match outcome {
-        Ok(mut values) => values.pop_front().unwrap_or(Value::Nil),
-        Err(failure) => return report("every", &failure),
-    };
-    match json::plain(&value) {
-        Ok(Some(value)) => context.live().flag(&task.identity).publish(Some(value)),
-        Ok(None) => {}
-        Err(fault) => {
-            let place = format!("{}:{}", task.place.0, task.place.1);
-            log::error("`every` returned what cannot be shared", &[("at", &place), ("cause", &fault)]);
+impl Task {
+    fn new(lua: &Lua, context: &Rc<Context>, timer: &Timer, before: &[Timer]) -> Self {
+        let alike = before.iter().filter(|other| other.word == timer.word && other.argument == timer.argument);
+        Self {
+            lua: lua.clone(),
+            context: Rc::clone(context),
+            identity: identity(&timer.word, &timer.argument, alike.count()),
+            word: timer.word.clone(),
+            argument: timer.argument.clone(),
+            function: timer.function.clone(),
         }
     }
-}
 
-async fn once(lua: Lua, context: Rc<Context>, task: Rc<Task>) {
-    context.clock().sleep(interval(&lua, &task)).await;
-    if let Err(failure) = driver::drive(&context, None, &task.function, ()).get().await {
-        report("after", &failure);
+    fn hearing(lua: &Lua, context: &Rc<Context>, subscriber: &Subscriber) -> Self {
+        Self {
+            lua: lua.clone(),
+            context: Rc::clone(context),
+            word: "subscribe".to_owned(),
+            argument: subscriber.channel.clone(),
+            identity: String::new(),
+            function: subscriber.function.clone(),
+        }
     }
-}
 
-/// Calls the function for each event, one after the other.
-async fn hear(lua: Lua, context: Rc<Context>, task: Rc<Task>, mut events: mpsc::Receiver<Arc<Event>>) {
-    while let Some(event) = events.recv().await {
-        let args = match arguments(&lua, &event) {
-            Ok(args) => args,
-            Err(error) => {
-                log::error("an event could not be told", &[("name", &event.name), ("cause", &error)]);
-                continue;
-            }
+    /// At once, and then each time the interval is over; a run that takes longer is followed by the next at once.
+    async fn repeat(self) {
+        let clock = self.context.clock();
+        let mut due = clock.now();
+        loop {
+            let outcome = driver::drive(&self.context, None, &self.function, ()).get().await;
+            self.publish(outcome);
+            due = due.after(self.wait()).max(clock.now());
+            clock.sleep_until(due).await;
+        }
+    }
+
+    /// What the function returned becomes the flag's value; without a value, or after a failure, the last one stays.
+    fn publish(&self, outcome: Outcome) {
+        let value = match outcome {
+            Ok(mut values) => values.pop_front().unwrap_or(Value::Nil),
+            Err(failure) => return report(&self.word, &failure),
         };
-        if let Err(failure) = driver::drive(&context, None, &task.function, args).get().await {
-            report(task.word, &failure);
+        match json::plain(&value) {
+            Ok(Some(value)) => self.context.live().flag(&self.identity).publish(Some(value)),
+            Ok(None) => {}
+            Err(fault) => {
+                log::error("`every` returned what cannot be shared", &[("interval", &self.argument), ("cause", &fault)])
+            }
         }
+    }
+
+    async fn once(self) {
+        self.context.clock().sleep(self.wait()).await;
+        if let Err(failure) = driver::drive(&self.context, None, &self.function, ()).get().await {
+            report(&self.word, &failure);
+        }
+    }
+
+    /// Calls the function for each event, one after the other.
+    async fn hear(self, mut events: mpsc::Receiver<Arc<Event>>) {
+        while let Some(event) = events.recv().await {
+            let args = match arguments(&self.lua, &event) {
+                Ok(args) => args,
+                Err(error) => {
+                    log::error("an event could not be told", &[("name", &event.name), ("cause", &error)]);
+                    continue;
+                }
+            };
+            if let Err(failure) = driver::drive(&self.context, None, &self.function, args).get().await {
+                report(&self.word, &failure);
+            }
+        }
+    }
+
+    /// The loader notes seconds.
+    fn wait(&self) -> Duration {
+        self.argument.parse().ok().and_then(|seconds| units::seconds(seconds).ok()).unwrap_or(Duration::from_secs(60))
     }
 }
 
@@ -227,12 +252,11 @@ fn arguments(lua: &Lua, event: &Event) -> mlua::Result<MultiValue> {
     values.collect::<mlua::Result<Vec<_>>>()?.into_iter().collect::<MultiValue>().into_lua_multi(lua)
 }
 
-fn subscribe(lua: &Lua, live: &Live, task: &Task) -> (Subscription, mpsc::Receiver<Arc<Event>>) {
-    let (name, channel) = task.argument.split_once('\n').unwrap_or((&task.argument, ""));
-    let identity = format!("{STORE}{name}");
+fn subscribe(lua: &Lua, live: &Live, subscriber: &Subscriber) -> (Subscription, mpsc::Receiver<Arc<Event>>) {
+    let identity = format!("{STORE}{}", subscriber.store);
     let store = live.store(&identity, Declared::of(lua).config(&identity).unwrap_or_default());
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let subscription = store.hub().subscribe(channel, move |channel, value| {
+    let subscription = store.hub().subscribe(&subscriber.channel, move |channel, value| {
         let args = vec![Some(value.as_ref().clone())];
         // Who lags far behind misses messages; nobody who publishes waits.
         let _ = sender.try_send(Arc::new(Event { name: channel.to_owned(), args }));
@@ -240,16 +264,6 @@ fn subscribe(lua: &Lua, live: &Live, task: &Task) -> (Subscription, mpsc::Receiv
     (subscription, receiver)
 }
 
-/// The duration was checked when it was declared.
-fn interval(lua: &Lua, task: &Task) -> Duration {
-    let value = match task.argument.parse::<f64>() {
-        Ok(seconds) => Ok(Value::Number(seconds)),
-        Err(_) => lua.create_string(&task.argument).map(Value::String),
-    };
-    value.and_then(|value| duration(&value)).unwrap_or(Duration::from_secs(60))
-}
-
-const SHORTEST: Duration = Duration::from_millis(10);
 /// Messages kept for one subscriber.
 const QUEUE: usize = 1024;
 

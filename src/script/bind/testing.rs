@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::future::poll_fn;
+use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,16 +13,23 @@ use mlua::FromLuaMulti;
 use mlua::Lua;
 
 use crate::clock::Clock;
+use crate::plan::Plan;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Worker;
 use crate::script::context::Context;
 use crate::script::context::Setting;
 use crate::script::context::Snapshot;
+use crate::script::declare;
+use crate::script::declare::Session;
 use crate::script::driver;
 use crate::script::driver::fault;
 use crate::script::live::Live;
+use crate::script::load;
+use crate::script::load::files::Files;
+use crate::script::load::files::Frozen;
 use crate::script::machine;
+use crate::script::pipeline::Pipelines;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Registry;
 
@@ -41,16 +49,31 @@ pub(crate) fn open(clock: &Clock, live: &Arc<Live>) -> Lua {
         step: Duration::from_secs(60),
         memory: 512 << 20,
     };
-    let (lua, _) = machine::open(setting).unwrap();
-    super::install(&lua, &lua.globals()).unwrap();
-    machine::seal(&lua).unwrap();
-    lua
+    let files = Rc::new(Files::known(Path::new("/"), Frozen::default()));
+    load::open(setting, &files).unwrap().0
+}
+
+/// Says that the file of `lua` was read; what it declared.
+pub(crate) fn close(lua: &Lua) -> (Plan, Pipelines) {
+    let session = Session::of(lua, "close").unwrap();
+    let built = declare::build(&session);
+    load::close(lua).unwrap();
+    built
+}
+
+/// The mistakes noted while `text` was read, and the one it ended with.
+pub(crate) fn mistakes(lua: &Lua, text: &str) -> String {
+    let session = Session::of(lua, "mistakes").unwrap();
+    let before = session.found().len();
+    let raised = lua.load(text).set_name("@gateway.lua").exec().err().map(|error| fault::message(&error));
+    let found = session.found().into_iter().skip(before).map(|found| format!("{} {}", found.message, found.label));
+    found.chain(raised).collect::<Vec<_>>().join("; ")
 }
 
 /// A loaded machine of its own.
 pub(crate) fn machine() -> Lua {
     let lua = open(&Clock::fake(NOW), &Arc::default());
-    machine::loaded(&lua).unwrap();
+    close(&lua);
     lua
 }
 
@@ -102,6 +125,6 @@ pub(crate) async fn drive(lua: &Lua, exchange: Option<Rc<Exchange>>, script: &st
 pub(crate) fn driven(script: &str) -> Result<String, Failure> {
     let clock = Clock::fake(NOW);
     let lua = open(&clock, &Arc::default());
-    machine::loaded(&lua).unwrap();
+    close(&lua);
     turning(&clock, drive(&lua, None, script))
 }

@@ -224,7 +224,6 @@ impl Session {
 
     /// Records a live object (store, limiter, metric) under its identity; equal text is an unchanged object.
     /// `false` when the identity is taken by something else.
-    #[allow(dead_code, reason = "stores, limiters and metrics call it")]
     pub(crate) fn object(&self, identity: String, config: String) -> bool {
         match self.objects.borrow_mut().insert(identity, config.clone()) {
             Some(before) => before == config,

@@ -12,6 +12,8 @@ use super::here;
 use super::place_of;
 use super::session::Timer;
 use crate::primitive::units;
+use crate::script::bind::tasks;
+use crate::script::context::Context;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
 use crate::script::diagnose::Spot;
@@ -32,6 +34,9 @@ pub(super) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
 }
 
 fn timer(lua: &Lua, word: &'static str, wait: &Value, function: &Value) -> mlua::Result<Value> {
+    if let (Value::Function(function), "after", false) = (function, word, Context::of(lua).loading()) {
+        return tasks::after(lua, wait, function.clone()).map(|()| Value::Nil);
+    }
     let session = Session::of(lua, word)?;
     let anchor = here(lua, word, None);
     let parsed = match wait {
@@ -93,16 +98,17 @@ fn record(
     let place = (anchor.file.clone(), anchor.line);
     let function: Function = function.clone();
     session.watched.borrow_mut().push((word, place_of(&function)));
-    let identity = format!(
-        "{word} {argument} {}",
-        session.timers.borrow().iter().filter(|timer| timer.word == word && timer.argument == argument).count()
-    );
+    let alike = |timer: &&Timer| timer.word == word && timer.argument == argument;
+    let identity = tasks::identity(word, &argument, session.timers.borrow().iter().filter(alike).count());
     session.timers.borrow_mut().push(Timer { word: word.to_owned(), argument, function, place });
     handle(lua, word, &identity)
 }
 
 /// What `every` returns: `:get()` is the last value, seen by all workers.
 fn handle(lua: &Lua, word: &str, identity: &str) -> mlua::Result<Value> {
-    let _ = (lua, word, identity);
-    Ok(Value::Nil)
+    if word != "every" {
+        return Ok(Value::Nil);
+    }
+    Session::of(lua, word)?.object(identity.to_owned(), String::new());
+    tasks::flags(lua, identity)
 }

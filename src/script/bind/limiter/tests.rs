@@ -4,18 +4,25 @@ use std::time::Duration;
 use mlua::Lua;
 
 use crate::clock::Clock;
-use crate::script::bind::declared::Declared;
+use crate::plan::Plan;
 use crate::script::bind::testing::NOW;
+use crate::script::bind::testing::close;
+use crate::script::bind::testing::mistakes;
 use crate::script::bind::testing::open;
 use crate::script::driver::fault;
 use crate::script::live::Live;
-use crate::script::machine;
+use crate::telemetry::metrics::Registry;
 
 fn loaded(file: &str, clock: &Clock, live: &Arc<Live>) -> Lua {
+    planned(file, clock, live).0
+}
+
+/// The machine and what its file declares.
+fn planned(file: &str, clock: &Clock, live: &Arc<Live>) -> (Lua, Plan) {
     let lua = open(clock, live);
-    lua.load(file).exec().unwrap();
-    machine::loaded(&lua).unwrap();
-    lua
+    assert_eq!(mistakes(&lua, file), "");
+    let plan = close(&lua).0;
+    (lua, plan)
 }
 
 #[test]
@@ -46,8 +53,8 @@ fn a_reload_with_another_rate_keeps_what_was_used() {
     let (clock, live) = (Clock::fake(NOW), Arc::<Live>::default());
     let old = loaded(r#"limiter "x" { "10/min", window = "fixed" }"#, &clock, &live);
     old.load("limiter('x'):check('k', 8)").exec().unwrap();
-    let new = loaded(r#"limiter "x" { "20/min", window = "fixed" }"#, &clock, &live);
-    live.commit(&Declared::of(&new).objects(), &Default::default());
+    let (new, plan) = planned(r#"limiter "x" { "20/min", window = "fixed" }"#, &clock, &live);
+    live.commit(&plan.objects, &Registry::default());
     let left: i64 = new.load("local _, told = limiter('x'):check('k', 1) return told.left").eval().unwrap();
     assert_eq!(left, 11);
 }
@@ -65,7 +72,6 @@ fn long_keys_do_not_fill_the_memory() {
 #[test]
 fn mistakes_are_named() {
     let lua = open(&Clock::fake(NOW), &Arc::default());
-    let load = |text: &str| fault::message(&lua.load(text).exec().expect_err(text));
     for (text, expected) in [
         ("limiter 'a' {}", "limiter `a` needs 1 to 8 rates"),
         ("limiter 'a' { '5/fortnight' }", "limiter `a`: "),
@@ -78,10 +84,10 @@ fn mistakes_are_named() {
         ("limiter 'b' { '5/min' } limiter('b', { '6/min' })", "declared twice"),
         ("limiter('b'):check 'k'", "cannot be used while the file loads"),
     ] {
-        let error = load(text);
+        let error = mistakes(&lua, text);
         assert!(error.contains(expected), "{text}: {error}");
     }
-    machine::loaded(&lua).unwrap();
+    close(&lua);
     for (text, expected) in [
         ("limiter('a'):check 'k'", "limiter `a` has no rate"),
         ("limiter('c')", "no limiter `c` is declared"),
@@ -89,7 +95,7 @@ fn mistakes_are_named() {
         ("limiter('b'):check('k', -1)", "bad argument"),
         ("limiter('b'):check('k', 1.5)", "bad argument"),
     ] {
-        let error = load(text);
+        let error = fault::message(&lua.load(text).exec().expect_err(text));
         assert!(error.contains(expected), "{text}: {error}");
     }
 }

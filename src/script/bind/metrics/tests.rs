@@ -4,15 +4,16 @@ use mlua::Lua;
 
 use crate::clock::Clock;
 use crate::script::bind::testing::NOW;
+use crate::script::bind::testing::close;
 use crate::script::bind::testing::context;
+use crate::script::bind::testing::mistakes;
 use crate::script::bind::testing::open;
 use crate::script::driver::fault;
-use crate::script::machine;
 
 fn run(file: &str, text: &str) -> (Lua, Result<(), String>) {
     let lua = open(&Clock::fake(NOW), &Arc::default());
-    lua.load(file).exec().unwrap();
-    machine::loaded(&lua).unwrap();
+    assert_eq!(mistakes(&lua, file), "");
+    close(&lua);
     let outcome = lua.load(text).exec().map_err(|error| fault::message(&error));
     (lua, outcome)
 }
@@ -79,7 +80,7 @@ fn mistakes_are_named() {
         ("metrics.counter 'e' { 'a' } metrics.counter('e', { 'b' })", "declared twice"),
         ("metrics.gauge('g'):set(1)", "cannot be used while the file loads"),
     ] {
-        let error = fault::message(&lua.load(text).exec().expect_err(text));
+        let error = mistakes(&lua, text);
         assert!(error.contains(expected), "{text}: {error}");
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 use super::MOST;
 use crate::clock::Clock;
 use crate::script::bind::testing::NOW;
+use crate::script::bind::testing::close;
 use crate::script::bind::testing::context;
 use crate::script::bind::testing::drive;
 use crate::script::bind::testing::open;
 use crate::script::bind::testing::turning;
-use crate::script::machine;
 
 #[test]
 fn a_spawned_function_runs_beside_and_counts_until_it_is_done() {
@@ -16,7 +16,7 @@ fn a_spawned_function_runs_beside_and_counts_until_it_is_done() {
     let lua = open(&clock, &Arc::default());
     let file = "local s = store 'seen' return function() return s:get 'k' end";
     let seen: mlua::Function = lua.load(file).eval().unwrap();
-    machine::loaded(&lua).unwrap();
+    close(&lua);
     turning(&clock, async {
         let script = "spawn(function() sleep '50ms' store('seen'):set('k', 'spawned') end) return 'answered'";
         assert_eq!(drive(&lua, None, script).await.unwrap(), "answered");
@@ -34,7 +34,7 @@ fn a_spawned_function_runs_beside_and_counts_until_it_is_done() {
 fn their_number_is_bounded_and_a_failure_gives_its_place_back() {
     let clock = Clock::fake(NOW);
     let lua = open(&clock, &Arc::default());
-    machine::loaded(&lua).unwrap();
+    close(&lua);
     turning(&clock, async {
         let many = format!("for _ = 1, {MOST} do spawn(function() error 'no' end) end");
         drive(&lua, None, &many).await.unwrap();

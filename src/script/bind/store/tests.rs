@@ -4,12 +4,12 @@ use std::time::Duration;
 use mlua::Lua;
 
 use crate::clock::Clock;
-use crate::script::bind::declared::Declared;
 use crate::script::bind::testing::NOW;
+use crate::script::bind::testing::close;
+use crate::script::bind::testing::mistakes;
 use crate::script::bind::testing::open;
 use crate::script::driver::fault;
 use crate::script::live::Live;
-use crate::script::machine;
 
 const FILE: &str = r#"
 local s = store "sessions" { ttl = "1m", max = "1MB" }
@@ -26,7 +26,7 @@ fn loaded(clock: &Clock, live: &Arc<Live>) -> Lua {
     let lua = open(clock, live);
     let run: mlua::Function = lua.load(FILE).eval().unwrap();
     lua.set_named_registry_value("run", run).unwrap();
-    machine::loaded(&lua).unwrap();
+    close(&lua);
     lua
 }
 
@@ -112,12 +112,7 @@ fn what_cannot_be_kept_is_refused() {
 #[test]
 fn a_declaration_is_checked_and_told_to_the_plan() {
     let lua = open(&Clock::fake(NOW), &Arc::default());
-    let load = |text: &str| lua.load(text).exec().map_err(|error| fault::message(&error));
-    load("store 'a' { ttl = '1m' } store('b', { max = '2MB' }) store 'c'").unwrap();
-    let objects = Declared::of(&lua).objects();
-    assert_eq!(objects.keys().collect::<Vec<_>>(), ["store:a", "store:b", "store:c"]);
-    assert!(objects["store:b"].contains("2097152"), "{objects:?}");
-    assert!(objects["store:c"].contains("max"), "a store without options is one with the defaults");
+    assert_eq!(mistakes(&lua, "store 'a' { ttl = '1m' } store('b', { max = '2MB' }) store 'c'"), "");
     for (text, expected) in [
         ("store 'a' { ttl = '2m' }", "store `a` is declared twice, with different options"),
         ("store 'd' { tll = 1 }", "unknown option `tll` in store `d`; did you mean `ttl`?"),
@@ -126,7 +121,11 @@ fn a_declaration_is_checked_and_told_to_the_plan() {
         ("store ''", "a name of 1 to 128 characters"),
         ("store 'e':get 'k'", "cannot be used while the file loads"),
     ] {
-        let error = load(text).unwrap_err();
+        let error = mistakes(&lua, text);
         assert!(error.contains(expected), "{text}: {error}");
     }
+    let objects = close(&lua).0.objects;
+    assert_eq!(objects.keys().collect::<Vec<_>>(), ["store:a", "store:b", "store:c", "store:d", "store:e"]);
+    assert!(objects["store:b"].contains("2097152"), "{objects:?}");
+    assert!(objects["store:c"].contains("max"), "a store without options is one with the defaults");
 }
