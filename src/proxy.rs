@@ -118,7 +118,7 @@ async fn choose(exchange: &Rc<Exchange>) -> Result<(), Failure> {
 }
 
 /// A failure becomes an answer: by `errors` and `on_error`, else as a problem document.
-async fn explain(exchange: &Rc<Exchange>, failure: Failure) -> Response {
+pub(crate) async fn explain(exchange: &Rc<Exchange>, failure: Failure) -> Response {
     exchange.fail(&Rc::new(failure.clone()));
     respond::report(exchange, &failure);
     let hooks = &exchange.site.hooks;

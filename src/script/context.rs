@@ -205,6 +205,11 @@ impl Context {
         self.place.get()
     }
 
+    /// Where the place stands, for C code that sets it.
+    pub(super) fn place_cell(&self) -> *const Cell<Option<&'static str>> {
+        &raw const self.place
+    }
+
     /// Notes that a function runs that may not wait (`when`, `by`, `store:update` …), until the result is dropped.
     pub fn still(self: &Rc<Self>, place: &'static str) -> Still {
         Still { before: self.place.replace(Some(place)), context: Rc::clone(self) }
@@ -213,7 +218,9 @@ impl Context {
     /// Makes `exchange` the current one and starts the clock of the run, until the result is dropped.
     pub(super) fn enter(&self, exchange: Option<Rc<Exchange>>) -> Entered<'_> {
         let before = self.exchange.replace(exchange);
-        self.watch.begin();
+        if self.watch.begin() {
+            self.place.set(None);
+        }
         Entered { context: self, before }
     }
 }

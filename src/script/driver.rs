@@ -50,12 +50,12 @@ pub fn call(
     function: &Function,
     args: impl IntoLuaMulti,
 ) -> Outcome {
-    let _still = context.still(place);
     let entered = context.enter(exchange);
+    let still = context.still(place);
     let result = function.call::<MultiValue>(args);
-    let failure = fault::after(context, result);
-    drop(entered);
-    failure
+    let outcome = fault::after(context, result);
+    drop((still, entered));
+    outcome
 }
 
 /// A coroutine that waits.

@@ -15,6 +15,7 @@
 #![allow(unsafe_code)]
 
 mod atoms;
+mod calm;
 mod cold;
 mod error;
 mod map;
@@ -23,6 +24,7 @@ mod request;
 mod response;
 mod slots;
 
+use std::any::Any;
 use std::rc::Rc;
 
 use mlua::Lua;
@@ -33,6 +35,7 @@ use crate::http::Response;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 
+pub(super) use calm::calm;
 pub(crate) use cold::decoded_text;
 pub(crate) use error::error;
 pub(crate) use response::Held;
@@ -71,11 +74,9 @@ pub(crate) fn response(lua: &Lua, response: Response) -> mlua::Result<Value> {
     response::push(lua, Held::new(response, None))
 }
 
-/// `res` for a failure that `next()` met: its status, and `res.error` is set.
-pub(crate) fn failed(lua: &Lua, failure: Rc<Failure>) -> mlua::Result<Value> {
-    let mut response = Response::new(failure.status);
-    response.origin = crate::http::message::Origin::Error;
-    response::push(lua, Held::new(response, Some(failure)))
+/// `res` for what `next()` came to: an answer, or a failure that was turned into one.
+pub(crate) fn answered(lua: &Lua, response: Response, failure: Option<Rc<Failure>>) -> mlua::Result<Value> {
+    response::push(lua, Held::new(response, failure))
 }
 
 /// What is behind `value`, if it is a `res`.
@@ -88,10 +89,25 @@ pub(crate) fn kept(lua: &Lua, exchange: &Rc<Exchange>, name: &str) -> Option<Val
     Slots::of(lua).kept(lua, exchange, name)
 }
 
+/// Keeps something for as long as `exchange` lives, by a number of the keeper's own.
+pub(super) fn stash(exchange: &Rc<Exchange>, key: usize, value: Rc<dyn Any>) {
+    slots::stash(exchange, key, value);
+}
+
+/// What was kept under `key`.
+pub(super) fn stashed(exchange: &Rc<Exchange>, key: usize) -> Option<Rc<dyn Any>> {
+    slots::stashed(exchange, key)
+}
+
+/// Whether a field belongs to framing and connections.
+pub(super) fn is_reserved(name: &str) -> bool {
+    map::is_reserved(name.as_bytes())
+}
+
 /// Where `req.route` finds the table of a route, by its index in the plan.
 pub(super) fn set_routes(lua: &Lua, routes: Table) -> mlua::Result<()> {
     lua.set_named_registry_value(request::ROUTES, routes)
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::script) mod tests;

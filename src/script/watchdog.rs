@@ -99,14 +99,15 @@ impl Watch {
         self.seat.limit.store(nanos(limit), Relaxed);
     }
 
-    /// A run begins, or goes deeper.
+    /// A run begins, or goes deeper; says whether it begins.
     #[inline]
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&self) -> bool {
         let depth = self.depth.get();
         self.depth.set(depth + 1);
         if depth == 0 {
             self.seat.run.store(self.seat.run.load(Relaxed) + 1, Relaxed);
         }
+        depth == 0
     }
 
     /// A run ends.

@@ -122,10 +122,17 @@ fn placed(mut failure: Failure, error: &Error) -> Failure {
     failure
 }
 
+/// The way there, without our own frames.
 fn traceback(error: &Error) -> Option<String> {
+    let trace = full_traceback(error)?;
+    let lines: Vec<_> = trace.lines().map(str::trim).filter(|line| !line.starts_with("[moongate]")).collect();
+    Some(lines.join("\n\t"))
+}
+
+fn full_traceback(error: &Error) -> Option<String> {
     match error {
         Error::CallbackError { traceback: trace, .. } => Some(split(trace).1.unwrap_or(trace).trim().to_owned()),
-        Error::WithContext { cause, .. } => traceback(cause),
+        Error::WithContext { cause, .. } => full_traceback(cause),
         Error::RuntimeError(text) | Error::MemoryError(text) => split(text).1.map(|trace| trace.trim().to_owned()),
         _ => None,
     }

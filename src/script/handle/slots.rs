@@ -1,5 +1,6 @@
 //! Who is behind a `req`: numbered slots with generations, and what Lua values a request keeps.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::ffi::c_int;
@@ -51,6 +52,8 @@ pub(super) struct Seat {
     slots: Rc<Slots>,
     index: usize,
     handle: LightUserData,
+    /// What hooks keep for this request.
+    kept: Vec<(usize, Rc<dyn Any>)>,
 }
 
 /// The low bits of a `req`, which tell it from `json.null` and other light values.
@@ -81,7 +84,7 @@ impl Slots {
         let slot = &list[index];
         slot.exchange.set(Rc::as_ptr(exchange));
         let handle = handle(index, slot.generation.get());
-        let before = hooks.replace(Box::new(Seat { slots: Rc::clone(self), index, handle }));
+        let before = hooks.replace(Box::new(Seat { slots: Rc::clone(self), index, handle, kept: Vec::new() }));
         drop((list, hooks));
         drop(before);
         handle
@@ -176,6 +179,22 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.slots.leave(self.index);
     }
+}
+
+/// See `handle::stash`.
+pub(super) fn stash(exchange: &Exchange, key: usize, value: Rc<dyn Any>) {
+    let mut hooks = exchange.hooks.borrow_mut();
+    if let Some(seat) = hooks.as_mut().and_then(|hooks| hooks.downcast_mut::<Seat>()) {
+        seat.kept.retain(|(other, _)| *other != key);
+        seat.kept.push((key, value));
+    }
+}
+
+/// See `handle::stashed`.
+pub(super) fn stashed(exchange: &Exchange, key: usize) -> Option<Rc<dyn Any>> {
+    let hooks = exchange.hooks.borrow();
+    let seat = hooks.as_ref()?.downcast_ref::<Seat>()?;
+    seat.kept.iter().find(|(other, _)| *other == key).map(|(_, value)| Rc::clone(value))
 }
 
 /// Whether this light value is a `req`, alive or not.

@@ -1,0 +1,188 @@
+//! The hooks of a loaded script: its pipelines, run for the data path.
+
+mod after;
+mod answer;
+mod fail;
+mod outward;
+mod prepare;
+mod rest;
+mod steps;
+mod stream;
+mod tape;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::rc::Weak;
+use std::sync::Arc;
+
+use mlua::Function;
+use mlua::Lua;
+use mlua::Table;
+use mlua::Value;
+
+use crate::http::Response;
+use crate::plan::Plan;
+use crate::proxy::Exchange;
+use crate::proxy::Failure;
+use crate::proxy::Hooks;
+use crate::proxy::Run;
+use crate::proxy::Verdict;
+use crate::proxy::Wants;
+use crate::script::context::Context;
+use crate::script::driver;
+use crate::script::handle;
+use crate::script::machine;
+use crate::script::pipeline::Access;
+use crate::script::pipeline::Pipelines;
+use prepare::Prepared;
+
+/// The hooks of one machine.
+struct Script(Rc<Inner>);
+
+/// What the futures of requests that wait hold on to.
+struct Inner {
+    lua: Lua,
+    context: Rc<Context>,
+    on_request: Option<Function>,
+    /// For requests without a route.
+    bare: Prepared,
+    /// By the plan's indices.
+    routes: Vec<Prepared>,
+    access: Access,
+    /// Tables that say which step runs, to use again.
+    slots: RefCell<Vec<Table>>,
+}
+
+/// The hooks of `pipelines`, whose machine is loaded and sealed.
+pub(crate) fn hooks(
+    lua: &Lua,
+    context: &Rc<Context>,
+    pipelines: Pipelines,
+    plan: &Arc<Plan>,
+) -> mlua::Result<Rc<dyn Hooks>> {
+    context.set_limits(&plan.gateway.limits);
+    handle::set_routes(lua, prepare::routes(lua, plan)?)?;
+    let maker = prepare::Maker::new(lua)?;
+    let listens = plan.timers.iter().any(|(word, _, _)| word == "on");
+    let bare = maker.prepare(0, pipelines.bare, listens)?;
+    let routes = pipelines.routes.into_iter().enumerate();
+    let routes =
+        routes.map(|(index, pipeline)| maker.prepare(index + 1, pipeline, listens)).collect::<mlua::Result<_>>()?;
+    let inner = Rc::new(Inner {
+        lua: lua.clone(),
+        context: Rc::clone(context),
+        on_request: pipelines.on_request,
+        bare,
+        routes,
+        access: pipelines.access,
+        slots: RefCell::default(),
+    });
+    lua.set_app_data(Rc::downgrade(&inner));
+    Ok(Rc::new(Script(inner)))
+}
+
+impl Inner {
+    /// The hooks of the machine that `lua` belongs to.
+    fn of(lua: &Lua) -> mlua::Result<Rc<Self>> {
+        let hooks = lua.app_data_ref::<Weak<Self>>().and_then(|hooks| hooks.upgrade());
+        hooks.ok_or_else(|| mlua::Error::runtime("this needs a running gateway"))
+    }
+
+    /// The pipeline of a route, by the plan's index.
+    fn pipeline(&self, route: Option<usize>) -> &Prepared {
+        route.and_then(|route| self.routes.get(route)).unwrap_or(&self.bare)
+    }
+
+    /// `req`
+    fn request(&self, exchange: &Rc<Exchange>) -> Value {
+        handle::request(&self.lua, exchange)
+    }
+
+    /// A table that says which step runs.
+    fn slot(&self) -> mlua::Result<Table> {
+        match self.slots.borrow_mut().pop() {
+            Some(slot) => Ok(slot),
+            None => self.lua.create_table_with_capacity(2, 0),
+        }
+    }
+
+    fn give(&self, slot: Table) {
+        let mut slots = self.slots.borrow_mut();
+        if slots.len() < 64 {
+            slots.push(slot);
+        }
+    }
+}
+
+/// A result that is shaped further, whether it is at hand or must be waited for.
+fn then<T: 'static, U: 'static>(run: Run<T>, shape: impl FnOnce(T) -> U + 'static) -> Run<U> {
+    match run {
+        Run::Done(value) => Run::Done(shape(value)),
+        Run::Wait(future) => Run::Wait(Box::pin(async move { shape(future.await) })),
+    }
+}
+
+impl Hooks for Script {
+    fn wants_request(&self) -> bool {
+        self.0.on_request.is_some()
+    }
+
+    fn wants(&self, route: Option<usize>) -> Wants {
+        self.0.pipeline(route).wants
+    }
+
+    fn on_request(&self, exchange: &Rc<Exchange>) -> Run<Verdict> {
+        self.0.on_request(exchange)
+    }
+
+    fn when(&self, exchange: &Rc<Exchange>, route: usize) -> Result<bool, Failure> {
+        let req = self.0.request(exchange);
+        for when in &self.0.pipeline(Some(route)).when {
+            let outcome = driver::call(&self.0.context, Some(Rc::clone(exchange)), "`when`", when, &req)?;
+            if !truth(outcome.front()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn steps(&self, exchange: &Rc<Exchange>) -> Run<Verdict> {
+        self.0.steps(exchange, exchange.route.get(), 1)
+    }
+
+    fn target(&self, exchange: &Rc<Exchange>) -> Run<Result<String, Failure>> {
+        self.0.target(exchange)
+    }
+
+    fn on_response(&self, exchange: &Rc<Exchange>, response: Response) -> Run<Response> {
+        self.0.on_response(exchange, response)
+    }
+
+    fn on_failure(&self, exchange: &Rc<Exchange>, failure: Failure) -> Run<Result<Response, Failure>> {
+        self.0.on_failure(exchange, failure, 0)
+    }
+
+    fn on_log(&self, exchange: &Rc<Exchange>) {
+        self.0.on_log(exchange);
+    }
+
+    fn access(&self, exchange: &Rc<Exchange>) -> Option<Vec<(String, serde_json::Value)>> {
+        self.0.access(exchange)
+    }
+
+    fn worn(&self) -> bool {
+        machine::is_worn(&self.0.lua)
+    }
+
+    fn lookup(&self, exchange: &Rc<Exchange>, name: &[String]) -> Option<String> {
+        after::lookup(&self.0.lua, exchange, name)
+    }
+}
+
+/// Lua's idea of truth.
+fn truth(value: Option<&Value>) -> bool {
+    !matches!(value, None | Some(Value::Nil | Value::Boolean(false)))
+}
+
+#[cfg(test)]
+mod tests;

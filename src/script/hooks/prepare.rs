@@ -1,0 +1,152 @@
+//! Pipelines made ready: their functions handed to Lua once, what exists noted, failures' answers sorted.
+
+use std::sync::Arc;
+
+use mlua::Function;
+use mlua::IntoLua;
+use mlua::Lua;
+use mlua::Table;
+use mlua::Value;
+use mlua::chunk::ChunkMode;
+
+use crate::plan::Plan;
+use crate::proxy::Wants;
+use crate::script::handle;
+use crate::script::hooks::outward;
+use crate::script::hooks::rest;
+use crate::script::pipeline::Level;
+use crate::script::pipeline::Pipeline;
+use crate::script::pipeline::Step;
+
+/// A pipeline, ready to run.
+pub(super) struct Prepared {
+    /// All steps from a place on: `run(req, slot, at)`.
+    pub(super) run: Option<Function>,
+    /// `on_response` of every level: `outward(req, slot, at, res)`.
+    pub(super) outward: Option<Function>,
+    /// The levels that have one, by their place in `levels`.
+    pub(super) responders: Vec<usize>,
+    pub(super) steps: Vec<Step>,
+    pub(super) when: Vec<Function>,
+    pub(super) target: Option<Function>,
+    pub(super) levels: Vec<Level>,
+    /// What turns failures into answers, in the order they are asked.
+    pub(super) answers: Vec<Turn>,
+    pub(super) wants: Wants,
+}
+
+/// What turns a failure into an answer.
+pub(super) struct Turn {
+    /// A code, a glob that ends in `*`, or `*`.
+    pub(super) code: String,
+    /// The level it stands at, inner first.
+    pub(super) level: usize,
+    /// A function, or an answer whose texts are templates.
+    pub(super) answer: Value,
+}
+
+impl Turn {
+    /// Whether it answers failures of this code.
+    pub(super) fn takes(&self, code: &str) -> bool {
+        match self.code.strip_suffix('*') {
+            Some(prefix) => code.starts_with(prefix),
+            None => self.code == code,
+        }
+    }
+
+    /// How well it knows what it answers: an exact code best, then the longer prefix.
+    fn rank(&self) -> usize {
+        match self.code.strip_suffix('*') {
+            Some(prefix) => prefix.len(),
+            None => usize::MAX,
+        }
+    }
+}
+
+/// Makes pipelines in one machine.
+pub(super) struct Maker<'a> {
+    lua: &'a Lua,
+    pipeline: Function,
+    straight: Function,
+    outward: Function,
+}
+
+impl<'a> Maker<'a> {
+    pub(super) fn new(lua: &'a Lua) -> mlua::Result<Self> {
+        let core = lua.create_table()?;
+        core.raw_set("calm", handle::calm(lua)?)?;
+        core.raw_set("follow", rest::follow(lua)?)?;
+        core.raw_set("dry", rest::dry(lua)?)?;
+        core.raw_set("adopt", lua.create_function(outward::adopt)?)?;
+        let chunk = lua.load(include_str!("run.luau")).set_name("=[moongate]").set_mode(ChunkMode::Text);
+        let made: Table = chunk.call(core)?;
+        Ok(Self {
+            lua,
+            pipeline: made.get("pipeline")?,
+            straight: made.get("straight")?,
+            outward: made.get("outward")?,
+        })
+    }
+
+    /// `index` is the plan's plus one, 0 for requests without a route; `listens`: some function hears of failures.
+    pub(super) fn prepare(&self, index: usize, pipeline: Pipeline, listens: bool) -> mlua::Result<Prepared> {
+        let Pipeline { steps, when, target, levels } = pipeline;
+        let run = if steps.is_empty() { None } else { Some(self.run(index, &steps)?) };
+        let responders: Vec<_> = (0..levels.len()).filter(|&level| levels[level].on_response.is_some()).collect();
+        let calls: Vec<_> = levels.iter().filter_map(|level| level.on_response.clone()).collect();
+        let outward = if calls.is_empty() { None } else { Some(self.outward.call(calls)?) };
+        let answers = turns(&levels);
+        let wants = Wants {
+            steps: run.is_some(),
+            on_response: outward.is_some(),
+            on_error: !answers.is_empty() || listens,
+            on_log: levels.iter().any(|level| level.on_log.is_some()),
+        };
+        Ok(Prepared { run, outward, responders, steps, when, target, levels, answers, wants })
+    }
+
+    fn run(&self, index: usize, steps: &[Step]) -> mlua::Result<Function> {
+        let calls: Vec<_> = steps.iter().map(|step| step.call.clone()).collect();
+        let whens: Vec<_> = steps.iter().map(|step| self.or_false(step.when.as_ref())).collect::<mlua::Result<_>>()?;
+        if steps.iter().all(|step| !step.wraps && step.enforce) {
+            return self.straight.call((calls, whens));
+        }
+        let wraps: Vec<_> = steps.iter().map(|step| step.wraps).collect();
+        let dries: Vec<_> = steps.iter().map(|step| !step.enforce).collect();
+        self.pipeline.call((index, calls, whens, wraps, dries))
+    }
+
+    fn or_false(&self, function: Option<&Function>) -> mlua::Result<Value> {
+        function.map_or(Ok(Value::Boolean(false)), |function| function.into_lua(self.lua))
+    }
+}
+
+/// The most specific code first, then the inner level; `on_error` stands behind `*` of its level.
+fn turns(levels: &[Level]) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    for (level, functions) in levels.iter().enumerate() {
+        for (code, answer) in &functions.errors {
+            turns.push(Turn { code: code.clone(), level, answer: answer.clone() });
+        }
+        if let Some(on_error) = &functions.on_error {
+            turns.push(Turn { code: "*".to_owned(), level, answer: Value::Function(on_error.clone()) });
+        }
+    }
+    turns.sort_by(|a, b| b.rank().cmp(&a.rank()).then(a.level.cmp(&b.level)));
+    turns
+}
+
+/// `req.route` of every route.
+pub(super) fn routes(lua: &Lua, plan: &Arc<Plan>) -> mlua::Result<Table> {
+    let all = lua.create_table_with_capacity(plan.routes.len(), 0)?;
+    for route in &plan.routes {
+        let table = lua.create_table()?;
+        table.raw_set("name", route.name.as_str())?;
+        table.raw_set("pattern", route.pattern.as_str())?;
+        table.raw_set("file", route.place.0.as_str())?;
+        table.raw_set("line", route.place.1)?;
+        table.set_readonly(true);
+        all.raw_push(table)?;
+    }
+    Ok(all)
+}

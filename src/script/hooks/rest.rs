@@ -1,0 +1,91 @@
+//! `next()`: what follows a step that wraps it, as a response; and steps that only say what they would do.
+
+use std::rc::Rc;
+
+use mlua::Function;
+use mlua::Lua;
+use mlua::MultiValue;
+use mlua::Value;
+
+use super::Inner;
+use super::tape;
+use crate::http::Response;
+use crate::proxy;
+use crate::proxy::Exchange;
+use crate::proxy::Failure;
+use crate::proxy::Override;
+use crate::proxy::Verdict;
+use crate::script::driver;
+use crate::script::driver::fault;
+use crate::script::handle;
+use crate::script::wait;
+use crate::telemetry::log;
+
+/// The function behind `next`: `follow(pipeline, at)`.
+pub(super) fn follow(lua: &Lua) -> mlua::Result<Function> {
+    wait::function(lua, "next", |lua, (pipeline, at): (usize, usize)| {
+        let hooks = Inner::of(lua)?;
+        let exchange = hooks.context.exchange().ok_or_else(|| mlua::Error::runtime("`next` belongs to a request"))?;
+        let lua = lua.clone();
+        Ok(Box::pin(async move {
+            tape::play(&exchange, at, hooks.context.limits().buffer).map_err(fault::raise)?;
+            let (response, failure) = match rest(&hooks, &exchange, pipeline, at).await {
+                Ok(response) => {
+                    exchange.record.borrow_mut().reason = None;
+                    *exchange.failure.borrow_mut() = None;
+                    (response, None)
+                }
+                Err(failure) => {
+                    let shared = Rc::new(failure.clone());
+                    (proxy::explain(&exchange, failure).await, Some(shared))
+                }
+            };
+            let response = handle::answered(&lua, response, failure)?;
+            Ok(MultiValue::from_vec(vec![response]))
+        }))
+    })
+}
+
+/// The steps from `at` on, then the service.
+async fn rest(hooks: &Rc<Inner>, exchange: &Rc<Exchange>, pipeline: usize, at: usize) -> Result<Response, Failure> {
+    match hooks.steps(exchange, pipeline.checked_sub(1), at).get().await {
+        Verdict::Answer(response) => Ok(response),
+        Verdict::Fail(failure) => Err(failure),
+        Verdict::Continue => proxy::forward(exchange, Override::default()).await,
+    }
+}
+
+/// Runs a step with `enforce = false`: what it would have answered is logged and counted, the request goes on.
+pub(super) fn dry(lua: &Lua) -> mlua::Result<Function> {
+    wait::function(lua, "a step", |lua, (pipeline, at, next): (usize, usize, Option<Function>)| {
+        let hooks = Inner::of(lua)?;
+        let exchange = hooks.context.exchange().ok_or_else(|| mlua::Error::runtime("a step belongs to a request"))?;
+        Ok(Box::pin(async move {
+            let prepared = hooks.pipeline(pipeline.checked_sub(1));
+            let Some(step) = prepared.steps.get(at.wrapping_sub(1)) else { return Ok(MultiValue::new()) };
+            let req = hooks.request(&exchange);
+            let run = driver::drive(&hooks.context, Some(Rc::clone(&exchange)), &step.call, (req, next));
+            let would = match run.get().await {
+                Ok(values) => match values.front() {
+                    None | Some(Value::Nil) => return Ok(MultiValue::new()),
+                    Some(Value::Table(answer)) => answer.raw_get::<Value>("status")?.to_string()?,
+                    Some(other) => other.to_string()?,
+                },
+                Err(failure) if failure.code.as_str().starts_with("script.") => return Err(fault::raise(failure)),
+                Err(failure) => format!("{} ({})", failure.status, failure.code.as_str()),
+            };
+            tell(&exchange, &step.word, &would);
+            Ok(MultiValue::new())
+        }))
+    })
+}
+
+fn tell(exchange: &Rc<Exchange>, word: &str, would: &str) {
+    let help = "Refusals of steps with `enforce = false`, which were not applied.";
+    exchange.worker.metrics.counter("moongate_dry_refusals_total", help, &[("step", word)]).add(1);
+    let id = exchange.id();
+    log::info(
+        "a step with `enforce = false` would have refused",
+        &[("step", &word), ("answer", &would), ("request", id)],
+    );
+}
