@@ -7,9 +7,7 @@ pub(crate) mod declare;
 pub mod diagnose;
 pub mod docs;
 pub mod driver;
-#[allow(dead_code, unused_imports, reason = "the hooks use it next")]
 pub(crate) mod handle;
-#[allow(dead_code, reason = "a program opens them next")]
 pub(crate) mod hooks;
 pub mod live;
 pub mod load;

@@ -13,6 +13,7 @@ use mlua::MultiValue;
 use mlua::Thread;
 use mlua::Value;
 
+use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Run;
@@ -86,7 +87,15 @@ impl Driven {
         };
         drop(entered);
         context.parked.take();
-        self.release();
+        match &outcome {
+            Err(failure) if failure.code == Code::ScriptMemory => {
+                // What the run piled up must not fail its neighbours too; Luau itself collects only on its own schedule.
+                self.thread = None;
+                let _ = context.lua().map(|lua| lua.gc_collect());
+            }
+            Err(failure) if failure.code == Code::ScriptError => self.thread = None,
+            _ => self.release(),
+        }
         Poll::Ready(outcome)
     }
 

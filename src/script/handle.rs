@@ -36,7 +36,6 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 
 pub(super) use calm::calm;
-pub(crate) use cold::decoded_text;
 pub(crate) use error::error;
 pub(crate) use response::Held;
 pub(crate) use slots::Slots;

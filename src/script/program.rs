@@ -12,6 +12,7 @@ use crate::proxy::Worker;
 use crate::script::context::Setting;
 use crate::script::context::Snapshot;
 use crate::script::declare;
+use crate::script::hooks;
 use crate::script::live::Live;
 use crate::script::load;
 use crate::script::load::files::Files;
@@ -80,7 +81,8 @@ impl Program {
     /// Opens the script on a worker: its hooks, once it came to the same plan.
     pub async fn open(self: &Arc<Self>, seat: Seat) -> Result<Rc<dyn Hooks>, String> {
         let (lua, context, pipelines) = self.machine(&seat).await?;
-        Ok(Rc::new(Opened { _lua: lua, _context: context, _pipelines: pipelines }))
+        hooks::hooks(&lua, &context, pipelines, &self.plan)
+            .map_err(|error| crate::script::driver::fault::message(&error))
     }
 
     /// Runs the file in a machine of this worker, pausing between slices, and confirms the plan.
@@ -117,15 +119,6 @@ impl Program {
         Ok((lua, context, pipelines))
     }
 }
-
-/// A machine whose functions nobody calls yet.
-struct Opened {
-    _lua: mlua::Lua,
-    _context: Rc<crate::script::context::Context>,
-    _pipelines: Pipelines,
-}
-
-impl Hooks for Opened {}
 
 /// Where two runs of one file came to different plans.
 fn difference(a: &Plan, b: &Plan) -> String {

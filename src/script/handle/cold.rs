@@ -18,8 +18,6 @@ use super::raw::Parts;
 use crate::proxy::Exchange;
 use crate::script::wait;
 
-pub(crate) use body::decoded_text;
-
 /// Whose body, headers or fields a method is about.
 #[derive(Clone)]
 pub(super) enum Subject {

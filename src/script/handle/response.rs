@@ -1,6 +1,5 @@
 //! `res`: a response in a script's hands, and the C functions behind its hot fields.
 
-use std::cell::Cell;
 use std::cell::RefCell;
 use std::ffi::c_int;
 use std::ffi::c_void;
@@ -26,13 +25,11 @@ pub(crate) struct Held {
     response: RefCell<Option<Response>>,
     /// `res.error`.
     failure: Option<Rc<Failure>>,
-    /// Something was written to it.
-    changed: Cell<bool>,
 }
 
 impl Held {
     pub(crate) fn new(response: Response, failure: Option<Rc<Failure>>) -> Rc<Self> {
-        Rc::new(Self { response: RefCell::new(Some(response)), failure, changed: Cell::new(false) })
+        Rc::new(Self { response: RefCell::new(Some(response)), failure })
     }
 
     /// `res.error`.
@@ -40,21 +37,9 @@ impl Held {
         self.failure.as_ref()
     }
 
-    /// Whether something was written to it.
-    pub(crate) fn changed(&self) -> bool {
-        self.changed.get()
-    }
-
     /// The response, taken away: whoever still holds a `res` finds that it is over.
     pub(crate) fn take(&self) -> Option<Response> {
         self.response.try_borrow_mut().ok()?.take()
-    }
-
-    /// Puts a response (back) in.
-    pub(crate) fn put(&self, response: Response) {
-        if let Ok(mut place) = self.response.try_borrow_mut() {
-            *place = Some(response);
-        }
     }
 
     /// Reads it, if it is still there.
@@ -64,7 +49,6 @@ impl Held {
 
     /// Edits it, if it is still there.
     pub(crate) fn edit<T>(&self, edit: impl FnOnce(&mut Response) -> T) -> Option<T> {
-        self.changed.set(true);
         self.response.try_borrow_mut().ok()?.as_mut().map(edit)
     }
 

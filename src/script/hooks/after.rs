@@ -70,7 +70,7 @@ impl Inner {
     }
 }
 
-fn as_json(value: &Value) -> serde_json::Value {
+pub(super) fn as_json(value: &Value) -> serde_json::Value {
     let text = json::encode(value).ok();
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(serde_json::Value::Null)
 }

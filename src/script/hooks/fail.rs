@@ -17,6 +17,8 @@ use crate::proxy::respond;
 use crate::script::driver;
 use crate::script::driver::fault;
 use crate::script::handle;
+use crate::script::live::Event;
+use crate::store;
 
 impl Inner {
     /// Asks whoever takes this code, at the levels from `level` (0 is the innermost) on.
@@ -101,8 +103,30 @@ impl Inner {
         Ok(None)
     }
 
-    /// Each code is an event for `on(code)`, heard by the control thread's machine.
+    /// Each code is an event for `on(code)`, heard by the control thread's machine: plain data.
     fn tell(&self, exchange: &Rc<Exchange>, failure: &Failure) {
-        let _ = (exchange, failure);
+        let bus = self.context.live().bus();
+        if !bus.hears(failure.code.as_str()) {
+            return;
+        }
+        let err = serde_json::json!({
+            "code": failure.code.as_str(), "status": failure.status, "detail": failure.detail,
+            "step": failure.step.as_deref(), "level": failure.level, "upstream": failure.upstream.as_deref(),
+            "file": failure.place.as_ref().map(|place| &place.0), "line": failure.place.as_ref().map(|place| place.1),
+        });
+        let mut req = {
+            let request = exchange.request.borrow();
+            serde_json::json!({
+                "method": request.method.as_str(), "path": request.path, "host": request.host, "query": request.query,
+                "id": &**exchange.id(), "ip": exchange.client.get().map(|address| address.to_string()),
+            })
+        };
+        for name in ["user", "key"] {
+            if let Some(kept) = handle::kept(&self.lua, exchange, name) {
+                req[name] = super::after::as_json(&kept);
+            }
+        }
+        let args = [err, req].map(|value| Some(store::Value::Json(Box::new(value)))).to_vec();
+        bus.emit(Event { name: failure.code.as_str().to_owned(), args });
     }
 }

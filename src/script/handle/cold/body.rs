@@ -42,11 +42,6 @@ fn reading(
     }))
 }
 
-/// The body of `this`, decoded, as bytes; for words that take a response.
-pub(crate) async fn decoded_text(lua: &Lua, this: &Value) -> mlua::Result<Bytes> {
-    coding::whole(&Subject::of(lua, this)?, Context::of(lua).limits().buffer).await
-}
-
 /// `:text()`
 pub(super) fn text(lua: &Lua, this: Value) -> mlua::Result<Waiting> {
     reading(lua, &this, |lua, _, bytes| Ok(one(Value::String(lua.create_string(&bytes)?))))
