@@ -28,6 +28,8 @@ use crate::proxy::Hooks;
 use crate::proxy::Run;
 use crate::proxy::Verdict;
 use crate::proxy::Wants;
+use crate::script::bind::tasks;
+use crate::script::bind::tasks::Tasks;
 use crate::script::context::Context;
 use crate::script::driver;
 use crate::script::handle;
@@ -36,8 +38,8 @@ use crate::script::pipeline::Access;
 use crate::script::pipeline::Pipelines;
 use prepare::Prepared;
 
-/// The hooks of one machine.
-struct Script(Rc<Inner>);
+/// The hooks of one machine; in the control thread's also what runs there without a request, for as long as they live.
+struct Script(Rc<Inner>, #[allow(dead_code, reason = "dropped with the hooks")] Option<Tasks>);
 
 /// What the futures of requests that wait hold on to.
 struct Inner {
@@ -78,7 +80,8 @@ pub(crate) fn hooks(
         slots: RefCell::default(),
     });
     lua.set_app_data(Rc::downgrade(&inner));
-    Ok(Rc::new(Script(inner)))
+    let tasks = context.control().then(|| tasks::start(lua, &pipelines.timers)).transpose()?;
+    Ok(Rc::new(Script(inner, tasks)))
 }
 
 impl Inner {
