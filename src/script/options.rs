@@ -154,7 +154,7 @@ impl<'a> Check<'a> {
         let listen = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if name == "listen");
         let label = match value {
             Value::Integer(port) if listen => format!("write \":{port}\""),
-            Value::Integer(_) | Value::Number(_) if of.takes_text() => {
+            Value::Integer(_) | Value::Number(_) if of.takes_text() && check::closer(value, of).is_none() => {
                 format!("this is {}; write it in quotes", describe(value))
             }
             _ => check::closer(value, of).unwrap_or_else(|| format!("this is {}", describe(value))),

@@ -68,7 +68,13 @@ fn second(lua: &Lua, kind: Kind, text: &str, anchor: Anchor, table: &Value) -> m
     let owner = format!("{word} `{text}`");
     let Value::Table(table) = table else {
         let said = format!("{owner} needs a table after its text, and got {}", describe(table));
-        session.fault(Anchor { spot: Spot::Subject, ..anchor }, said, format!("write {word} \"{text}\" {{ … }}"), "");
+        let inside = if table.is_function() { "function(req) … end" } else { "…" };
+        session.fault(
+            Anchor { spot: Spot::Subject, ..anchor },
+            said,
+            format!("write {word} \"{text}\" {{ {inside} }}"),
+            "",
+        );
         return lua.create_userdata(Poison).map(Value::UserData);
     };
     let options = words::find(&word).map(|word| word.options.as_slice()).unwrap_or_default();

@@ -60,7 +60,9 @@ fn second(lua: &Lua, name: &str, anchor: &Anchor, table: &Value) -> mlua::Result
     let owner = format!("upstream `{name}`");
     let Value::Table(table) = table else {
         let said = format!("{owner} needs a table after its name, and got {}", describe(table));
-        session.fault(subject, said, format!("write upstream \"{name}\" {{ \"10.0.0.1:80\" }}"), "");
+        let address = table.as_string().map_or_else(|| "10.0.0.1:80".to_owned(), |text| text.to_string_lossy());
+        session.fault(subject, said, format!("write upstream \"{name}\" {{ \"{address}\" }}"), "");
+        session.poisoned.borrow_mut().insert(name.to_owned());
         return lua.create_userdata(Poison).map(Value::UserData);
     };
     let good = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));

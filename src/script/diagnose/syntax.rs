@@ -250,10 +250,23 @@ fn reword(text: &str, code: &str, source: &str, line: u32) -> (String, String) {
     let opens = ["then", "do", "function", "else", "repeat"].iter().any(|word| source.contains(word));
     let ended = ["got ','", "got '}'", "got ')'"].iter().any(|got| text.contains(got));
     let has = |part: &str| text.contains(part);
-    let help = if has("Malformed string") || has("malformed string") || code.matches('"').count() % 2 == 1 {
+    let declares = ["route", "group", "upstream", "policy"].iter().find(|word| {
+        code.trim_start().strip_prefix(**word).is_some_and(|rest| rest.trim_start().starts_with(['"', '\'']))
+    });
+    let statement = ["return", "if", "local", "for", "while"].iter().any(|word| has(&format!("got '{word}'")));
+    if let Some(word) = declares.filter(|_| has("got ','") || has("parsing function name")) {
+        let help =
+            format!("what `{word}` declares stands in a table after its text: {word} \"…\" {{ function(req) … end }}");
+        return (said, help);
+    }
+    let help = if code.contains("://") && has("got '//'") {
+        "text stands in quotes: \"http://…\""
+    } else if statement && has("parsing expression") {
+        "statements stand in a function: { function(req) … end }"
+    } else if has("Malformed string") || has("malformed string") || code.matches('"').count() % 2 == 1 {
         "the text is not closed on its line: add the missing quote, or write [[ … ]] for several lines"
     } else if has("to close '{'") && has("got '='") {
-        "a key that is not a plain name is written in brackets: [\"x-key\"] = …"
+        "a key that is not a plain name is written in brackets: [\"x-key\"] = …, [404] = …"
     } else if has("after table constructor element") && before {
         "a comma is missing at the end of the entry before"
     } else if has("to close '{'") && (has("did you forget") || has("got <eof>")) {

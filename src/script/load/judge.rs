@@ -209,6 +209,9 @@ fn codes(session: &Session, sketches: &BTreeMap<String, Sketch>) {
         }
         let label = match words::nearest(code, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if code.parse::<u16>().is_ok() => {
+                "errors go by code, such as \"route.none\" or \"upstream.*\", not by status".to_owned()
+            }
             None => "`moongate docs codes` lists them; your own are what `reject` gives as `code`".to_owned(),
         };
         session.fault(anchor.clone(), format!("no failure has the code `{code}`"), label, "");

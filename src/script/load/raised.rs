@@ -19,6 +19,12 @@ pub(super) fn explain(error: &mlua::Error, session: &Session) -> Diagnostic {
         told = told.help("the top level declares, and is run again for every worker and reload; work belongs into steps, `every` or `after`");
     }
     let Some((file, line)) = place else { return told };
+    if let Some((name, from)) = caller(error).filter(|_| text.contains("nil with") || text.contains("nil value")) {
+        let told_help = format!(
+            "`{name}` is called while the file loads, from line {from}; a step is listed by its name alone, without `()`"
+        );
+        told = told.help(told_help);
+    }
     told = told.at(&file, line);
     if text.contains("attempt to") && told.help.is_empty() {
         told = told.help(hint(text));
@@ -33,6 +39,21 @@ pub(super) fn explain(error: &mlua::Error, session: &Session) -> Diagnostic {
         }
         None => told,
     }
+}
+
+/// The function an error was raised in, and the line of the top level that called it.
+fn caller(error: &mlua::Error) -> Option<(String, u32)> {
+    let trace = match error {
+        mlua::Error::RuntimeError(text) => text.split_once("stack traceback:")?.1.to_owned(),
+        mlua::Error::CallbackError { traceback, .. } => traceback.clone(),
+        _ => return None,
+    };
+    let frames: Vec<&str> =
+        trace.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('[')).collect();
+    let [inner, outer] = frames.as_slice() else { return None };
+    let name = inner.split(" function ").nth(1)?.trim();
+    let line = outer.split(':').nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    (!name.is_empty() && !outer.contains(" function ")).then(|| (name.to_owned(), line))
 }
 
 /// `file:line: text`
@@ -64,6 +85,9 @@ fn worded(text: &str) -> String {
 fn hint(text: &str) -> String {
     if let Some(name) = text.split("attempt to index nil with '").nth(1).and_then(|rest| rest.split('\'').next()) {
         return format!("what stands before `.{name}` is nil");
+    }
+    if let Some(name) = text.split("attempt to index function with '").nth(1).and_then(|rest| rest.split('\'').next()) {
+        return format!("this is a function; options are given as a table: gateway {{ {name} = … }}");
     }
     if text.contains("attempt to call a nil value") {
         return "what is called here is nil: is a name misspelt, or declared further down?".to_owned();

@@ -212,6 +212,23 @@ fn plain(value: &Value, of: &Type) -> Option<Value> {
 
 /// What a parser says about a text of the right kind; a word that is nearly one of those allowed.
 pub(super) fn closer(value: &Value, of: &Type) -> Option<String> {
+    let inside = |of: &Type| plain(value, of).is_some();
+    match of {
+        // `log = "debug"` for `log = { level = "debug" }`, `["*"] = 500` for `{ status = 500 }`.
+        Type::Table(options) => {
+            let telling = |option: &&crate::script::words::Opt| {
+                matches!(option.of, Type::OneOf(_) | Type::Status) && inside(&option.of)
+            };
+            if let Some(option) = options.iter().find(telling) {
+                return Some(format!("write {{ {} = {} }}", option.name, literal(value)));
+            }
+        }
+        Type::List(of) if inside(of) => return Some("write { … } around it: a list".to_owned()),
+        _ => {}
+    }
+    if let Type::Either(types) = of {
+        return types.iter().find_map(|of| closer(value, of));
+    }
     let text = value.as_string()?.to_string_lossy();
     match of {
         Type::Duration => units::duration(&text).err().map(|error| error.0),
@@ -219,8 +236,15 @@ pub(super) fn closer(value: &Value, of: &Type) -> Option<String> {
         Type::Rate => Rate::parse(&text).err().map(|error| error.to_string()),
         Type::OneOf(words) => crate::script::words::nearest(&text, words.iter().map(AsRef::as_ref))
             .map(|near| format!("did you mean {near:?}?")),
-        Type::Either(types) => types.iter().find_map(|of| closer(value, of)),
         _ => None,
+    }
+}
+
+/// A plain value as it is written.
+fn literal(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{:?}", text.to_string_lossy()),
+        other => other.to_string().unwrap_or_default(),
     }
 }
 

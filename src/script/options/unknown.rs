@@ -107,6 +107,7 @@ fn habit(word: &str, key: &str) -> Option<&'static str> {
             "upstream",
             "servers" | "targets" | "nodes" | "addresses" | "address" | "host" | "url" | "urls" | "endpoints",
         ) => "write the addresses themselves in the list part: upstream \"name\" { \"10.0.0.1:80\" }",
+        ("upstream", "port" | "scheme") => "it goes into the address: upstream \"name\" { \"10.0.0.1:80\" }",
         ("upstream", "lb" | "algorithm" | "strategy" | "policy" | "load_balancing") => "did you mean `balance`?",
         ("upstream", "retries") => "write `retry = { times = 2 }`",
         ("gateway", "port" | "bind" | "address" | "addr" | "ports") => "did you mean `listen`?",
