@@ -33,6 +33,16 @@ pub(crate) fn lint(file: &str, sketch: &Sketch, own: &[String]) -> Lint {
     for function in sketch.functions.iter().filter(|function| !function.called && !function.nested) {
         lint.warnings.extend(function.writes.iter().map(|(name, span)| captured(name).under(file, *span)));
     }
+    for (name, span) in &sketch.responses {
+        let said = format!(
+            "the second parameter of a step is the function `next`, not a response, and is called `{name}` here"
+        );
+        let help = "a step answers by what it returns: return { status = 200, text = \"…\" }; to change the service's answer: local res = next()";
+        lint.warnings.push(Diagnostic::warning(said).label("name it `next`").help(help).under(file, *span));
+    }
+    for (owner, member, span) in &sketch.handles {
+        lint.warnings.extend(handle(owner, member).map(|warning| warning.under(file, *span)));
+    }
     backticks(file, sketch, &mut lint.warnings);
     lint
 }
@@ -124,6 +134,70 @@ fn missing(owner: &str, member: &str) -> Option<Diagnostic> {
         None => fault.label(format!("it has {}", members.join(", "))),
     })
 }
+
+/// `req.header`: a field the request does not have.
+fn handle(owner: &str, member: &str) -> Option<Diagnostic> {
+    let known = if owner == "req" { REQUEST } else { RESPONSE };
+    if known.contains(&member) {
+        return None;
+    }
+    let what = if owner == "req" { "a request" } else { "a response" };
+    let label = match (owner, member) {
+        ("req", "body") => "read it with req:text(), req:json() or req:form()".to_owned(),
+        ("req", "uri" | "url") => "did you mean `req.path` and `req.query`?".to_owned(),
+        ("req", "args" | "params_query") => "did you mean `req.query`?".to_owned(),
+        ("req", "remote_addr" | "client_ip" | "client") => "did you mean `req.ip`?".to_owned(),
+        ("res", "body") => "read it with res:text() or res:json(), replace it with res:set_body(…)".to_owned(),
+        _ => match words::nearest(member, known.iter().copied()) {
+            Some(near) => format!("did you mean `{owner}.{near}`?"),
+            None if owner == "req" => "a value of your own goes into `req.ctx`".to_owned(),
+            None => "`moongate docs` lists the words".to_owned(),
+        },
+    };
+    Some(Diagnostic::warning(format!("{what} has no `{member}`")).label(label))
+}
+
+const REQUEST: &[&str] = &[
+    "method",
+    "path",
+    "host",
+    "scheme",
+    "raw_path",
+    "version",
+    "id",
+    "type",
+    "query",
+    "headers",
+    "cookies",
+    "params",
+    "ip",
+    "port",
+    "tls",
+    "user",
+    "key",
+    "limits",
+    "ctx",
+    "route",
+    "text",
+    "json",
+    "form",
+    "multipart",
+    "try_json",
+    "chunks",
+    "map",
+    "set_body",
+    "set_json",
+    "accepts",
+    "bearer",
+    "elapsed",
+    "left",
+    "forward",
+];
+
+const RESPONSE: &[&str] = &[
+    "status", "headers", "from", "cache", "upstream", "host", "error", "took", "bytes", "text", "json", "try_json",
+    "chunks", "map", "lines", "sse", "replace", "set_body", "set_json", "copy", "ok", "type",
+];
 
 /// A local of the file that a request function writes.
 fn captured(name: &str) -> Diagnostic {

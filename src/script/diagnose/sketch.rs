@@ -29,6 +29,10 @@ pub(crate) struct Sketch {
     pub(crate) functions: Vec<Function>,
     /// Names given to backtick expressions that are plain declared names: name, place.
     pub(crate) backticks: Vec<(String, Span)>,
+    /// `req.member` and `res.member` of parameters of those names.
+    pub(crate) handles: Vec<(String, String, Span)>,
+    /// Second parameters of functions that stand in a list part and look like a response: name, place.
+    pub(crate) responses: Vec<(String, Span)>,
     /// Text of `code = "…"`.
     pub(crate) codes: Vec<String>,
 }

@@ -239,8 +239,13 @@ impl Walker {
     fn member<'a>(&mut self, prefix: &Prefix, first: Option<&'a Suffix>) -> Option<&'a TokenReference> {
         let Prefix::Name(owner) = prefix else { return None };
         let Some(Suffix::Index(Index::Dot { name: member, .. })) = first else { return None };
-        if self.depth_of(&name(owner)).is_none() {
-            self.sketch.members.push((name(owner), name(member), span(member)));
+        match self.depth_of(&name(owner)) {
+            None => self.sketch.members.push((name(owner), name(member), span(member))),
+            // A parameter, not a local of the file's own.
+            Some(depth) if depth > 0 && matches!(name(owner).as_str(), "req" | "res") => {
+                self.sketch.handles.push((name(owner), name(member), span(member)));
+            }
+            Some(_) => {}
         }
         Some(member)
     }
@@ -328,6 +333,7 @@ impl Walker {
                 }
                 ast::Field::NoKey(value) => {
                     index += 1;
+                    self.sketch.responses.extend(tokens::response(value));
                     (None, value)
                 }
                 _ => continue,

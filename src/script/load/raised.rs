@@ -51,9 +51,9 @@ fn caller(error: &mlua::Error) -> Option<(String, u32)> {
     let frames: Vec<&str> =
         trace.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('[')).collect();
     let [inner, outer] = frames.as_slice() else { return None };
-    let name = inner.split(" function ").nth(1)?.trim();
-    let line = outer.split(':').nth(1)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-    (!name.is_empty() && !outer.contains(" function ")).then(|| (name.to_owned(), line))
+    let name = inner.split("in function '").nth(1)?.split('\'').next()?;
+    let line = outer.split(':').nth(1)?.parse().ok()?;
+    outer.contains("in function <").then(|| (name.to_owned(), line))
 }
 
 /// `file:line: text`

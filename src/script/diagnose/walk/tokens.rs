@@ -68,3 +68,13 @@ pub(super) fn always(value: &full_moon::ast::Expression) -> bool {
     let Some(full_moon::ast::LastStmt::Return(last)) = block.last_stmt() else { return false };
     block.stmts().next().is_none() && last.returns().len() == 1 && last.returns().to_string().trim() == "true"
 }
+
+/// The second parameter of `function(req, res)`, by its name a response.
+pub(super) fn response(value: &full_moon::ast::Expression) -> Option<(String, Span)> {
+    let full_moon::ast::Expression::Function(function) = value else { return None };
+    let mut parameters = function.body().parameters().iter();
+    let second = parameters.nth(1)?;
+    let full_moon::ast::Parameter::Name(token) = second else { return None };
+    let named = name(token);
+    (parameters.next().is_none() && matches!(named.as_str(), "res" | "resp" | "response")).then(|| (named, span(token)))
+}
