@@ -224,8 +224,7 @@ fn codes(session: &Session, sketches: &BTreeMap<String, Sketch>) {
         .map(|(name, _)| name.as_str())
         .collect();
     for (name, anchor, near) in session.events.borrow().iter() {
-        let code = known.contains(&name.as_str())
-            || name.strip_suffix('*').is_some_and(|front| known.iter().any(|code| code.starts_with(front)));
+        let code = known.contains(&name.as_str());
         if code || emitted.contains(name.as_str()) {
             continue;
         }
