@@ -16,6 +16,7 @@ use socket2::Domain;
 use socket2::Protocol;
 use socket2::SockAddr;
 use socket2::Socket;
+use socket2::TcpKeepalive;
 use socket2::Type;
 
 use crate::downstream::Listen;
@@ -120,9 +121,9 @@ fn open(address: SocketAddr, share: bool) -> io::Result<Socket> {
     if share {
         socket.set_reuse_port(true)?;
     }
-    // Accepted connections inherit both.
+    // Accepted connections inherit both. A client that vanished, or closed while we had nothing to send, is noticed.
     socket.set_tcp_nodelay(true)?;
-    socket.set_keepalive(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE))?;
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)
 }
@@ -146,6 +147,8 @@ fn answers(path: &Path) -> bool {
 }
 
 const BACKLOG: i32 = 4096;
+/// After so long without a sign of life a client is asked for one.
+const SILENCE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
