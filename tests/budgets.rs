@@ -34,7 +34,7 @@ local greedy = {
   table = function() local t = {} while true do t[#t + 1] = {} end end,
   concat = function() local t = {} for i = 1, 100000 do t[i] = string.rep("x", 1000) end return #table.concat(t) end,
   buffer = function() local t = {} while true do t[#t + 1] = buffer.create(10000000) end end,
-  keep = function() _kept = nil local t = {} for i = 1, 1000000 do t[i] = "k" .. i end return #t end,
+  keep = function() local t = {} for i = 1, 1000000 do t[i] = "k" .. i end return #t end,
 }
 local function deep(n) return deep(n + 1) + 1 end
 route "GET /loop/{how}" { function(req) (hostile[req.params.how] or error "no such")() return { text = "survived" } end }
@@ -153,5 +153,5 @@ fn a_file_that_never_stops_loading_is_an_error_of_the_load() {
     let error = gateway::script("while true do end").try_start().err().expect("it loads");
     assert!(error.contains("gateway.lua:1"), "{error}");
     let error = gateway::script("local s = 'x' while true do s = s .. s end").try_start().err().expect("it loads");
-    assert!(error.contains("gateway.lua"), "{error}");
+    assert!(error.contains("memory"), "{error}");
 }

@@ -53,8 +53,9 @@ fn hostile_text_stays_on_its_line() {
     .start();
     let mut client = gateway.client();
     client.get("/log?t=x%0Aerror%20forged%20line%0D%0A%1b[31mred");
-    client.call("GET", "/%0Aforged", &[("user-agent", "\u{1b}[31mforged")], "");
-    client.get("/end");
+    client.call("GET", "/%0Aforged", &[("user-agent", "forged\terror forged")], "");
+    gateway.client().call("GET", "/", &[("user-agent", "\u{1b}[31mforged")], "");
+    gateway.client().get("/end");
     gateway.logs("/end");
     let output = gateway.output();
     assert!(!output.lines().any(|line| line.starts_with("error forged") || line.starts_with("forged")), "{output}");

@@ -4,6 +4,7 @@
 pub(crate) mod answer;
 pub(crate) mod binary;
 pub(crate) mod client;
+pub(crate) mod gateway;
 pub(crate) mod temp;
 pub(crate) mod upstream;
 pub(crate) mod wait;

@@ -130,8 +130,7 @@ fn globals_cannot_be_written_by_requests() {
         route "GET /global" { function() rawset(getfenv and getfenv() or _G, "leak", 1) return 204 end }
         route "GET /string" { function() string.upper = function() return "evil" end return 204 end }
         route "GET /meta" { function() getmetatable("").__index = { upper = function() return "evil" end } return 204 end }
-        route "GET /see" { function() return { text = ("a"):upper() .. tostring(leak_seen) } end }
-        local leak_seen = nil
+        route "GET /see" { function() return { text = ("a"):upper() } end }
         "#,
     )
     .start();
@@ -146,8 +145,7 @@ fn there_are_no_files_processes_or_debug_doors() {
     let gateway = gateway::script(
         r#"
         route "GET /{name}/{part}" { function(req)
-          local top = getfenv and getfenv(1) or {}
-          local t = top[req.params.name]
+          local _, t = pcall(function() return getfenv(1)[req.params.name] end)
           return { text = type(t) == "table" and type(t[req.params.part]) or "nil" }
         end }
         "#,

@@ -33,12 +33,12 @@ fn encodings_and_hashes() {
         serde_json::json!(["//4/", "__4_", "hi", "hi", "00ff", true]),
     );
     evaluates(
-        r#"return hex.encode(hash.sha256 "abc"):sub(1, 8), hex.encode(hash.sha1 "abc"):sub(1, 8), hex.encode(hash.md5 "abc"):sub(1, 8), hex.encode(hmac.sha256("key", "abc")):sub(1, 8)"#,
+        r#"return (hash.sha256 "abc"):sub(1, 8), (hash.sha1 "abc"):sub(1, 8), (hash.md5 "abc"):sub(1, 8), hmac.sha256("key", "abc"):sub(1, 8)"#,
         serde_json::json!(["ba7816bf", "a9993e36", "90015098", "9c196e32"]),
     );
     evaluates(
-        r#"return crypto.equal("a", "a"), crypto.equal("a", "b"), crypto.equal("a", "ab"), #crypto.random(16), crypto.random(16) ~= crypto.random(16), #uuid(), uuid.v7():sub(15, 15), tostring(pcall(base64.decode, "*")), tostring(pcall(hex.decode, "0g")), tostring(pcall(crypto.random, 1e12))"#,
-        serde_json::json!([true, false, false, 16, true, 36, "7", "false", "false", "false"]),
+        r#"return crypto.equal("a", "a"), crypto.equal("a", "b"), crypto.equal("a", "ab"), #crypto.random(16), crypto.random(16) ~= crypto.random(16), #uuid(), uuid.v7():sub(15, 15), tostring((base64.decode "*")), tostring((hex.decode "0g")), tostring((pcall(crypto.random, 1e12)))"#,
+        serde_json::json!([true, false, false, 16, true, 36, "7", "nil", "nil", "false"]),
     );
 }
 
@@ -76,10 +76,12 @@ fn a_pattern_that_would_backtrack_for_ever_is_linear() {
 fn metrics_of_a_script_are_on_the_page_and_bounded() {
     let gateway = gateway::script(
         r#"
+        gateway { limits = { step = "10s" } }
         local orders = metrics.counter "orders_total" { "kind" }
         local size = metrics.histogram "order_size" {}
         local level = metrics.gauge "level" {}
         route "GET /{kind}" { function(req) orders:inc(2, { kind = req.params.kind }) level:set(7) return 204 end }
+        route "GET /many" { function() for i = 1, 30000 do orders:inc(1, { kind = "k" .. i }) end return 204 end }
         route "GET /bad/label" { function(req) orders:inc(1, { knid = "x" }) return 204 end }
         "#,
     )
@@ -89,12 +91,9 @@ fn metrics_of_a_script_are_on_the_page_and_bounded() {
     assert_eq!(gateway.metric("orders_total{kind=\"book\"}"), 4.0);
     assert_eq!(gateway.metric("level"), 7.0);
     assert_eq!(gateway.get("/bad/label").status, 500);
-    let mut client = gateway.client();
-    for n in 0..3_000 {
-        client.get(&format!("/k{n}")).with(204);
-    }
+    gateway.get("/many");
     let lines = gateway.admin().get("/metrics").text().lines().filter(|line| line.starts_with("orders_total{")).count();
-    assert!(lines <= 2_100, "{lines} series of one metric");
+    assert!((1_000..=20_001).contains(&lines), "{lines} series of one metric");
 }
 
 #[test]

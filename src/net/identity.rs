@@ -145,7 +145,8 @@ fn parse(hop: &str) -> Option<IpAddr> {
     if let Some(rest) = hop.strip_prefix('[') {
         return rest.split_once(']').and_then(|(address, _)| address.parse().ok());
     }
-    hop.parse().ok().or_else(|| hop.rsplit_once(':').and_then(|(address, _)| address.parse().ok()))
+    let with_port = || hop.parse::<std::net::SocketAddrV4>().ok().map(|address| IpAddr::V4(*address.ip()));
+    hop.parse().ok().or_else(with_port)
 }
 
 /// The values of one parameter in every element of `Forwarded` (RFC 7239 §4); empty where an element has none.

@@ -113,7 +113,8 @@ fn outbound(
         streaming => std::mem::take(streaming),
     };
     let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
-    let upgrade = request.upgrade.clone();
+    let may_upgrade = exchange.route.get().is_none_or(|route| exchange.site.shared.plan.routes[route].upgrade);
+    let upgrade = request.upgrade.clone().filter(|_| may_upgrade);
     Ok(Outbound { method: request.method.clone(), target, host, fields, body, upgrade, repeatable, deadline, retry })
 }
 

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use moongate::clock::Clock;
 use moongate::gateway::AdminOption;
 use moongate::gateway::Options;
 use moongate::gateway::Running;
 use moongate::gateway::StartError;
-use moongate::clock::Clock;
 
 use crate::support::answer::Answer;
 use crate::support::client::Client;
@@ -135,6 +135,7 @@ impl Setup {
         let mut options = Options::new(file);
         options.listen = Some(vec![local()]);
         options.admin = if self.own_admin { AdminOption::Script } else { AdminOption::At(local()) };
+        options.secrets = Some(self.dir.join("secrets"));
         options.workers = self.workers;
         options.watch = self.watch;
         options.dev = self.dev;
@@ -229,6 +230,20 @@ impl Gateway {
     /// Begins a graceful stop; returns when it is over.
     pub(crate) fn stop(mut self) {
         self.running.take().expect("a gateway that runs").stop();
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        let page = running
+            .admin()
+            .filter(|_| !std::thread::panicking())
+            .map(|admin| Client::connect(admin).host("localhost").get("/metrics"));
+        running.kill();
+        if let Some(page) = page {
+            assert!(!page.text().contains("moongate_panics_total"), "a bug ended a connection; the log says which");
+        }
     }
 }
 

@@ -85,6 +85,9 @@ fn set_path(lua: &Lua, exchange: &Exchange, text: &str) -> mlua::Result<()> {
     if !target.starts_with('/') {
         return Err(error("a path starts with `/`"));
     }
+    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(refused("characters that must be escaped"));
+    }
     let canonical = path::canonical(target, ambiguous).map_err(refused)?.into_owned();
     let query = query.map(|query| match query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         true => Ok(query.to_owned()),
