@@ -46,3 +46,9 @@ fn an_endless_top_level_ends() {
     let faults = script("while true do end").err().expect("it is endless");
     assert!(faults.summary().contains("longer than 5 s"), "{faults}");
 }
+
+#[test]
+fn what_follows_a_nul_byte_is_not_ignored() {
+    let faults = script("gateway { }\n\0 nonsense (").err().expect("it is no text");
+    assert!(faults.summary().contains("gateway.lua:2: a NUL byte"), "{faults}");
+}
