@@ -9,10 +9,14 @@ pub use tunnel::Tunnel;
 
 pub(crate) use upload::Upload;
 
+use std::borrow::Cow;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 use std::time::Duration;
+
+use percent_encoding::AsciiSet;
+use percent_encoding::utf8_percent_encode;
 
 use crate::clock::Clock;
 use crate::clock::Moment;
@@ -175,6 +179,9 @@ impl Attempt {
             if head.status == 101 {
                 let asked = self.upgrade.as_deref().zip(head.upgrade.as_deref());
                 return match asked {
+                    Some(_) if !self.sending.is_done() => {
+                        Err(Broke::Protocol("it switched protocols within the request's body".into()))
+                    }
                     Some((asked, given)) if agrees(asked, given) => Ok(Some((head, length))),
                     _ => Err(Broke::Protocol("it switched to a protocol nobody asked for".into())),
                 };
@@ -224,6 +231,15 @@ fn agrees(asked: &str, given: &str) -> bool {
     asked.split(',').any(|one| one.trim().eq_ignore_ascii_case(given.trim()))
 }
 
+/// The last door before the wire: what could end the line it stands in is percent-encoded, whoever let it through.
+fn safe(text: &str) -> Cow<'_, str> {
+    let is_safe = text.bytes().fold(true, |safe, byte| safe & (byte > b' ') & (byte < 0x7f));
+    if is_safe { Cow::Borrowed(text) } else { utf8_percent_encode(text, UNSAFE).into() }
+}
+
+/// Controls and the space; what is not ASCII is encoded in any case.
+const UNSAFE: &AsciiSet = &percent_encoding::CONTROLS.add(b' ');
+
 /// What goes before the body.
 pub(crate) struct Head<'a> {
     pub(crate) method: &'a Method,
@@ -245,8 +261,8 @@ impl<'a> Head<'a> {
     }
 
     fn write(&self, out: &mut Vec<u8>, framing: Framing) {
-        write::request_line(out, self.method.as_str(), self.target);
-        write::field(out, "host", self.host.as_bytes());
+        write::request_line(out, self.method.as_str(), &safe(self.target));
+        write::field(out, "host", safe(self.host).as_bytes());
         out.extend_from_slice(self.fields);
         match framing {
             Framing::Length(length) => write::content_length(out, length),

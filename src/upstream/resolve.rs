@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
@@ -19,6 +20,9 @@ const REFRESH: Duration = Duration::from_secs(10);
 
 /// How often a name without any address is tried.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Names looked up at the same time while loading.
+const AT_ONCE: usize = 32;
 
 /// Who is asked for addresses.
 #[derive(Clone)]
@@ -58,12 +62,18 @@ pub fn first(upstreams: &[Arc<Shared>], lookup: &Lookup, wait: Duration) -> Vec<
         }
     }
     let (answers, inbox) = mpsc::channel();
-    for (name, port) in wanted.keys().cloned() {
-        let (answers, lookup) = (answers.clone(), lookup.clone());
+    let names = Arc::new(Mutex::new(wanted.keys().cloned().collect::<Vec<_>>()));
+    for _ in 0..wanted.len().min(AT_ONCE) {
+        let (answers, names, lookup) = (answers.clone(), Arc::clone(&names), lookup.clone());
         std::thread::spawn(move || {
-            let found = lookup.ask(&name, port);
-            // nobody listens any more when the wait is over
-            let _ = answers.send(((name, port), found));
+            loop {
+                let Some((name, port)) = names.lock().pop() else { return };
+                let found = lookup.ask(&name, port);
+                // nobody listens any more when the wait is over
+                if answers.send(((name, port), found)).is_err() {
+                    return;
+                }
+            }
         });
     }
     drop(answers);

@@ -131,7 +131,7 @@ fn literal(address: &Address) -> Option<Vec<SocketAddr>> {
 
 /// The hosts that `config` stands for, those of `old` taken over where nothing about them changed.
 fn members(config: &Config, resolved: &[Vec<SocketAddr>], old: &[Member]) -> Vec<Member> {
-    let mut members = Vec::new();
+    let mut members: Vec<Member> = Vec::new();
     for (host, found) in config.hosts.iter().zip(resolved) {
         let named = matches!(host.address, Address::Tcp { .. });
         let reaches = if named { reaches(found) } else { vec![Vec::new()] };
@@ -144,7 +144,9 @@ fn members(config: &Config, resolved: &[Vec<SocketAddr>], old: &[Member]) -> Vec
             let same = |member: &&Member| {
                 member.host.address == host.address && member.host.reach == reach && *member.host.label == *label
             };
-            let kept = old.iter().find(same).map(|member| Arc::clone(&member.host));
+            // an address written twice is two hosts
+            let unclaimed = |kept: &&Member| !members.iter().any(|member| Arc::ptr_eq(&member.host, &kept.host));
+            let kept = old.iter().filter(same).find(unclaimed).map(|member| Arc::clone(&member.host));
             let kept = kept.unwrap_or_else(|| Host::new(&host.address, reach, label));
             members.push(Member { host: kept, weight: host.weight.max(1), backup: host.backup });
         }

@@ -54,6 +54,16 @@ impl Socket {
         !matches!(self, Self::Tls(_))
     }
 
+    /// Whether everything that was received was also read; TLS may hold decrypted bytes back.
+    pub(crate) fn is_drained(&mut self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => true,
+            Self::Tls(stream) => {
+                stream.get_mut().1.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() == 0)
+            }
+        }
+    }
+
     /// What the event loop last heard of it; asks the system only when that was something.
     pub(crate) fn glance(&self) -> Look {
         let peeked = match self {

@@ -214,9 +214,9 @@ impl Source for Incoming {
     }
 
     fn consume(&mut self, n: usize) {
-        self.input.at += n;
+        self.input.at = (self.input.at + n).min(self.input.bytes.len());
         match &mut self.state {
-            State::Length(left) => *left -= n as u64,
+            State::Length(left) => *left = left.saturating_sub(n as u64),
             State::Chunked(decoder) => decoder.took(n),
             _ => {}
         }

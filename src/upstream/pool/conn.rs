@@ -44,7 +44,7 @@ impl Conn {
         if let Some(peer) = peer {
             keep = keep.min(peer.saturating_sub(Duration::from_secs(1)));
         }
-        if keep.is_zero() || now >= self.die || !lane.takes_back() {
+        if keep.is_zero() || now >= self.die || !lane.takes_back() || !self.socket.is_drained() {
             return;
         }
         self.alarm.set(Moment::NEVER);

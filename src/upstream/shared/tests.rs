@@ -76,3 +76,13 @@ fn a_reload_keeps_addresses_and_hosts_but_not_across_another_tls_identity() {
     assert_eq!(labels(&third), ["10.0.0.8:80", "a.test:80"], "addresses are known all the same");
     assert!(!Arc::ptr_eq(&second.members()[1].host, &third.members()[1].host));
 }
+
+#[test]
+fn an_address_written_twice_stays_two_hosts_across_a_reload() {
+    let twice = config(vec![named("10.0.0.1"), named("10.0.0.1")]);
+    let first = Shared::new(twice.clone(), None).unwrap();
+    let second = Shared::new(twice, Some(&first)).unwrap();
+    let (before, after) = (first.members(), second.members());
+    assert!(Arc::ptr_eq(&before[0].host, &after[0].host) && Arc::ptr_eq(&before[1].host, &after[1].host));
+    assert!(!Arc::ptr_eq(&after[0].host, &after[1].host));
+}

@@ -258,3 +258,41 @@ fn a_dead_connection_is_no_attempt_of_the_request() {
         assert_eq!(backend.requests(), 20);
     });
 }
+
+#[test]
+fn what_never_left_is_sent_again_even_without_retries() {
+    run(async {
+        // the first connection is reset while this thread does not look: only the write finds out
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (reset, is_reset) = std::sync::mpsc::channel();
+        let (go, on) = std::sync::mpsc::channel();
+        let service = std::thread::spawn(move || {
+            use std::io::Read;
+            use std::io::Write;
+            let mut bodies = Vec::new();
+            for number in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut buffer = [0; 4096];
+                let length = stream.read(&mut buffer).unwrap();
+                bodies.push(String::from_utf8_lossy(&buffer[..length]).ends_with("body"));
+                stream.write_all(OK.as_bytes()).unwrap();
+                if number == 0 {
+                    on.recv().unwrap();
+                    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                    drop(stream);
+                    reset.send(()).unwrap();
+                }
+            }
+            bodies
+        });
+        let host = super::backend::host(address);
+        let gate = Gate::with(vec![host], Clock::real(), |config| config.retry.times = 0);
+        assert_eq!(text(gate.send(put("body")).await.unwrap()).await.0, 200);
+        go.send(()).unwrap();
+        is_reset.recv().unwrap();
+        let answer = gate.send(put("body")).await.unwrap();
+        assert_eq!((answer.response.status, answer.attempts), (200, 2));
+        assert_eq!(service.join().unwrap(), [true, true]);
+    });
+}

@@ -105,6 +105,20 @@ fn a_request_on_the_wire() {
 }
 
 #[test]
+fn nothing_ends_the_line_it_stands_in() {
+    run(async {
+        let (backend, log) = recorder(b"\r\n\r\n").await;
+        let gate = Gate::to(vec![backend.host()]);
+        let host = Some("a\r\nx: y".to_owned());
+        gate.send(Outbound { host, ..get("/a b\r\nx: y\r\n\r\nGET /\u{e9}\u{7f}") }).await.unwrap();
+        let log = log.borrow();
+        let sent =
+            "GET /a%20b%0D%0Ax:%20y%0D%0A%0D%0AGET%20/%C3%A9%7F HTTP/1.1\r\nhost: a%0D%0Ax:%20y\r\naccept: */*\r\n\r\n";
+        assert_eq!(*log, [sent]);
+    });
+}
+
+#[test]
 fn a_body_of_known_length_keeps_it_and_others_are_chunked() {
     run(async {
         let (backend, log) = recorder(b"end").await;
