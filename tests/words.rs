@@ -61,7 +61,7 @@ fn time_and_patterns() {
         serde_json::json!(["1970-01-01T00:00:00Z", 10, true, true]),
     );
     evaluates(
-        r#"local r = regex "^(a+)b(\\d*)$" local m = r:match "aab12" return m[1], m[2], tostring(r:match "x"), (regex "o"):replace("foo", "0"), #(regex ","):split "a,b,c", (glob "*.dev"):match "a.dev", (cidr "10.0.0.0/8"):has "10.1.2.3", (cidr "10.0.0.0/8"):has "11.0.0.1", (cidr "10.0.0.0/8"):has "nonsense""#,
+        r#"local r = regex "^(a+)b(\\d*)$" local one, two = r:match "aab12" return one, two, tostring((r:match "x")), (regex "o"):replace("foo", "0"), #(regex ","):split "a,b,c", (glob "*.dev"):match "a.dev", (cidr "10.0.0.0/8"):has "10.1.2.3", (cidr "10.0.0.0/8"):has "11.0.0.1", (cidr "10.0.0.0/8"):has "nonsense""#,
         serde_json::json!(["aa", "12", "nil", "f00", 3, true, true, false, false]),
     );
 }

@@ -10,7 +10,7 @@ mod hash;
 mod hex;
 pub(crate) mod json;
 mod limiter;
-mod log;
+pub(crate) mod log;
 mod metrics;
 pub(crate) mod options;
 mod parallel;

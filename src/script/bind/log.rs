@@ -35,7 +35,7 @@ pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
 }
 
 fn write(lua: &Lua, level: Level, message: &Value, fields: Option<&Table>) -> mlua::Result<()> {
-    let (message, mut fields) = (shown(message), told(fields)?);
+    let (message, mut fields) = (flat(&shown(message)), told(fields)?);
     if let Some(id) = Context::of(lua).exchange().and_then(|exchange| exchange.id.get().cloned()) {
         fields.push(("request_id".to_owned(), id.to_string()));
     }
@@ -43,6 +43,18 @@ fn write(lua: &Lua, level: Level, message: &Value, fields: Option<&Table>) -> ml
         fields.iter().map(|(name, value)| (name.as_str(), value as &dyn Display)).collect();
     log::emit(level, &message, &fields);
     Ok(())
+}
+
+/// On one line: a message may hold what a client sent.
+pub(crate) fn flat(text: &str) -> String {
+    let plain = |symbol: char| !symbol.is_control() || symbol == '\t';
+    text.chars().fold(String::with_capacity(text.len()), |mut line, symbol| {
+        match plain(symbol) {
+            true => line.push(symbol),
+            false => line.extend(symbol.escape_default()),
+        }
+        line
+    })
 }
 
 /// Names sorted, so that equal calls give equal lines.

@@ -64,7 +64,7 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
         on_request = read::function(&block.options, "on_request");
         plan.gateway.hooks = Levels { on_request: on_request.is_some(), ..level::levels(&own) };
         outer.levels.push(own);
-        outer.steps = steps(session, block, "gateway", &[]);
+        outer.steps = steps(block, "gateway");
     }
     plan.gateway.steps = outer.steps.iter().map(Placed::listed).collect();
     let bare = Pipeline {
@@ -164,7 +164,7 @@ impl Builder<'_> {
     fn enter<'n>(&mut self, inner: &mut Outer<'n>, block: &'n Block, name: &'static str) {
         let skipped = self.skips(block, &inner.steps);
         inner.steps.retain(|placed| !skipped.iter().any(|value| same(value, &placed.value)));
-        inner.steps.extend(steps(self.session, block, name, &skipped));
+        inner.steps.extend(steps(block, name));
         inner.when.extend(read::function(&block.options, "when"));
         inner.conditions.extend(super::matching::read(self.session, block));
         let own = level::read(self.session, block, name);
@@ -227,10 +227,10 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// The steps of one list, fragments dissolved.
-fn steps(_: &Session, block: &Block, level: &'static str, skipped: &[Value]) -> Vec<Placed> {
+fn steps(block: &Block, level: &'static str) -> Vec<Placed> {
     let mut flat: Vec<(Value, Made)> = Vec::new();
     for item in &block.steps {
-        policy::flatten(&item.value, &|value| skipped.iter().any(|skipped| same(skipped, value)), &mut flat);
+        policy::flatten(&item.value, &|_| false, &mut flat);
     }
     flat.into_iter().filter_map(|(value, made)| Placed::new(value, made, level)).collect()
 }

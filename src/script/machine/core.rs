@@ -126,7 +126,7 @@ fn describe(lua: &Lua, fault: Value) -> mlua::Result<Value> {
 }
 
 fn say(_: &Lua, text: String) -> mlua::Result<()> {
-    log::info(&text, &[]);
+    log::info(&crate::script::bind::log::flat(&text), &[]);
     Ok(())
 }
 
