@@ -81,11 +81,14 @@ impl<'a> Check<'a> {
         }
         self.items(table, length, options, &typed)?;
         for option in options.iter().filter(|option| option.required && !option.later) {
-            if !typed.contains_key(option.name.as_ref())? && !table.contains_key(option.name.as_ref())? {
-                let said = format!("{} needs `{}`", self.owner, option.name);
-                let label = if option.doc.is_empty() { format!("it is {}", option.of) } else { option.doc.to_string() };
-                self.fault(said, label, Spot::Word);
+            let unnamed = option.name == "1";
+            let there = if unnamed { length > 0 } else { table.contains_key(option.name.as_ref())? };
+            if there {
+                continue;
             }
+            let what = if unnamed { "an argument".to_owned() } else { format!("`{}`", option.name) };
+            let label = if option.doc.is_empty() { format!("it is {}", option.of) } else { option.doc.to_string() };
+            self.fault(format!("{} needs {what}", self.place()), label, Spot::Word);
         }
         Ok(typed)
     }

@@ -134,3 +134,6 @@ fn difference(a: &Plan, b: &Plan) -> String {
     let what = routes.or(upstreams).unwrap_or_else(|| format!("{} routes against {}", a.routes.len(), b.routes.len()));
     format!("a worker came to another plan ({what}): {cause}")
 }
+
+#[cfg(test)]
+mod tests;

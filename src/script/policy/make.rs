@@ -112,11 +112,6 @@ fn build(lua: &Lua, policy: &Rc<Policy>, session: &Session, anchor: &Anchor, tab
             typed.raw_set(key, value)?;
         }
     }
-    for option in policy.options.iter().filter(|option| option.required && option.name == "1") {
-        if typed.raw_get::<Value>(1)?.is_nil() && session.found().len() == before {
-            session.fault(anchor.clone(), format!("{owner} needs {}", option.of), format!("{}", option.doc), "");
-        }
-    }
     if session.found().len() > before {
         return lua.create_userdata(Poison).map(Value::UserData);
     }
