@@ -1,4 +1,4 @@
-//! Words that bring something in while loading: `require`, `include`, `secret`, `file`.
+//! Words that bring something in while loading: `require`, `include`, `env`, `secret`, `file`.
 
 use mlua::Function;
 use mlua::Lua;
@@ -31,8 +31,39 @@ pub(super) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
     let made: Table = chunk.call(core)?;
     globals.raw_set("require", made.raw_get::<Function>("require")?)?;
     globals.raw_set("include", made.raw_get::<Function>("include")?)?;
+    globals.raw_set("env", env(lua)?)?;
     globals.raw_set("secret", lua.create_function(secret)?)?;
     globals.raw_set("file", lua.create_function(file)?)
+}
+
+fn env(lua: &Lua) -> mlua::Result<Table> {
+    let env = lua.create_table()?;
+    let meta = lua.create_table()?;
+    meta.raw_set(
+        "__index",
+        lua.create_function(|lua, (_, name): (Value, Value)| {
+            let context = Context::of(lua);
+            let Some(name) = name.as_string().map(|name| name.to_string_lossy()) else { return Ok(None) };
+            Ok(context.snapshot().env.get(&name).cloned())
+        })?,
+    )?;
+    meta.raw_set(
+        "__newindex",
+        lua.create_function(|_, (_, name): (Value, Value)| -> mlua::Result<()> {
+            let name = name.to_string()?;
+            Err(mlua::Error::runtime(format!("env.{name} cannot be set: the environment is the process's own")))
+        })?,
+    )?;
+    meta.raw_set(
+        "__call",
+        lua.create_function(|lua, (env, name): (Table, Value)| {
+            env.get::<Value>(name).or_else(|_| lua.create_table().map(Value::Table))
+        })?,
+    )?;
+    meta.raw_set("__metatable", "locked")?;
+    env.set_metatable(Some(meta))?;
+    env.set_readonly(true);
+    Ok(env)
 }
 
 /// A text argument, or a fault and poison.

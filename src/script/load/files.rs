@@ -116,7 +116,7 @@ impl Files {
         let text = std::str::from_utf8(&bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
         // Luau takes NUL for the end: what follows would be ignored silently.
         if let Some(at) = text.find('\0') {
-            let line = text[..at].lines().count().max(1);
+            let line = text[..at].matches('\n').count() + 1;
             return Err(format!("{name}:{line}: a NUL byte, which no script has"));
         }
         Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into())
