@@ -45,12 +45,16 @@ impl Format {
 
     /// Writes the line of an exchange that is over.
     pub(crate) fn write(&self, exchange: &Rc<Exchange>, response: &Response) {
+        if exchange.record.borrow().silent {
+            return;
+        }
         let asked = if self.asks { exchange.site.hooks.access(exchange) } else { Some(Vec::new()) };
         let Some(asked) = asked else { return };
         let templates = self.fields.iter().map(|(name, template)| {
             (name.clone(), Value::String(render(exchange, template, Some(response)).unwrap_or_default()))
         });
-        let extra: Vec<_> = templates.chain(asked).collect();
+        let noted = std::mem::take(&mut exchange.record.borrow_mut().noted);
+        let extra: Vec<_> = templates.chain(asked).chain(noted).collect();
         let facts = Facts::of(exchange);
         exchange.worker.access.line(|out| if self.json { facts.json(out, extra) } else { facts.text(out, &extra) });
     }

@@ -133,4 +133,8 @@ pub struct Record {
     pub reason: Option<Rc<str>>,
     /// From start to the last byte, in nanoseconds.
     pub took: u64,
+    /// Further fields of the access log line.
+    pub noted: Vec<(String, serde_json::Value)>,
+    /// No access log line for this one.
+    pub silent: bool,
 }

@@ -2,6 +2,7 @@
 
 mod base64;
 pub(crate) mod cookie;
+pub(crate) mod core;
 mod crypto;
 pub(crate) mod declared;
 pub(crate) mod form;

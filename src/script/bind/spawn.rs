@@ -12,6 +12,7 @@ use crate::clock::Alarms;
 use crate::proxy::Failure;
 use crate::script::bind::declared::running;
 use crate::script::bind::function;
+use crate::script::context::Context;
 use crate::script::driver;
 use crate::telemetry::log;
 
@@ -47,7 +48,7 @@ pub(super) fn spawn(lua: &Lua, word: &'static str, delay: Option<Duration>, work
     let machine = lua.clone();
     context.worker()?.spawn(async move {
         let _seat = seat;
-        let context = crate::script::context::Context::of(&machine);
+        let context = Context::of(&machine);
         match (delay, request) {
             (Some(delay), _) => context.clock().sleep(delay).await,
             (None, Some(request)) => {
@@ -58,14 +59,17 @@ pub(super) fn spawn(lua: &Lua, word: &'static str, delay: Option<Duration>, work
             (None, None) => {}
         }
         if let Err(failure) = driver::drive(&context, None, &work, ()).get().await {
-            report(word, &failure);
+            report(&context, word, &failure);
         }
     });
     Ok(())
 }
 
 /// A function that runs for no request failed: nobody is answered, so the log must say it.
-pub(super) fn report(word: &str, failure: &Failure) {
+pub(super) fn report(context: &Context, word: &str, failure: &Failure) {
+    if context.worker().is_ok_and(|worker| !worker.may_warn()) {
+        return;
+    }
     let place = failure.place.as_ref().map(|(file, line)| format!("{file}:{line}")).unwrap_or_default();
     let cause = if failure.cause.is_empty() { &failure.detail } else { &failure.cause };
     let code = failure.code.as_str();

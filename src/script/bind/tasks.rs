@@ -207,7 +207,7 @@ impl Task {
     fn publish(&self, outcome: Outcome) {
         let value = match outcome {
             Ok(mut values) => values.pop_front().unwrap_or(Value::Nil),
-            Err(failure) => return report(&self.word, &failure),
+            Err(failure) => return report(&self.context, &self.word, &failure),
         };
         match json::plain(&value) {
             Ok(Some(value)) => self.context.live().flag(&self.identity).publish(Some(value)),
@@ -221,7 +221,7 @@ impl Task {
     async fn once(self) {
         self.context.clock().sleep(self.wait()).await;
         if let Err(failure) = driver::drive(&self.context, None, &self.function, ()).get().await {
-            report(&self.word, &failure);
+            report(&self.context, &self.word, &failure);
         }
     }
 
@@ -236,7 +236,7 @@ impl Task {
                 }
             };
             if let Err(failure) = driver::drive(&self.context, None, &self.function, args).get().await {
-                report(&self.word, &failure);
+                report(&self.context, &self.word, &failure);
             }
         }
     }

@@ -1,19 +1,43 @@
 //! The policies of the standard library: Lua files, embedded; read from disk in debug builds.
 
 use mlua::Lua;
+use mlua::Table;
 use mlua::chunk::ChunkMode;
 
-/// Name and text of each file of `stdlib/`.
-const FILES: &[(&str, &str)] = &[];
+use crate::script::bind;
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        /// Name and text of each policy of `stdlib/`.
+        const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../../stdlib/", $name, ".lua"))),)*];
+    };
+}
+
+files![
+    "mock",
+    "redirect",
+    "request_id",
+    "access_log",
+    "timeout",
+    "transform_request",
+    "transform_response",
+    "body_limit"
+];
 
 /// Makes their words.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
-    for (name, embedded) in FILES {
-        let text = fresh(name).unwrap_or_else(|| (*embedded).to_owned());
-        // Brackets: a place in here is no place of the script.
-        lua.load(text).set_name(format!("=[stdlib/{name}.lua]")).set_mode(ChunkMode::Text).exec()?;
+    let shared = ("core", include_str!("../../../stdlib/core.lua"));
+    let core: Table = chunk(lua, shared).call(bind::core::table(lua)?)?;
+    for file in FILES {
+        chunk(lua, *file).call::<()>(&core)?;
     }
     Ok(())
+}
+
+/// Brackets in the name: a place in here is no place of the script.
+fn chunk<'a>(lua: &'a Lua, (name, embedded): (&'static str, &'static str)) -> mlua::chunk::Chunk<'a> {
+    let text = fresh(name).unwrap_or_else(|| embedded.to_owned());
+    lua.load(text).set_name(format!("=[stdlib/{name}.lua]")).set_mode(ChunkMode::Text)
 }
 
 /// The file as it is now, in a debug build.

@@ -36,7 +36,7 @@ fn their_number_is_bounded_and_a_failure_gives_its_place_back() {
     let lua = open(&clock, &Arc::default());
     close(&lua);
     turning(&clock, async {
-        let many = format!("for _ = 1, {MOST} do spawn(function() error 'no' end) end");
+        let many = format!("for _ = 1, {MOST} do spawn(function() error(5) end) end");
         drive(&lua, None, &many).await.unwrap();
         let failure = drive(&lua, None, "spawn(function() end)").await.unwrap_err();
         assert!(failure.cause.contains("1000 functions are waiting"), "{}", failure.cause);

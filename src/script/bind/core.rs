@@ -1,0 +1,95 @@
+//! `core`: the private Rust functions that the policies of the standard library stand on.
+
+mod edits;
+mod template;
+
+use std::rc::Rc;
+
+use mlua::Lua;
+use mlua::LuaString;
+use mlua::Table;
+use mlua::Value;
+
+use crate::http::Body;
+use crate::primitive::units;
+use crate::proxy::Code;
+use crate::proxy::Exchange;
+use crate::proxy::Failure;
+use crate::script::bind::function;
+use crate::script::bind::json;
+use crate::script::handle;
+use crate::script::wait;
+use crate::transform::limited::Limited;
+
+/// The table that each file of `stdlib/` gets.
+pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
+    let core = lua.create_table()?;
+    core.set("template", function(lua, "template", template::template)?)?;
+    core.set("mentions", function(lua, "mentions", template::mentions)?)?;
+    core.set("edits", function(lua, "edits", edits::edits)?)?;
+    core.set("json_edit", function(lua, "json_edit", edits::json_edit)?)?;
+    core.set("deadline", function(lua, "deadline", deadline)?)?;
+    core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;
+    core.set("note", function(lua, "note", note)?)?;
+    core.set(
+        "silence",
+        function(lua, "silence", |lua, req: Value| {
+            exchange(lua, &req)?.record.borrow_mut().silent = true;
+            Ok(())
+        })?,
+    )?;
+    core.set("fail", wait::strict(lua, "fail", fail)?)?;
+    core.set_readonly(true);
+    Ok(core)
+}
+
+/// The exchange that `req` stands for.
+fn exchange(lua: &Lua, req: &Value) -> mlua::Result<Rc<Exchange>> {
+    handle::exchange(lua, req)?.ok_or_else(|| mlua::Error::runtime("a step is called with the request: step(req)"))
+}
+
+/// The answer's head must be there within `seconds` from now, or when it had to be before, whatever comes first.
+fn deadline(lua: &Lua, (req, seconds): (Value, f64)) -> mlua::Result<()> {
+    let exchange = exchange(lua, &req)?;
+    let limit = units::seconds(seconds).map_err(|fault| mlua::Error::runtime(fault.to_string()))?;
+    let due = exchange.worker.clock.now().after(limit);
+    exchange.deadline.set(exchange.deadline.get().min(due));
+    Ok(())
+}
+
+/// Refuses a body that is larger than `most`: at once when its length is known, else where it grows too large.
+fn body_limit(lua: &Lua, (req, most): (Value, u64)) -> mlua::Result<()> {
+    let exchange = exchange(lua, &req)?;
+    let body = std::mem::take(&mut exchange.request.borrow_mut().body);
+    if body.left().is_some_and(|left| left > most) {
+        exchange.request.borrow_mut().body = body;
+        return wait::fail(Failure::new(Code::BodyTooLarge, format!("the body may have {most} bytes at most")));
+    }
+    let limited = if matches!(body, Body::Stream(_)) { Limited::over(body, most) } else { body };
+    exchange.request.borrow_mut().body = limited;
+    Ok(())
+}
+
+/// Adds a field to the access log line.
+fn note(lua: &Lua, (req, name, value): (Value, String, Value)) -> mlua::Result<()> {
+    let value = match &value {
+        Value::Nil => serde_json::Value::Null,
+        Value::String(text) => text.to_string_lossy().into(),
+        other => json::to_json(other).unwrap_or_else(|_| other.to_string().unwrap_or_default().into()),
+    };
+    exchange(lua, &req)?.record.borrow_mut().noted.push((name, value));
+    Ok(())
+}
+
+/// Ends the request with a failure of the gateway's own: `core.fail("body.bad_json", detail)`.
+fn fail(_: &Lua, (code, detail): (String, LuaString)) -> mlua::Result<()> {
+    let code = match code.as_str() {
+        "body.bad_json" => Code::BodyBadJson,
+        "upstream.protocol" => Code::UpstreamProtocol,
+        _ => Code::ScriptError,
+    };
+    wait::fail(Failure::new(code, detail.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests;

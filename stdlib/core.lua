@@ -1,0 +1,181 @@
+-- What several policies of the standard library share; not visible to scripts.
+
+local core = ...
+local M = table.clone(core)
+
+-- The options of a transformation, with those of one direction.
+function M.shared(more)
+  local options = {
+    remove = is.array { items = is.string, optional = true, doc = "these fields go; x-* means all that begin so" },
+    rename = is.map { items = is.string, optional = true, doc = "these fields get another name" },
+    set = is.map { items = is.template { place = "header" }, optional = true, doc = "these fields get one value" },
+    default = is.map {
+      items = is.template { place = "header" },
+      optional = true,
+      doc = "these fields get a value where they have none",
+    },
+    add = is.map { items = is.template { place = "header" }, optional = true, doc = "these lines are added" },
+    json = is.any { optional = true, doc = "{ keep, remove, rename, set } by JSONPath" },
+    body = is.any {
+      optional = true,
+      doc = "text, a table (sent as JSON), a function, or one of them by media type",
+    },
+  }
+  for name, rule in more do options[name] = rule end
+  return options
+end
+
+local EDITS = { "remove", "rename", "set", "default", "add", "json", "body", "status" }
+
+-- The edits of `on`, whose names nobody has checked yet.
+function M.checked(edits, key)
+  if type(edits) ~= "table" then error(`on["{key}"] must be a table of edits`, 0) end
+  for name in edits do
+    if not table.find(EDITS, name) then error(`on["{key}"] has no option \`{tostring(name)}\``, 0) end
+  end
+  return edits
+end
+
+-- `404`, `"404"` or `"4xx"`.
+function M.status_key(status)
+  local key = tostring(status)
+  if not string.find(key, "^[1-5]%d%d$") and not string.find(key, "^[1-5]xx$") then
+    error(`\`on\` takes statuses and classes ("4xx"), not \`{key}\``, 0)
+  end
+  return key
+end
+
+-- Whether any template among these edits needs a body at hand.
+function M.reads(edits, what)
+  local function any(value)
+    if type(value) == "string" then return core.mentions(value, what) end
+    if type(value) ~= "table" then return false end
+    for _, inner in value do
+      if any(inner) then return true end
+    end
+    return false
+  end
+  return any(edits.set) or any(edits.default) or any(edits.add) or any(edits.body) or any(edits.query)
+end
+
+-- Edits of the query, in the order of those of fields.
+function M.query(edits)
+  local function compiled(values)
+    local made = {}
+    for name, value in values or {} do made[name] = core.template(value, "plain") end
+    return made
+  end
+  local set, default, add = compiled(edits.set), compiled(edits.default), compiled(edits.add)
+  return function(req)
+    local query = req.query
+    local values = { set = {}, default = {}, add = {} }
+    for name, value in set do values.set[name] = value(req) end
+    for name, value in default do values.default[name] = value(req) end
+    for name, value in add do values.add[name] = value(req) end
+    for _, name in edits.remove or {} do query[name] = nil end
+    for from, to in edits.rename or {} do
+      local value = query[from]
+      if value ~= nil then
+        query[from] = nil
+        query[to] = value
+      end
+    end
+    for name, value in values.set do query[name] = value end
+    for name, value in values.default do
+      if query[name] == nil then query[name] = value end
+    end
+    for name, value in values.add do query:add(name, value) end
+  end
+end
+
+-- A JSON value whose strings are templates, as a function of the request and the answer.
+local function filled(value)
+  if type(value) == "string" then return core.template(value, "plain") end
+  if type(value) ~= "table" then
+    return function() return value end
+  end
+  local parts = {}
+  for name, inner in value do parts[name] = filled(inner) end
+  local is_list = next(value) == nil and json.encode(value) == "[]"
+  return function(req, res)
+    local made = if is_list then json.array {} else {}
+    for name, part in parts do made[name] = part(req, res) end
+    return made
+  end
+end
+
+local function by_type(value)
+  if type(value) ~= "table" or next(value) == nil then return false end
+  for name in value do
+    if type(name) ~= "string" or not (name == "*" or string.find(name, "/", 1, true)) then return false end
+  end
+  return true
+end
+
+-- What a body is replaced with: `make(req, subject)`, where the subject is the request or the answer.
+function M.body(value)
+  if by_type(value) then
+    local makers = {}
+    for media, inner in value do
+      if inner == "pass" then
+        makers[media] = function() end
+      elseif type(inner) == "number" then
+        makers[media] = function() return inner end
+      else
+        makers[media] = M.body(inner)
+      end
+    end
+    return function(req, subject)
+      local media = M.media_type(subject)
+      local maker = makers[media] or makers["*"]
+      if maker then return maker(req, subject) end
+      return nil
+    end
+  end
+  if type(value) == "function" then
+    return function(req, subject)
+      local made = if req == subject then value(req) else value(req, subject)
+      if type(made) == "table" then
+        subject:set_json(made)
+      elseif made ~= nil then
+        subject:set_body(made)
+      end
+    end
+  end
+  if type(value) == "string" then
+    local text = core.template(value, "plain")
+    return function(req, subject) subject:set_body(text(req, if req == subject then nil else subject)) end
+  end
+  if type(value) ~= "table" then error("`body` must be text, a table or a function", 0) end
+  local make = filled(value)
+  return function(req, subject) subject:set_json(make(req, if req == subject then nil else subject)) end
+end
+
+function M.media_type(subject)
+  local field = subject.headers["content-type"]
+  if not field then return "" end
+  return string.lower((string.gsub(string.match(field, "^[^;]*"), "%s", "")))
+end
+
+function M.is_json(field)
+  local media = string.lower(string.match(field or "", "^[^;%s]*"))
+  return media == "application/json" or string.sub(media, -5) == "+json"
+end
+
+local MEDIA = {
+  json = "application/json",
+  html = "text/html; charset=utf-8",
+  txt = "text/plain; charset=utf-8",
+  xml = "application/xml",
+  css = "text/css; charset=utf-8",
+  js = "text/javascript; charset=utf-8",
+  svg = "image/svg+xml",
+  png = "image/png",
+  jpg = "image/jpeg",
+}
+
+function M.media(name)
+  return MEDIA[string.lower(string.match(name, "%.(%w+)$") or "")] or "application/octet-stream"
+end
+
+return table.freeze(M)
