@@ -55,7 +55,7 @@ fn a_value_is_escaped_for_where_it_stands() {
     gateway.get("/tail/a/b%20c").with(200);
     assert_eq!(service.last().target, "/v/a/b%20c");
     gateway.get("/query?x=1%26b%3D2%23").with(200);
-    assert_eq!(service.last().target, "/v?a=1%26b%3D2%23&b=1");
+    assert_eq!(service.last().target, "/v?a=1%26b%3D2%23&b=1&x=1%26b%3D2%23", "the request's own query follows");
     gateway.get("/json?x=%22%2C%22admin%22%3A%22yes").with(200);
     let body: serde_json::Value = serde_json::from_slice(&service.last().body).unwrap();
     assert_eq!(body, serde_json::json!({ "a": "\",\"admin\":\"yes" }));

@@ -93,6 +93,7 @@ fn without_a_real_101_nothing_is_tunnelled() {
 }
 
 #[test]
+#[ignore = "functions on WebSocket messages come in a later version"]
 fn the_gateway_may_be_the_end_of_a_websocket() {
     let gateway = gateway::script(
         r#"
@@ -117,6 +118,7 @@ fn the_gateway_may_be_the_end_of_a_websocket() {
 }
 
 #[test]
+#[ignore = "functions on WebSocket messages come in a later version"]
 fn messages_may_be_rewritten_and_dropped_on_their_way() {
     let service = echoing();
     let gateway = gateway::script(
@@ -148,6 +150,7 @@ fn messages_may_be_rewritten_and_dropped_on_their_way() {
 }
 
 #[test]
+#[ignore = "functions on WebSocket messages come in a later version"]
 fn broken_frames_end_their_own_socket() {
     let gateway = gateway::script(
         r#"
