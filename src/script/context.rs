@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use mlua::Lua;
 use mlua::MultiValue;
+use mlua::Value;
 use mlua::WeakLua;
 
 use crate::clock::Clock;
@@ -74,6 +75,8 @@ pub struct Context {
     pub(super) arrived: RefCell<Option<mlua::Result<MultiValue>>>,
     /// How `reject` or a failing primitive ended the run.
     pub(super) rejected: RefCell<Option<Failure>>,
+    /// The answer that a step called inside a function ended the run with.
+    pub(super) answered: RefCell<Option<Value>>,
     /// Spare coroutines.
     pub(super) pool: Pool,
     /// Ends runs that overstay.
@@ -93,6 +96,7 @@ impl Context {
             parked: RefCell::default(),
             arrived: RefCell::default(),
             rejected: RefCell::default(),
+            answered: RefCell::default(),
             pool: Pool::default(),
             watch,
         });

@@ -54,7 +54,11 @@ pub fn call(
     let entered = context.enter(exchange);
     let still = context.still(place);
     let result = function.call::<MultiValue>(args);
-    let outcome = fault::after(context, result);
+    let outcome = match context.answered.take() {
+        Some(_) => Err(Failure::new(Code::ScriptError, "a function of the gateway failed")
+            .because(format!("a step cannot answer the request in {place}"))),
+        None => fault::after(context, result),
+    };
     drop((still, entered));
     outcome
 }
@@ -77,7 +81,7 @@ impl Driven {
         context.arrived.take();
         let outcome = match result {
             Ok(values) if is_mark(values.front()) => match context.parked.take() {
-                Some(waiting) if context.rejected.borrow().is_none() => {
+                Some(waiting) if context.rejected.borrow().is_none() && context.answered.borrow().is_none() => {
                     self.waiting = Some(waiting);
                     return Poll::Pending;
                 }

@@ -35,7 +35,7 @@ use crate::http::Response;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 
-pub(super) use calm::calm;
+pub(crate) use calm::calm;
 pub(crate) use error::error;
 pub(crate) use response::Held;
 pub(crate) use slots::Slots;

@@ -3,6 +3,7 @@
 mod after;
 mod answer;
 mod fail;
+mod judge;
 mod outward;
 mod prepare;
 mod rest;
@@ -36,6 +37,7 @@ use crate::script::handle;
 use crate::script::machine;
 use crate::script::pipeline::Access;
 use crate::script::pipeline::Pipelines;
+pub(crate) use judge::judge;
 use prepare::Prepared;
 
 /// The hooks of one machine; in the control thread's also what runs there without a request, for as long as they live.

@@ -26,6 +26,8 @@ pub(super) struct Prelude {
     pub(super) waiting: Function,
     /// Makes the Lua half of a function that raises text.
     pub(super) strict: Function,
+    /// Ends the request with an answer, from any depth.
+    pub(super) ending: Function,
     guard: Function,
 }
 
@@ -87,6 +89,11 @@ pub fn compile(lua: &Lua, name: &str, text: &str) -> mlua::Result<Function> {
     lua.load(text).set_name(format!("@{name}")).set_mode(ChunkMode::Text).into_function()
 }
 
+/// The Lua function that ends the request with an answer, from any depth.
+pub(crate) fn ending(lua: &Lua) -> Function {
+    Prelude::of(lua).ending.clone()
+}
+
 /// Whether new requests need a fresh machine: it ran out of memory, or is close to it even after a full collection.
 pub fn is_worn(lua: &Lua) -> bool {
     let context = Context::of(lua);
@@ -120,6 +127,7 @@ fn prelude(lua: &Lua) -> mlua::Result<()> {
     lua.set_app_data(Rc::new(Prelude {
         waiting: made.get("waiting")?,
         strict: made.get("strict")?,
+        ending: made.get("ending")?,
         guard: made.get("guard")?,
     }));
     Ok(())

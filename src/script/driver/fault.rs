@@ -77,6 +77,9 @@ pub fn failure(context: &Context, error: Error) -> Failure {
 
 /// What a run came to: a rejection counts whatever the run returned.
 pub(super) fn after(context: &Context, result: mlua::Result<MultiValue>) -> Result<MultiValue, Failure> {
+    if let Some(answer) = context.answered.take() {
+        return Ok(MultiValue::from_vec(vec![answer]));
+    }
     match result {
         Err(error) => Err(failure(context, error)),
         Ok(values) => match context.rejected.take() {
@@ -125,9 +128,13 @@ fn placed(mut failure: Failure, error: &Error) -> Failure {
 /// The way there, without our own frames.
 fn traceback(error: &Error) -> Option<String> {
     let trace = full_traceback(error)?;
-    let lines: Vec<_> = trace.lines().map(str::trim).filter(|line| !line.starts_with("[moongate]")).collect();
+    let lines: Vec<_> =
+        trace.lines().map(str::trim).filter(|line| !OURS.iter().any(|ours| line.starts_with(ours))).collect();
     Some(lines.join("\n\t"))
 }
+
+/// Chunks of our own.
+const OURS: [&str; 2] = ["[moongate]", "[steps]"];
 
 fn full_traceback(error: &Error) -> Option<String> {
     match error {

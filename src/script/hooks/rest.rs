@@ -5,9 +5,9 @@ use std::rc::Rc;
 use mlua::Function;
 use mlua::Lua;
 use mlua::MultiValue;
-use mlua::Value;
 
 use super::Inner;
+use super::judge;
 use super::tape;
 use crate::http::Response;
 use crate::proxy;
@@ -19,7 +19,6 @@ use crate::script::driver;
 use crate::script::driver::fault;
 use crate::script::handle;
 use crate::script::wait;
-use crate::telemetry::log;
 
 /// The function behind `next`: `follow(pipeline, at)`.
 pub(super) fn follow(lua: &Lua) -> mlua::Result<Function> {
@@ -65,27 +64,9 @@ pub(super) fn dry(lua: &Lua) -> mlua::Result<Function> {
             let Some(step) = prepared.steps.get(at.wrapping_sub(1)) else { return Ok(MultiValue::new()) };
             let req = hooks.request(&exchange);
             let run = driver::drive(&hooks.context, Some(Rc::clone(&exchange)), &step.call, (req, next));
-            let would = match run.get().await {
-                Ok(values) => match values.front() {
-                    None | Some(Value::Nil) => return Ok(MultiValue::new()),
-                    Some(Value::Table(answer)) => answer.raw_get::<Value>("status")?.to_string()?,
-                    Some(other) => other.to_string()?,
-                },
-                Err(failure) if failure.code.as_str().starts_with("script.") => return Err(fault::raise(failure)),
-                Err(failure) => format!("{} ({})", failure.status, failure.code.as_str()),
-            };
-            tell(&exchange, &step.word, &would);
+            let Some(would) = judge::would(run.get().await)? else { return Ok(MultiValue::new()) };
+            judge::tell(&exchange, &step.word, &would);
             Ok(MultiValue::new())
         }))
     })
-}
-
-fn tell(exchange: &Rc<Exchange>, word: &str, would: &str) {
-    let help = "Refusals of steps with `enforce = false`, which were not applied.";
-    exchange.worker.metrics.counter("moongate_dry_refusals_total", help, &[("step", word)]).add(1);
-    let id = exchange.id();
-    log::info(
-        "a step with `enforce = false` would have refused",
-        &[("step", &word), ("answer", &would), ("request", id)],
-    );
 }

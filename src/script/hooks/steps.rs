@@ -7,6 +7,7 @@ use mlua::Value;
 
 use super::Inner;
 use super::answer;
+use super::judge;
 use super::then;
 use crate::proxy::Code;
 use crate::proxy::Exchange;
@@ -68,23 +69,14 @@ impl Inner {
             Ok(answer) => answer,
             Err(failure) => return Verdict::Fail(blamed(failure, step)),
         };
-        let mut response = answer.response;
-        if response.status >= 400
-            && let Some(step) = step
-            && let Some(detail) = &step.detail
-        {
-            let mut failure =
-                Failure::new(Code::Rejected, detail.clone()).status(step.status.unwrap_or(response.status));
-            let fields = response.headers.iter().filter(|(_, name, _)| !name.eq_ignore_ascii_case(b"content-type"));
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            failure.headers = fields.map(|(_, name, value)| (text(name), text(value))).collect();
-            return Verdict::Fail(blamed(failure, Some(step)));
-        }
-        if response.status >= 400
-            && let Some(status) = step.and_then(|step| step.status)
-        {
-            response.status = status;
-        }
+        let response = match step {
+            Some(step) => judge::refusal(answer.response, step.status, step.detail.as_deref()),
+            None => Ok(answer.response),
+        };
+        let response = match response {
+            Ok(response) => response,
+            Err(failure) => return Verdict::Fail(blamed(failure, step)),
+        };
         let mut record = exchange.record.borrow_mut();
         record.reason = answer.failure.as_ref().map(|failure| failure.code.as_str().into());
         *exchange.failure.borrow_mut() = answer.failure;
@@ -133,12 +125,5 @@ fn blamed(mut failure: Failure, step: Option<&Step>) -> Failure {
     failure.step.get_or_insert_with(|| step.word.as_str().into());
     failure.level.get_or_insert(step.level);
     failure.place.get_or_insert_with(|| step.place.clone());
-    let refusal = !failure.code.as_str().starts_with("script.");
-    if refusal {
-        failure.status = step.status.unwrap_or(failure.status);
-        if let Some(detail) = &step.detail {
-            failure.detail.clone_from(detail);
-        }
-    }
-    failure
+    judge::said(failure, step.status, step.detail.as_deref())
 }

@@ -21,6 +21,7 @@ use crate::script::testing;
 use crate::script::wait;
 use crate::script::wait::tests::machine_with;
 
+mod called;
 mod failures;
 mod wrappers;
 

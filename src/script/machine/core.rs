@@ -21,6 +21,7 @@ pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("take", lua.create_function(wait::take)?)?;
     core.set("refuse", lua.create_function(wait::refuse)?)?;
     core.set("reject", lua.create_function(reject)?)?;
+    core.set("answer", lua.create_function(answer)?)?;
     core.set("describe", lua.create_function(describe)?)?;
     core.set("say", lua.create_function(say)?)?;
     core.set("now", lua.create_function(now)?)?;
@@ -115,6 +116,12 @@ fn fields(table: &Table) -> mlua::Result<Vec<(String, String)>> {
     }
 }
 
+/// Notes the answer that ends the request.
+fn answer(lua: &Lua, answer: Value) -> mlua::Result<()> {
+    *Context::of(lua).answered.borrow_mut() = Some(answer);
+    Ok(())
+}
+
 /// An error of a Rust function as a script sees it: text with the line it came from.
 fn describe(lua: &Lua, fault: Value) -> mlua::Result<Value> {
     let Value::Error(error) = &fault else { return Ok(fault) };
@@ -161,6 +168,6 @@ fn abort(lua: &Lua, (): ()) -> mlua::Result<()> {
 fn stranded(lua: &Lua, (): ()) -> mlua::Result<bool> {
     let context = Context::of(lua);
     context.parked.take();
-    let rejected = context.rejected.borrow().is_some();
-    Ok(rejected)
+    let over = context.rejected.borrow().is_some() || context.answered.borrow().is_some();
+    Ok(over)
 }

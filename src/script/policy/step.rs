@@ -11,6 +11,9 @@ use super::Policy;
 use super::make;
 use crate::plan::Place;
 use crate::script::declare::place_of;
+use crate::script::handle;
+use crate::script::hooks;
+use crate::script::machine;
 use crate::script::secret::Secret;
 
 /// Everything about a step.
@@ -48,7 +51,7 @@ const RUN: &str = "moongate.step.run";
 
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
     let chunk = lua.load(include_str!("step.luau")).set_name("=[steps]");
-    let run: Table = chunk.call(())?;
+    let run: Table = chunk.call((machine::ending(lua), handle::calm(lua)?, hooks::judge(lua)?))?;
     let meta = lua.create_table()?;
     meta.raw_set("__call", run.raw_get::<Function>("call")?)?;
     meta.raw_set(
@@ -138,13 +141,15 @@ impl Made {
 fn fragment(lua: &Lua, items: Option<&Table>) -> mlua::Result<Function> {
     let (calls, wraps, whens) = (lua.create_table()?, lua.create_table()?, lua.create_table()?);
     let items: Vec<Value> = items.map(crate::script::declare::read::list).unwrap_or_default();
-    for made in items.iter().filter_map(Made::of) {
+    let run: Table = lua.named_registry_value(RUN)?;
+    for (item, made) in items.iter().filter_map(|item| Some((item, Made::of(item)?))) {
         let at = calls.raw_len() + 1;
-        calls.raw_set(at, made.call)?;
+        let judged = made.status.is_some() || made.detail.is_some() || !made.enforce;
+        let call = if judged { Some(run.raw_get::<Function>("judged")?.call(item)?) } else { made.call };
+        calls.raw_set(at, call)?;
         wraps.raw_set(at, made.wraps)?;
         whens.raw_set(at, made.when.map_or(Value::Boolean(false), Value::Function))?;
     }
-    let run: Table = lua.named_registry_value(RUN)?;
     run.raw_get::<Function>("fragment")?.call((calls, wraps, whens))
 }
 
