@@ -61,15 +61,10 @@ MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve; every saved change is live
     Run(run::Run),
-    /// Load everything, open no socket, report every mistake
     Check(check::Check),
-    /// List the routes
     Routes(routes::Routes),
-    /// Write a first gateway.lua
     Init(init::Init),
-    /// Print the reference: all words, or one with its options
     Docs(docs::Docs),
     #[command(flatten)]
     Later(later::Later),

@@ -234,7 +234,7 @@ impl Running {
     /// Leaves gracefully; returns when it has.
     pub fn stop(self) {
         let _ = self.events.send(Event::Stop);
-        self.wait();
+        let _ = self.wait();
     }
 
     /// Leaves at once, whatever is under way.
@@ -243,10 +243,9 @@ impl Running {
         self.stop();
     }
 
-    /// Waits until it has left.
-    pub fn wait(self) {
-        // A panic there was printed when it happened.
-        let _ = self.thread.join();
+    /// Waits until it has left; an error when a bug ended it (which was printed when it happened).
+    pub fn wait(self) -> Result<(), StartError> {
+        self.thread.join().map_err(|_| StartError::System("a bug ended the control thread".into()))
     }
 }
 

@@ -15,6 +15,8 @@ use crate::script::diagnose;
 use crate::script::diagnose::Diagnostic;
 use crate::script::load;
 
+/// Load everything, open no socket, report every mistake
+///
 /// Loads the script and everything it needs, opens no socket, and reports every mistake with its place. Exit code 3 when
 /// it does not load.
 #[derive(Args)]

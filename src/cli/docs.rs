@@ -16,6 +16,8 @@ use crate::script::words::Kind;
 use crate::script::words::Opt;
 use crate::script::words::Word;
 
+/// Print the reference: all words, or one with its options
+///
 /// Prints the reference that this binary was built with.
 #[derive(Args)]
 pub(super) struct Docs {

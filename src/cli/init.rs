@@ -9,6 +9,8 @@ use clap::Args;
 
 use crate::cli::Exit;
 
+/// Write a first gateway.lua
+///
 /// Writes a short gateway.lua that runs at once, over the built-in echo service. Never overwrites a file.
 #[derive(Args)]
 pub(super) struct Init {

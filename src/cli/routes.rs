@@ -11,6 +11,8 @@ use crate::cli::settings::Settings;
 use crate::gateway::listing;
 use crate::script::load;
 
+/// List the routes
+///
 /// Lists every route in the order written: pattern (`+n`: with n further conditions), where it goes, its steps, its
 /// place in the script.
 #[derive(Args)]

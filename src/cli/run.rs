@@ -18,6 +18,8 @@ use crate::gateway::StartError;
 use crate::script::listener;
 use crate::telemetry::log;
 
+/// Serve; every saved change is live
+///
 /// Serves the gateway that the script describes. Every saved change is loaded, checked, shown as a diff and live at
 /// once; a broken file changes nothing. HUP reloads, TERM and INT let requests end and leave, a second one leaves now.
 #[derive(Args)]
@@ -62,8 +64,7 @@ impl Run {
         match gateway::start(options) {
             Ok(running) => {
                 running.banner().iter().for_each(|line| log::info(line, &[]));
-                running.wait();
-                Exit::Fine
+                running.wait().map_or_else(|error| failed(&error), |()| Exit::Fine)
             }
             Err(error) => failed(&error),
         }

@@ -126,7 +126,8 @@ impl Control {
         };
         match spawn_blocking(move || load(&file, &options)).await {
             Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            // Said on stderr already; a loader with a bug must not take down what serves.
+            Err(_) => Err(Faults::plain("a bug of the gateway ended the load; please report it with the script")),
         }
     }
 
