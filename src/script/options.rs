@@ -155,7 +155,9 @@ impl<'a> Check<'a> {
     pub(crate) fn mismatch(&self, value: &Value, of: &Type) {
         let said = format!("{} must be {of}", self.place());
         let listen = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if name == "listen");
+        let to = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if name == "to");
         let label = match value {
+            Value::Table(_) if to => "one name, or a split by weight: { a = 50, b = 50 }".to_owned(),
             Value::Integer(port) if listen => format!("write \":{port}\""),
             Value::Integer(_) | Value::Number(_) if of.takes_text() && check::closer(value, of).is_none() => {
                 format!("this is {}; write it in quotes", describe(value))

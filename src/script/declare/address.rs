@@ -77,7 +77,10 @@ pub(crate) fn service(text: &str, path: bool) -> Result<(Address, String), Fault
         }
     };
     if host.parse::<IpAddr>().is_err() && !is_name(host) {
-        return Err(fault(format!("`{host}` is no host name"), "letters, digits, `-` and dots"));
+        return Err(fault(
+            format!("`{host}` is no host name or address"),
+            "letters, digits, `-` and dots, or an IP address",
+        ));
     }
     let address = Address::Tcp { host: host.to_ascii_lowercase(), port, tls: tls.unwrap_or(false) };
     Ok((address, tail.strip_suffix('/').unwrap_or(tail).to_owned()))
@@ -153,6 +156,10 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
 fn is_name(host: &str) -> bool {
     !host.is_empty()
         && host.len() <= 253
+        && !host
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()))
         && host.strip_suffix('.').unwrap_or(host).split('.').all(|label| {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         })

@@ -218,6 +218,14 @@ impl Builder<'_> {
             self.session.fault(block.subject(), said, "it could never match", "");
             return None;
         }
+        if !host.contains(['.', ':', '*']) && host != "localhost" {
+            let path = block.anchor.subject.as_deref().and_then(|text| text.split_whitespace().last()).unwrap_or(&host);
+            self.session.warn(
+                block.subject(),
+                format!("`{host}` in {} is a host, not a path", block.owner),
+                format!("a path begins with `/`: \"/{path}\""),
+            );
+        }
         Some(Some(host))
     }
 }

@@ -83,6 +83,10 @@ pub(super) fn plan(session: &Session, block: Option<&Block>) -> Gateway {
     admin(session, block, &mut gateway.admin);
     gateway.trust = trust(session, block);
     limits(options, &mut gateway);
+    if gateway.memory < LEAST_MEMORY {
+        let said = "`limits.memory` is less than a machine needs";
+        session.fault(block.value(&["limits", "memory"]), said, "write \"4MB\" or more", "");
+    }
     if let Some(timeout) = timeout(options) {
         gateway.timeout = timeout;
     }
@@ -229,7 +233,7 @@ fn limits(options: &Table, gateway: &mut Gateway) {
             _ => Ambiguous::Reject,
         };
         gateway.step = read::duration(&table, "step").filter(|step| !step.is_zero()).unwrap_or(gateway.step);
-        gateway.memory = read::count(&table, "memory").unwrap_or(gateway.memory).max(LEAST_MEMORY);
+        gateway.memory = read::count(&table, "memory").unwrap_or(gateway.memory);
     }
     let set = |name: &str, limit: &mut Duration| *limit = read::duration(options, name).unwrap_or(*limit);
     set("header_timeout", &mut limits.header_timeout);

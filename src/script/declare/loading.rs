@@ -235,7 +235,15 @@ fn files(lua: &Lua, pattern: Value) -> mlua::Result<Table> {
                 }
             }
         }
-        Err(reason) => session.fault(anchor, reason, "paths are relative to the config folder", ""),
+        Err(reason) => {
+            let folder = !pattern.ends_with(".lua") && !pattern.ends_with(".luau");
+            let label = if folder {
+                format!("write include \"{}/*.lua\"", pattern.trim_end_matches('/'))
+            } else {
+                "paths are relative to the config folder".to_owned()
+            };
+            session.fault(anchor, reason, label, "");
+        }
     }
     Ok(chunks)
 }

@@ -53,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) watched: RefCell<Vec<(&'static str, Place)>>,
     /// Faults that know their place already.
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
+    /// Names in templates where no one route is in sight: some route must have such a parameter.
+    pub(crate) loose: RefCell<Vec<(String, Anchor)>>,
     /// Globals that the file writes though it must not: read back, so that each is told once.
     pub(crate) written: RefCell<BTreeMap<String, Value>>,
     found: RefCell<Vec<Found>>,
@@ -145,6 +147,7 @@ impl Session {
             compiling: Cell::new(false),
             ran: RefCell::default(),
             written: RefCell::default(),
+            loose: RefCell::default(),
             codes: RefCell::default(),
             events: RefCell::default(),
             watched: RefCell::default(),

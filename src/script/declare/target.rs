@@ -102,6 +102,10 @@ fn check_name(scope: &Scope<'_>, name: &str, at: Anchor) -> Option<()> {
     }
     let names =
         || scope.upstreams.iter().map(|upstream| upstream.name.as_str()).filter(|name| !address::looks_like_one(name));
+    if name.is_empty() {
+        scope.session.fault(at, "`to` is empty", "write the name of an upstream or a URL", "");
+        return None;
+    }
     let said = format!("no upstream `{name}`");
     let label = match words::nearest(name, names()) {
         Some(near) => format!("did you mean `{near}`?"),

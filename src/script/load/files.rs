@@ -234,7 +234,7 @@ fn inside(name: &str) -> Result<String, String> {
 
 fn reason(name: &str, error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => format!("there is no {name}"),
+        std::io::ErrorKind::NotFound => format!("there is no `{name}`"),
         std::io::ErrorKind::PermissionDenied => format!("{name} may not be read"),
         std::io::ErrorKind::IsADirectory => format!("{name} is a folder"),
         _ => format!("{name} cannot be read: {error}"),

@@ -35,6 +35,7 @@ pub(super) fn judge(session: &Session, plan: &Plan) -> Judged {
     judged.sources(session, &sketches);
     judged.pending(session);
     codes(session, &sketches);
+    loose(session, plan);
     watched(session, &sketches, &mut judged.faults);
     for found in session.found() {
         let severe = if found.warning { Diagnostic::warning(found.message) } else { Diagnostic::error(found.message) };
@@ -192,6 +193,22 @@ fn always(sketches: &BTreeMap<String, Sketch>, plan: &Plan, route: usize) -> boo
         .and_then(|call| call.table.as_ref())
         .and_then(|table| table.entries.iter().find(|entry| entry.key.as_ref().is_some_and(|(key, _)| key == "when")));
     entry.is_some_and(|entry| entry.always)
+}
+
+/// Names in templates that stand outside any one route.
+fn loose(session: &Session, plan: &Plan) {
+    for (name, anchor) in session.loose.borrow().iter() {
+        let braces = format!("{{{name}");
+        if plan.routes.iter().any(|route| route.matcher.path.contains(&braces)) || session.faulty_at(anchor) {
+            continue;
+        }
+        let near = words::nearest(name, crate::transform::template::ROOTS.iter().copied());
+        let label = near.map_or_else(
+            || "no route has such a parameter; `{{` is a brace".to_owned(),
+            |near| format!("did you mean `{{{near}}}`?"),
+        );
+        session.fault(anchor.clone(), format!("unknown name `{{{name}}}` in a template"), label, "");
+    }
 }
 
 /// Failure codes named by `errors` and `on`, once all `code = "…"` are known.

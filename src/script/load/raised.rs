@@ -14,7 +14,12 @@ pub(super) fn explain(error: &mlua::Error, session: &Session) -> Diagnostic {
         Some((file, line, text)) => (Some((file, line)), text),
         None => (fault::located(error), message.as_str()),
     };
-    let mut told = Diagnostic::error(worded(text));
+    let said = if text.starts_with("table: 0x") {
+        "the file raised a table, which has no message".to_owned()
+    } else {
+        worded(text)
+    };
+    let mut told = Diagnostic::error(said);
     if text.contains(super::run::OVER) {
         told = told.help("the top level declares, and is run again for every worker and reload; work belongs into steps, `every` or `after`");
     }
@@ -107,6 +112,9 @@ fn hint(text: &str) -> String {
 /// The token the message is about.
 fn token(text: &str) -> Option<String> {
     if !text.starts_with("attempt to") {
+        if let Some(rest) = text.strip_prefix('`') {
+            return rest.split('`').next().map(str::to_owned);
+        }
         // A primitive's own message begins with its name: `regex: …`, `json.decode: …`.
         let name = text.split(':').next()?;
         let word = name.split('.').next()?;

@@ -147,11 +147,18 @@ impl Check<'_> {
         let params = likely_params(&text);
         match Template::parse(&text, escape, &params) {
             Ok(_) => {
+                let own = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if matches!(name.as_str(), "to" | "rewrite" | "host" | "split_by"));
+                if !own && matches!(self.anchor.word.as_str(), "gateway" | "group" | "route") {
+                    let anchor = crate::script::diagnose::Anchor { spot: Spot::Value, ..self.anchor.clone() };
+                    self.session.loose.borrow_mut().extend(params.iter().map(|name| (name.clone(), anchor.clone())));
+                }
                 self.needs.extend(params);
                 Some(value)
             }
             Err(error) => {
-                self.fault(format!("{}: {}", self.place(), error.message), "", Spot::Value);
+                let within = Some((error.at, 1));
+                let at = crate::script::diagnose::Anchor { spot: Spot::Value, within, ..self.anchor.clone() };
+                self.session.fault(at, format!("{}: {}", self.place(), error.message), "", "");
                 None
             }
         }

@@ -129,6 +129,13 @@ impl Rule {
         rule.optional = read::get(&typed, "optional").unwrap_or(false);
         rule.doc = read::text(&typed, "doc").unwrap_or_default();
         rule.of = self.narrowed(&typed);
+        let empty = matches!(&rule.of, Type::OneOf(words) if words.is_empty())
+            || matches!(&rule.of, Type::Either(types) if types.is_empty());
+        if empty && !session.faulty_at(&anchor) {
+            let example =
+                if self.name == "enum" { "is.enum { \"a\", \"b\" }" } else { "is.either { is.string {}, is.int {} }" };
+            session.fault(anchor.clone(), format!("`is.{}` lists nothing", self.name), format!("write {example}"), "");
+        }
         rule.default = Some(table.raw_get::<Value>("default")?).filter(|value| !value.is_nil());
         if let Some(default) = rule.default.take() {
             let mut check = Check::new(lua, &session, &anchor, &owner, List::Values);
