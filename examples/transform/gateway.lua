@@ -28,10 +28,13 @@ group "/v2" {
 
   -- The answer loses what is nobody's business, and every status has a face.
   route "GET /account" {
+    transform_response {
+      set = { ["cache-control"] = "no-store" },
+      json = { remove = { "$.password_hash" } },
+    },
     function()
       return { json = { id = 7, name = "Ann", password_hash = "x", balance = 12 } }
     end,
-    transform_response { set = { ["cache-control"] = "no-store" } },
   },
   route "GET /filtered" {
     transform_response { json = { remove = { "$.headers", "$.body" }, rename = { ["$.path"] = "seen" } } },
