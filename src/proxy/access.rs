@@ -8,11 +8,11 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::http::Response;
-use crate::plan::Log;
+use crate::plan;
 use crate::proxy::Exchange;
-use crate::proxy::lookup::now;
 use crate::proxy::lookup::render;
 use crate::telemetry::access::Target;
+use crate::telemetry::log;
 use crate::transform::template::Escape;
 use crate::transform::template::Template;
 
@@ -26,7 +26,7 @@ pub struct Format {
 
 impl Format {
     /// From `log = { … }`; `None` when there is no access log.
-    pub fn build(log: &Log) -> Result<Option<Self>, String> {
+    pub fn build(log: &plan::Log) -> Result<Option<Self>, String> {
         let Some(access) = &log.access else { return Ok(None) };
         Target::parse(&access.to)?;
         let mut fields = Vec::new();
@@ -87,7 +87,7 @@ impl<'a> Facts<'a> {
         let record = exchange.record.borrow();
         let request = exchange.request.borrow();
         Self {
-            time: now(exchange),
+            time: time(exchange),
             method: request.method.as_str().to_owned(),
             path: path(&request.raw_path, request.query.as_deref()),
             host: request.host.clone(),
@@ -161,6 +161,11 @@ impl<'a> Facts<'a> {
         }
         let _ = write!(out, "{}", Value::Object(line));
     }
+}
+
+fn time(exchange: &Exchange) -> String {
+    let unix = exchange.worker.clock.unix();
+    log::stamp(jiff::Timestamp::UNIX_EPOCH.checked_add(unix).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
 }
 
 fn millis(took: Duration) -> String {

@@ -113,7 +113,12 @@ fn json(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String 
 
 /// Wall time, to the millisecond; no decision hangs on it, so no clock is asked.
 fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    stamp(jiff::Timestamp::now())
+}
+
+/// A time as log lines show it, always to the millisecond.
+pub(crate) fn stamp(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// Appends `text` with control characters escaped; a message may keep its line breaks (code frames have them).
