@@ -35,7 +35,7 @@ struct Known {
 impl Site {
     /// The upstream that `text` names, and the rest as a path: `users`, `users/7?x=1`, or a URL.
     pub async fn find(&self, worker: &Rc<Worker>, text: &str) -> Result<(Rc<Upstream>, String), Failure> {
-        if text.contains("://") {
+        if is_url(text) {
             return self.at_url(worker, text).await;
         }
         let (name, path) = match text.find(['/', '?']) {
@@ -124,6 +124,11 @@ impl Site {
                 Err(_) => allowed.parse() == Ok(address) || Glob::new(allowed).is_ok_and(|glob| glob.matches(host)),
             })
     }
+}
+
+/// Whether a target begins with a scheme; `users/go?to=https://x` is an upstream's name and a path.
+pub fn is_url(text: &str) -> bool {
+    text.find(['/', '?']).is_some_and(|end| text[..end].ends_with(':') && text[end..].starts_with("//"))
 }
 
 /// Link-local addresses, and those where clouds keep their instances' credentials.

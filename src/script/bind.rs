@@ -5,6 +5,7 @@ pub(crate) mod cookie;
 pub(crate) mod core;
 mod crypto;
 pub(crate) mod declared;
+mod fetch;
 pub(crate) mod form;
 mod glob;
 mod hash;
@@ -60,6 +61,7 @@ const WORDS: &[Install] = &[
     limiter::install,
     metrics::install,
     sleep::install,
+    fetch::install,
     parallel::install,
     spawn::install,
     tasks::install,
