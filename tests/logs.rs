@@ -91,3 +91,20 @@ fn a_script_error_is_logged_with_file_line_and_frame() {
     gateway.logs(answer.at("/request_id").as_str().unwrap());
     assert!(gateway.output().contains("gateway.lua:5"), "no traceback:\n{}", gateway.output());
 }
+
+#[test]
+fn the_access_log_policy_adds_to_the_line_of_its_routes() {
+    let gateway = binary::script(
+        r#"
+        route "GET /plain" { function() return 204 end }
+        route "GET /more" { access_log { fields = { shop = "{header.x-shop}" } }, function() return 204 end }
+        "#,
+    )
+    .start();
+    let mut client = gateway.client();
+    for target in ["/plain", "/more"] {
+        client.call("GET", target, &[("x-shop", "bikes")], "").with(204);
+    }
+    gateway.logs("bikes");
+    assert!(!gateway.output().lines().any(|line| line.contains("/plain") && line.contains("bikes")));
+}

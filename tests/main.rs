@@ -33,6 +33,7 @@
 //! | trace context and request ids (S-70, S-73) | `trace` |
 //! | routing: precedence, 404, 405 with `Allow`, HEAD | `routing` |
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
+//! | Unix sockets, names, listeners that come and go | `sockets` |
 //! | upgrades and WebSocket functions | `upgrades` |
 //! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
 //! | a broken file interrupts nothing (C-03), not even across a restart | `reload` `last_good` |
@@ -76,6 +77,7 @@ mod responses;
 mod retries;
 mod routing;
 mod sending;
+mod sockets;
 mod steps;
 mod stop;
 mod stores;

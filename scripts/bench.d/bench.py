@@ -96,6 +96,9 @@ def others(options, port):
     print("\nstart to first answer, ms (aim 100)")
     for make in (gateway, nginx):
         print(f"  {make().name:<10}{extras.first_answer_ms(make):>8.1f}", flush=True)
+    many = next(w for w in WORKLOADS if w.name == "10,000 routes")
+    loaded = extras.first_answer_ms(lambda: Gateway(options.binary, many.script(port)), times=3)
+    print(f"\nthe same with 10,000 routes, ms (aim 1000)\n  moongate  {loaded:>8.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ pub(crate) struct Setup {
     dir: Dir,
     folder: Option<PathBuf>,
     own_admin: bool,
+    own_listen: bool,
     script: String,
     clock: Clock,
     workers: usize,
@@ -34,6 +35,7 @@ pub(crate) fn script(text: &str) -> Setup {
         dir: Dir::new(),
         folder: None,
         own_admin: false,
+        own_listen: false,
         script: text.to_owned(),
         clock: Clock::real(),
         workers: 1,
@@ -91,6 +93,12 @@ impl Setup {
         self
     }
 
+    /// The listeners as the script declares them.
+    pub(crate) fn listeners_of_the_script(mut self) -> Self {
+        self.own_listen = true;
+        self
+    }
+
     pub(crate) fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
@@ -133,7 +141,7 @@ impl Setup {
             None => self.dir.write("gateway.lua", &self.script),
         };
         let mut options = Options::new(file);
-        options.listen = Some(vec![local()]);
+        options.listen = (!self.own_listen).then(|| vec![local()]);
         options.admin = if self.own_admin { AdminOption::Script } else { AdminOption::At(local()) };
         options.secrets = Some(self.dir.join("secrets"));
         options.workers = self.workers;
