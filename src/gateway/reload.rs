@@ -150,7 +150,7 @@ impl Control {
         self.admin.apply(admin);
         *self.desk.listeners.lock() = self.listeners.texts();
         self.desk.hosts.lock().clone_from(&parts.upstreams);
-        self.desk.generations.lock().push(Arc::downgrade(&parts.shared));
+        self.desk.remember(&parts.shared);
         self.settle(&parts);
         self.status.took_over(generation, parts.program.hash(), plan, self.kit.clock.unix(), last_good);
         if !last_good {

@@ -38,7 +38,7 @@ pub(crate) struct Desk {
     /// The upstreams that run.
     pub(crate) hosts: Mutex<Vec<Arc<upstream::Shared>>>,
     /// Every generation that may still serve a request.
-    pub(crate) generations: Mutex<Vec<Weak<site::Shared>>>,
+    generations: Mutex<Vec<Weak<site::Shared>>>,
 }
 
 /// What a request asks for.
@@ -111,6 +111,13 @@ impl Desk {
             Page::State => Sheet::json(200, &self.state()),
             Page::Index | Page::Reload => Sheet { status: 200, media: TEXT, text: INDEX.to_owned() },
         }
+    }
+
+    /// One more generation that may serve; those that ended are forgotten.
+    pub(crate) fn remember(&self, generation: &Arc<site::Shared>) {
+        let mut generations = self.generations.lock();
+        generations.retain(|earlier| earlier.strong_count() > 0);
+        generations.push(Arc::downgrade(generation));
     }
 
     fn series(&self) -> String {
