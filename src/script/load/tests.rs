@@ -52,3 +52,40 @@ fn what_follows_a_nul_byte_is_not_ignored() {
     let faults = script("gateway { }\n\0 nonsense (").err().expect("it is no text");
     assert!(faults.summary().contains("gateway.lua:2: a NUL byte"), "{faults}");
 }
+
+#[test]
+fn every_example_of_the_reference_loads() {
+    for word in crate::script::words::all().iter().filter(|word| !word.example.is_empty()) {
+        if let Err(faults) = script(word.example) {
+            panic!("{}\n{}\n{faults}", word.name, word.example);
+        }
+    }
+}
+
+/// What a namespace has and what the reference says it has are the same.
+#[test]
+fn namespaces_have_the_members_the_reference_names() {
+    let setting = Setting {
+        worker: None,
+        live: Arc::new(Live::default()),
+        control: true,
+        clock: Clock::real(),
+        snapshot: Arc::new(Snapshot::default()),
+        step: std::time::Duration::from_secs(1),
+        memory: 64 << 20,
+    };
+    let (lua, _context, _session) = open(setting, &Rc::new(Files::on_disk(Path::new(".")))).unwrap();
+    for word in crate::script::words::all().iter().filter(|word| word.kind == crate::script::words::Kind::Primitive) {
+        let value: mlua::Value = lua.globals().get(word.name).unwrap_or(mlua::Value::Nil);
+        let Some(table) = value.as_table() else { continue };
+        let prefix = format!("{}.", word.name);
+        let name =
+            |form: &str| form.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(form).to_owned();
+        let mut told: Vec<String> =
+            word.members.iter().filter_map(|(form, _)| form.strip_prefix(&prefix)).map(name).collect();
+        let mut there: Vec<String> = table.pairs::<String, mlua::Value>().map(|pair| pair.unwrap().0).collect();
+        told.sort();
+        there.sort();
+        assert_eq!(told, there, "{}", word.name);
+    }
+}

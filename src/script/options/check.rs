@@ -194,7 +194,11 @@ fn plain(value: &Value, of: &Type) -> Option<Value> {
         Type::Template(_) if Secret::of(value).is_some() => Some(value.clone()),
         Type::Text(rule) => text().filter(|text| super::text::fits(text, rule)).map(|_| value.clone()),
         Type::Template(_) => text().map(|_| value.clone()),
-        Type::OneOf(words) => text().filter(|text| words.iter().any(|word| word == text)).map(|_| value.clone()),
+        // `status = 301` for a rule whose words are "301", "302" …: the number as text means the same.
+        Type::OneOf(words) => text()
+            .or_else(|| whole(value).map(|number| number.to_string()))
+            .filter(|text| words.iter().any(|word| word == text))
+            .map(|_| value.clone()),
         Type::Int(min, max) => whole(value).filter(|number| number >= min && number <= max).map(Value::Integer),
         Type::Status => whole(value).filter(|number| (100..=599).contains(number)).map(Value::Integer),
         Type::Number(min, max) => real(value).filter(|n| n >= min && n <= max).and_then(number),

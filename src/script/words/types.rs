@@ -135,7 +135,11 @@ impl fmt::Display for Type {
             Self::Function(form) => write!(f, "a function({form})"),
             Self::Status => f.write_str("a status code from 100 to 599"),
             Self::OneOf(words) => {
-                let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+                let number = |word: &str| word.parse::<f64>().is_ok();
+                let quoted: Vec<String> = words
+                    .iter()
+                    .map(|word| if number(word) { word.to_string() } else { format!("{word:?}") })
+                    .collect();
                 f.write_str(&or(&quoted))
             }
             Self::List(of) => write!(f, "a list ({of})"),
