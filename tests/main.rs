@@ -24,7 +24,7 @@
 //! | what could be read in two ways is refused, both sides (S-03, S-04); bent requests | `framing` `mutants` |
 //! | pools: LIFO, bounds, ages, `Keep-Alive`, liveness | `pools` |
 //! | retries: what is sent again and what never, POSTs (C-06) | `retries` |
-//! | streaming with back-pressure, bounded memory | `streaming` `memory` |
+//! | streaming with back-pressure, bounded memory; services without end | `streaming` `memory` `hostile` |
 //! | client gone cancels, a half-close does not | `gone` |
 //! | proxy duties S-01, S-02, S-06, S-07, S-09, S-12 | `duties` `transforms` |
 //! | one canonical path (S-10) | `paths` |
@@ -46,6 +46,7 @@
 //! Speed is printed by `scripts/bench`, a thousand reloads by `scripts/reloads`.
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected shall stop there")]
 
+mod hostile;
 mod house;
 mod support;
 mod vocabulary;
