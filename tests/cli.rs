@@ -95,6 +95,14 @@ fn docs_tell_every_word_and_know_what_is_close() {
     for word in ["route", "gateway", "upstream", "fetch", "codes", "transform_request", "store"] {
         assert!(ends(&dir, &["docs", word], 0).len() > 80, "{word}");
     }
+    for topic in ["req", "res", "err", "templates"] {
+        let page = ends(&dir, &["docs", topic], 0);
+        let (_, example) = page.split_once("Example\n").expect("an example");
+        dir.write("gateway.lua", example);
+        ends(&dir, &["check"], 0);
+        let json = binary::run(dir.path(), &["docs", topic, "--json"]);
+        assert!(serde_json::from_slice::<serde_json::Value>(&json.stdout).is_ok());
+    }
     assert!(ends(&dir, &["docs", "codes"], 0).contains("upstream.connect"));
     assert!(ends(&dir, &["docs"], 0).contains("route"));
     let output = binary::run(dir.path(), &["docs", "upstrem"]);

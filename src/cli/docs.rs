@@ -21,7 +21,7 @@ use crate::script::words::Word;
 /// Prints the reference that this binary was built with.
 #[derive(Args)]
 pub(super) struct Docs {
-    /// A word such as `route` or `mock`; `codes` for every failure code; none for the list of words
+    /// A word such as `route` or `mock`; `req`, `res`, `err` or `templates`; `codes` for every failure code; none for the list of words
     #[arg(value_name = "WORD")]
     word: Option<String>,
     /// As JSON
@@ -38,6 +38,10 @@ impl Docs {
                 self.print(|| index(&policies), || Value::Array(all()))
             }
             Some("codes") => self.print(codes, codes_json),
+            Some(name) if topic(name).is_some() => {
+                let text = topic(name).unwrap_or_default();
+                self.print(|| text.to_owned(), || json!({ "topic": name, "text": text }))
+            }
             Some(name) => self.one(name),
         }
     }
@@ -64,6 +68,18 @@ impl Docs {
     }
 }
 
+/// What is no word but has a page: the values that functions meet.
+fn topic(name: &str) -> Option<&'static str> {
+    TOPICS.iter().find(|(topic, _)| *topic == name).map(|(_, text)| *text)
+}
+
+const TOPICS: &[(&str, &str)] = &[
+    ("req", include_str!("docs/req.txt")),
+    ("res", include_str!("docs/res.txt")),
+    ("err", include_str!("docs/err.txt")),
+    ("templates", include_str!("docs/templates.txt")),
+];
+
 /// What the standard library declares; without it the reference still has every other word.
 fn policies() -> Vec<Documented> {
     script::docs::policies().unwrap_or_else(|error| {
@@ -85,7 +101,8 @@ fn index(policies: &[Documented]) -> String {
         let names: Vec<_> = of(kind).map(|word| word.name).collect();
         let _ = writeln!(out, "{title}\n{}\n", wrapped(&names.join(" "), "  "));
     }
-    out.push_str("`moongate docs WORD` tells one of them, `moongate docs codes` every failure code.\n");
+    out.push_str("`moongate docs WORD` tells one of them, `moongate docs codes` every failure code; the values that\n");
+    out.push_str("functions meet are told by `moongate docs req`, `res`, `err` and `templates`.\n");
     out
 }
 
