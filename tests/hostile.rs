@@ -87,7 +87,7 @@ fn empty_and_tiny_chunks_are_no_way_to_hold_a_worker() {
 #[test]
 fn clients_that_connect_and_vanish_leave_no_memory_behind() {
     let gateway = binary::script(r#"route "/{rest*}" { function(req) return { text = req:text() } end }"#).start();
-    let mut turn = |times: usize| {
+    let turn = |times: usize| {
         for n in 0..times {
             let mut client = gateway.client();
             match n % 4 {

@@ -1,5 +1,4 @@
 //! The vocabulary of these tests: a gateway, upstreams that misbehave on purpose, a client that reads strictly.
-#![allow(dead_code, reason = "the sentences that use the rest come with the gateway")]
 
 pub(crate) mod answer;
 pub(crate) mod binary;

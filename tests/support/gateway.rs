@@ -25,7 +25,6 @@ pub(crate) struct Setup {
     workers: usize,
     watch: bool,
     dev: bool,
-    state: bool,
     env: Vec<(String, String)>,
 }
 
@@ -41,7 +40,6 @@ pub(crate) fn script(text: &str) -> Setup {
         workers: 1,
         watch: false,
         dev: false,
-        state: false,
         env: Vec::new(),
     }
 }
@@ -114,12 +112,6 @@ impl Setup {
         self
     }
 
-    /// Keeps the last good script.
-    pub(crate) fn state(mut self) -> Self {
-        self.state = true;
-        self
-    }
-
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));
         self
@@ -148,7 +140,6 @@ impl Setup {
         options.watch = self.watch;
         options.dev = self.dev;
         options.clock = self.clock.clone();
-        options.state = self.state.then(|| self.dir.join("state"));
         options.env.extend(self.env.iter().cloned());
         match moongate::gateway::start(options) {
             Ok(running) => Ok(Gateway { running: Some(running), setup: self }),
