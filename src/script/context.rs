@@ -219,6 +219,11 @@ impl Context {
         Still { before: self.place.replace(Some(place)), context: Rc::clone(self) }
     }
 
+    /// Makes `exchange` the current one while something of its is polled, until the result is dropped.
+    pub(super) fn polling(&self, exchange: Option<Rc<Exchange>>) -> Polling<'_> {
+        Polling { context: self, before: self.exchange.replace(exchange) }
+    }
+
     /// Makes `exchange` the current one and starts the clock of the run, until the result is dropped.
     pub(super) fn enter(&self, exchange: Option<Rc<Exchange>>) -> Entered<'_> {
         let before = self.exchange.replace(exchange);
@@ -241,6 +246,19 @@ impl Drop for Still {
     }
 }
 
+/// What a coroutine waits for is being polled.
+pub(super) struct Polling<'a> {
+    context: &'a Context,
+    before: Option<Rc<Exchange>>,
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        let current = self.context.exchange.replace(self.before.take());
+        drop(current);
+    }
+}
+
 /// A run of script code is under way.
 pub(super) struct Entered<'a> {
     context: &'a Context,
@@ -250,6 +268,7 @@ pub(super) struct Entered<'a> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.context.watch.end();
-        *self.context.exchange.borrow_mut() = self.before.take();
+        let current = self.context.exchange.replace(self.before.take());
+        drop(current);
     }
 }

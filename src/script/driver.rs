@@ -117,7 +117,10 @@ impl Future for Driven {
         let this = self.get_mut();
         loop {
             let waiting = this.waiting.as_mut().expect("only a waiting coroutine is polled");
-            let Poll::Ready(arrived) = waiting.as_mut().poll(cx) else { return Poll::Pending };
+            let polling = this.context.polling(this.exchange.clone());
+            let polled = waiting.as_mut().poll(cx);
+            drop(polling);
+            let Poll::Ready(arrived) = polled else { return Poll::Pending };
             this.waiting = None;
             if let Err(error) = &arrived
                 && let Some(failure) = fault::raised(error)

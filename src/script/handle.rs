@@ -34,6 +34,7 @@ use mlua::Value;
 use crate::http::Response;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
+use crate::script::context::Context;
 
 pub(crate) use calm::calm;
 pub(crate) use error::error;
@@ -68,14 +69,23 @@ pub(crate) fn exchange(lua: &Lua, value: &Value) -> mlua::Result<Option<Rc<Excha
     Slots::of(lua).exchange(*handle).map(Some).ok_or_else(|| mlua::Error::runtime("the request is over"))
 }
 
-/// `res` for `response`.
+/// `res` for `response`, made for the request that the running function works for.
 pub(crate) fn response(lua: &Lua, response: Response) -> mlua::Result<Value> {
-    response::push(lua, Held::new(response, None))
+    answered(lua, Context::of(lua).exchange().as_deref(), response, None)
 }
 
 /// `res` for what `next()` came to: an answer, or a failure that was turned into one.
-pub(crate) fn answered(lua: &Lua, response: Response, failure: Option<Rc<Failure>>) -> mlua::Result<Value> {
-    response::push(lua, Held::new(response, failure))
+pub(crate) fn answered(
+    lua: &Lua,
+    exchange: Option<&Exchange>,
+    response: Response,
+    failure: Option<Rc<Failure>>,
+) -> mlua::Result<Value> {
+    let held = Held::new(response, failure);
+    if let Some(exchange) = exchange {
+        slots::own(exchange, &held);
+    }
+    response::push(lua, held)
 }
 
 /// What is behind `value`, if it is a `res`.

@@ -113,7 +113,7 @@ fn is_memory(error: &Error) -> bool {
 
 /// With cause, place and traceback from `error`.
 fn placed(mut failure: Failure, error: &Error) -> Failure {
-    let message = message(error);
+    let message = without_ours(&message(error)).to_owned();
     let traceback = traceback(error);
     let at = place(&message).or_else(|| traceback.as_deref().and_then(first_place));
     failure.cause = match place(&message) {
@@ -123,6 +123,12 @@ fn placed(mut failure: Failure, error: &Error) -> Failure {
     failure.place = at;
     failure.traceback = traceback;
     failure
+}
+
+/// A message that an error in our own Lua would have placed there.
+fn without_ours(message: &str) -> &str {
+    let ours = OURS.iter().find_map(|ours| message.strip_prefix(ours)?.strip_prefix(':'));
+    ours.and_then(|rest| rest.split_once(": ")).map_or(message, |(_, rest)| rest)
 }
 
 /// The way there, without our own frames.

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::ffi::c_int;
 use std::ffi::c_void;
 use std::rc::Rc;
+use std::rc::Weak;
 
 use mlua::LightUserData;
 use mlua::Lua;
@@ -13,6 +14,7 @@ use mlua::Value;
 use mlua::WeakLua;
 use mlua::ffi;
 
+use super::Held;
 use crate::proxy::Exchange;
 
 /// The slots of one machine.
@@ -54,6 +56,8 @@ pub(super) struct Seat {
     handle: LightUserData,
     /// What hooks keep for this request.
     kept: Vec<(usize, Rc<dyn Any>)>,
+    /// Responses made for it: what nobody sent is let go with it, not when Luau collects it.
+    responses: Vec<Weak<Held>>,
 }
 
 /// The low bits of a `req`, which tell it from `json.null` and other light values.
@@ -79,22 +83,33 @@ impl Slots {
         {
             return seat.handle;
         }
-        let index = self.free.borrow_mut().pop().unwrap_or_else(|| self.grow());
+        let free = self.free.borrow_mut().pop();
+        let Some(index) = free.or_else(|| self.grow()) else { return handle(0, 0) };
         let list = self.list.borrow();
         let slot = &list[index];
         slot.exchange.set(Rc::as_ptr(exchange));
         let handle = handle(index, slot.generation.get());
-        let before = hooks.replace(Box::new(Seat { slots: Rc::clone(self), index, handle, kept: Vec::new() }));
+        let before = hooks.replace(Box::new(Seat {
+            slots: Rc::clone(self),
+            index,
+            handle,
+            kept: Vec::new(),
+            responses: Vec::new(),
+        }));
         drop((list, hooks));
         drop(before);
         handle
     }
 
-    fn grow(&self) -> usize {
+    /// Another slot; `None` when there are more requests than a handle can tell apart: theirs is over from the start.
+    fn grow(&self) -> Option<usize> {
         let mut list = self.list.borrow_mut();
+        if list.len() >> INDEX_BITS != 0 {
+            return None;
+        }
         let slot = Slot { generation: Cell::new(1), exchange: Cell::new(std::ptr::null()), refs: Default::default() };
         list.push(Rc::new(slot));
-        list.len() - 1
+        Some(list.len() - 1)
     }
 
     /// The slot that `handle` names, while its request lives.
@@ -177,7 +192,21 @@ impl Slot {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        for held in self.responses.drain(..).filter_map(|held| held.upgrade()) {
+            drop(held.take());
+        }
         self.slots.leave(self.index);
+    }
+}
+
+/// Notes a response that was made for `exchange`.
+pub(super) fn own(exchange: &Exchange, held: &Rc<Held>) {
+    let mut hooks = exchange.hooks.borrow_mut();
+    if let Some(seat) = hooks.as_mut().and_then(|hooks| hooks.downcast_mut::<Seat>()) {
+        if seat.responses.len().is_power_of_two() {
+            seat.responses.retain(|held| held.strong_count() > 0);
+        }
+        seat.responses.push(Rc::downgrade(held));
     }
 }
 

@@ -40,7 +40,7 @@ impl Inner {
         response.origin = record.origin;
         response.upstream.clone_from(&record.upstream);
         response.host.clone_from(&record.host);
-        handle::answered(&self.lua, response, exchange.failure.borrow().clone())
+        handle::answered(&self.lua, None, response, exchange.failure.borrow().clone())
     }
 
     /// What functions add to the access log line; `None` when `when` says no line.

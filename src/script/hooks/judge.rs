@@ -44,7 +44,7 @@ pub(crate) fn judge(lua: &Lua) -> mlua::Result<Function> {
             let Some(value) = value.filter(|value| !value.is_nil()) else { return Ok(MultiValue::new()) };
             let answer = answer::response(&lua, &context, value).map_err(fault::raise)?;
             let response = refusal(answer.response, status, detail.as_deref()).map_err(fault::raise)?;
-            Ok(MultiValue::from_vec(vec![handle::answered(&lua, response, answer.failure)?]))
+            Ok(MultiValue::from_vec(vec![handle::answered(&lua, Some(&exchange), response, answer.failure)?]))
         }))
     })
 }

@@ -25,7 +25,7 @@ pub(super) fn adopt(lua: &Lua, value: Value) -> mlua::Result<Value> {
         return Ok(value);
     }
     let answer = answer::response(lua, &Context::of(lua), value).map_err(fault::raise)?;
-    handle::answered(lua, answer.response, answer.failure)
+    handle::answered(lua, Context::of(lua).exchange().as_deref(), answer.response, answer.failure)
 }
 
 impl Inner {
@@ -33,7 +33,7 @@ impl Inner {
         let route = exchange.route.get();
         let prepared = self.pipeline(route);
         let Some(function) = &prepared.outward else { return Run::Done(response) };
-        let made = handle::answered(&self.lua, response, exchange.failure.borrow().clone());
+        let made = handle::answered(&self.lua, Some(exchange), response, exchange.failure.borrow().clone());
         let made = made.and_then(|res| Ok((res, self.slot()?)));
         let (res, slot) = match made {
             Ok(made) => made,
@@ -80,7 +80,7 @@ impl Inner {
     /// The functions from `at` on, with another answer; if one of them fails too, the plain problem is sent.
     async fn finish(self: &Rc<Self>, exchange: &Rc<Exchange>, slot: &Table, at: usize, response: Response) -> Response {
         let Some(function) = self.pipeline(exchange.route.get()).outward.clone() else { return response };
-        let made = handle::answered(&self.lua, response, exchange.failure.borrow().clone());
+        let made = handle::answered(&self.lua, Some(exchange), response, exchange.failure.borrow().clone());
         let outcome = match made {
             Ok(res) => {
                 let args = (self.request(exchange), slot, at, res);

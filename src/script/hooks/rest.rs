@@ -5,6 +5,7 @@ use std::rc::Rc;
 use mlua::Function;
 use mlua::Lua;
 use mlua::MultiValue;
+use mlua::Value;
 
 use super::Inner;
 use super::judge;
@@ -20,11 +21,16 @@ use crate::script::driver::fault;
 use crate::script::handle;
 use crate::script::wait;
 
-/// The function behind `next`: `follow(pipeline, at)`.
+/// The function behind `next`: `follow(pipeline, at, req)`.
 pub(super) fn follow(lua: &Lua) -> mlua::Result<Function> {
-    wait::function(lua, "next", |lua, (pipeline, at): (usize, usize)| {
+    wait::function(lua, "next", |lua, (pipeline, at, req): (usize, usize, Value)| {
         let hooks = Inner::of(lua)?;
-        let exchange = hooks.context.exchange().ok_or_else(|| mlua::Error::runtime("`next` belongs to a request"))?;
+        // A `next` that was kept belongs to its own request, not to whichever runs now.
+        let exchange =
+            handle::exchange(lua, &req)?.ok_or_else(|| mlua::Error::runtime("`next` belongs to a request"))?;
+        if !hooks.context.exchange().is_some_and(|current| Rc::ptr_eq(&current, &exchange)) {
+            return Err(mlua::Error::runtime("this `next` belongs to another request"));
+        }
         let lua = lua.clone();
         Ok(Box::pin(async move {
             tape::play(&exchange, at, hooks.context.limits().buffer).map_err(fault::raise)?;
@@ -39,7 +45,7 @@ pub(super) fn follow(lua: &Lua) -> mlua::Result<Function> {
                     (proxy::explain(&exchange, failure).await, Some(shared))
                 }
             };
-            let response = handle::answered(&lua, response, failure)?;
+            let response = handle::answered(&lua, Some(&exchange), response, failure)?;
             Ok(MultiValue::from_vec(vec![response]))
         }))
     })

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::rc::Weak;
 use std::task::Context as Cx;
 use std::task::Poll;
 
@@ -45,7 +46,8 @@ pub(super) fn stream(context: &Rc<Context>, value: Value) -> mlua::Result<Body> 
     let lua = context.lua().ok_or_else(|| mlua::Error::runtime("the machine is closed"))?;
     let feed = Rc::new(RefCell::new(Feed::default()));
     let write = write(&lua, &feed)?;
-    let exchange = context.exchange();
+    // Weak: a response that nobody sends lies in the machine until it is collected, and must not keep its request.
+    let exchange = context.exchange().map(|exchange| Rc::downgrade(&exchange));
     Ok(Body::stream(Written {
         feed,
         piece: Bytes::new(),
@@ -81,7 +83,7 @@ struct Written {
     piece: Bytes,
     state: State,
     context: Rc<Context>,
-    exchange: Option<Rc<Exchange>>,
+    exchange: Option<Weak<Exchange>>,
 }
 
 enum State {
@@ -115,7 +117,8 @@ impl Source for Written {
             }
             match &mut self.state {
                 State::New { function, write } => {
-                    match driver::drive(&self.context, self.exchange.clone(), function, &*write) {
+                    let exchange = self.exchange.as_ref().and_then(Weak::upgrade);
+                    match driver::drive(&self.context, exchange, function, &*write) {
                         Run::Done(outcome) => self.ended(&outcome),
                         Run::Wait(future) => self.state = State::Running(future),
                     }

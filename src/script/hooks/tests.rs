@@ -22,6 +22,7 @@ use crate::script::wait;
 use crate::script::wait::tests::machine_with;
 
 mod called;
+mod cost;
 mod failures;
 mod wrappers;
 

@@ -103,3 +103,24 @@ impl Source for Pieces {
         }
     }
 }
+
+#[test]
+fn a_kept_next_belongs_to_its_own_request() {
+    let text = "local kept return { steps = { function(req, next) if kept then kept() end kept = next end, function() return { text = 'secret' } end } }";
+    let scene = scene(text);
+    let first = scene.exchange();
+    assert_eq!(shown(scene.wait(scene.hooks.steps(&first))), "200 secret");
+    let told = scene.steps();
+    assert!(told.starts_with("! 500 script.error this `next` belongs to another request"), "{told}");
+    drop(first);
+    assert!(scene.steps().starts_with("! 500 script.error the request is over"));
+}
+
+#[test]
+fn responses_that_nobody_sends_go_with_their_request() {
+    let text = "local kept return { steps = { function(req, next) kept = next() return 204 end, function() return { stream = function(write) write('x') end } end } }";
+    let scene = scene(text);
+    let exchange = scene.exchange();
+    assert_eq!(shown(scene.wait(scene.hooks.steps(&exchange))), "204");
+    assert_eq!(Rc::strong_count(&exchange), 1, "a response in the machine keeps no request");
+}
