@@ -51,8 +51,6 @@ pub struct Shared {
     pub names: BTreeMap<String, usize>,
     /// Which upstreams are asked by their own name unless told otherwise (`https://` addresses given by name).
     pub own_name: Vec<bool>,
-    /// Hosts that a template in `to` may produce.
-    pub to_hosts: Vec<Glob>,
     /// How an access log line looks; `None` when there is none.
     pub access: Option<Format>,
     /// Show script errors to clients (`--dev`).
@@ -63,6 +61,8 @@ pub struct Shared {
 pub struct Setting {
     /// Where it goes.
     pub to: Target,
+    /// Hosts that a template in `to` may produce.
+    pub to_hosts: Vec<Glob>,
     /// The path sent on.
     pub path: Rewrite,
     /// The Host sent on.
@@ -132,10 +132,6 @@ impl Shared {
                 }
             }
         }
-        let to_hosts = compile_globs(&plan.gateway.to_hosts).unwrap_or_else(|fault| {
-            faults.push(fault);
-            Vec::new()
-        });
         let access = Format::build(&plan.gateway.log).unwrap_or_else(|fault| {
             faults.push(fault);
             None
@@ -143,7 +139,7 @@ impl Shared {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Self { generation, routes, settings, names, own_name, to_hosts, access, dev, plan })
+        Ok(Self { generation, routes, settings, names, own_name, access, dev, plan })
     }
 }
 
@@ -181,7 +177,8 @@ impl Setting {
             || matches!(&path, Rewrite::Template(t) if reads(t))
             || matches!(&host, Host::Template(t) if reads(t));
         let timeout = route.timeout.unwrap_or(plan.gateway.timeout);
-        Ok(Self { to, path, host, timeout, retry: route.retry.clone(), reads_body })
+        let to_hosts = compile_globs(&route.to_hosts)?;
+        Ok(Self { to, to_hosts, path, host, timeout, retry: route.retry.clone(), reads_body })
     }
 }
 

@@ -94,7 +94,7 @@ fn check_host(exchange: &Exchange, text: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let host = url::Url::parse(text).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    if exchange.site.shared.to_hosts.iter().any(|glob| glob.matches(&host)) {
+    if exchange.setting().is_some_and(|setting| setting.to_hosts.iter().any(|glob| glob.matches(&host))) {
         return Ok(());
     }
     Err(Failure::new(Code::UpstreamUnknown, "the service this request names may not be called")

@@ -37,6 +37,8 @@ struct Outer<'a> {
     hooks: Levels,
     timeout: Option<Timeout>,
     to: Option<&'a Block>,
+    /// Host globs that a template in the host of `to` may produce.
+    to_hosts: Vec<String>,
 }
 
 /// A step with the identity that `skip` compares.
@@ -57,7 +59,7 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
         upstreams: session.upstreams.borrow().clone(),
         ..Plan::default()
     };
-    let mut outer = Outer::default();
+    let mut outer = Outer { to_hosts: plan.gateway.to_hosts.clone(), ..Outer::default() };
     let mut on_request = None;
     if let Some(block) = block {
         let own = level::read(session, block, "gateway");
@@ -171,6 +173,7 @@ impl Builder<'_> {
         inner.hooks = level::both(inner.hooks, level::levels(&own));
         inner.levels.insert(0, own);
         inner.timeout = gateway::timeout(&block.options).or(inner.timeout);
+        inner.to_hosts.extend(super::matching::globs(self.session, block, "to_hosts"));
         if block.options.contains_key("to").unwrap_or(false) {
             inner.to = Some(block);
         }

@@ -95,8 +95,8 @@ pub(super) fn plan(session: &Session, block: Option<&Block>) -> Gateway {
         gateway.drain = Drain { delay: read::duration(&table, "delay"), max };
     }
     log(session, block, &mut gateway.log);
-    gateway.fetch_allow = read::texts(options, "fetch_allow");
-    gateway.to_hosts = read::texts(options, "to_hosts");
+    gateway.fetch_allow = super::matching::globs(session, block, "fetch_allow");
+    gateway.to_hosts = super::matching::globs(session, block, "to_hosts");
     gateway
 }
 

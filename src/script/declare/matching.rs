@@ -10,6 +10,19 @@ use crate::route::Condition;
 use crate::route::Part;
 use crate::route::Want;
 
+/// A list of globs; one that is none is told.
+pub(super) fn globs(session: &Session, block: &Block, name: &str) -> Vec<String> {
+    let globs = read::texts(&block.options, name);
+    for (index, glob) in globs.iter().enumerate() {
+        if let Err(error) = crate::primitive::glob::Glob::new(glob) {
+            let mut at = block.value(&[name]);
+            at.path.push(crate::script::diagnose::Segment::Index(index + 1));
+            session.fault(at, format!("`{glob}` is no glob"), error.to_string(), "");
+        }
+    }
+    globs
+}
+
 /// The conditions of one level.
 pub(super) fn read(session: &Session, block: &Block) -> Vec<Condition> {
     let Some(table) = read::table(&block.options, "match") else { return Vec::new() };

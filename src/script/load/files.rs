@@ -211,7 +211,7 @@ pub(crate) enum Fault {
 }
 
 /// Line numbers stay, optimisations that would move them do not matter.
-fn compiler() -> Compiler {
+pub(super) fn compiler() -> Compiler {
     Compiler::new().set_optimization_level(1).set_debug_level(1)
 }
 

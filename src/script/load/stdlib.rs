@@ -1,8 +1,13 @@
 //! The policies of the standard library: Lua files, embedded; read from disk in debug builds.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mlua::Function;
 use mlua::Lua;
 use mlua::Table;
 use mlua::chunk::ChunkMode;
+use parking_lot::Mutex;
 
 use crate::script::bind;
 
@@ -24,20 +29,37 @@ files![
     "body_limit"
 ];
 
+/// What they share.
+const CORE: (&str, &str) = ("core", include_str!("../../../stdlib/core.lua"));
+
 /// Makes their words.
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
-    let shared = ("core", include_str!("../../../stdlib/core.lua"));
-    let core: Table = chunk(lua, shared).call(bind::core::table(lua)?)?;
+    let core: Table = chunk(lua, CORE)?.call(bind::core::table(lua)?)?;
     for file in FILES {
-        chunk(lua, *file).call::<()>(&core)?;
+        chunk(lua, *file)?.call::<()>(&core)?;
     }
     Ok(())
 }
 
 /// Brackets in the name: a place in here is no place of the script.
-fn chunk<'a>(lua: &'a Lua, (name, embedded): (&'static str, &'static str)) -> mlua::chunk::Chunk<'a> {
-    let text = fresh(name).unwrap_or_else(|| embedded.to_owned());
-    lua.load(text).set_name(format!("=[stdlib/{name}.lua]")).set_mode(ChunkMode::Text)
+fn chunk(lua: &Lua, (name, embedded): (&'static str, &'static str)) -> mlua::Result<Function> {
+    let title = format!("=[stdlib/{name}.lua]");
+    if let Some(text) = fresh(name) {
+        return lua.load(text).set_name(title).set_mode(ChunkMode::Text).into_function();
+    }
+    lua.load(&compiled(name, embedded)?[..]).set_name(title).set_mode(ChunkMode::Binary).into_function()
+}
+
+/// Compiled once per process: a machine is made between requests.
+fn compiled(name: &'static str, text: &str) -> mlua::Result<Arc<[u8]>> {
+    static CODE: Mutex<BTreeMap<&'static str, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+    let mut known = CODE.lock();
+    if let Some(code) = known.get(name) {
+        return Ok(Arc::clone(code));
+    }
+    let code: Arc<[u8]> = super::files::compiler().compile(text)?.into();
+    known.insert(name, Arc::clone(&code));
+    Ok(code)
 }
 
 /// The file as it is now, in a debug build.

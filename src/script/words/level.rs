@@ -82,6 +82,7 @@ pub(super) fn placing() -> Vec<Opt> {
             "",
             "where it goes: an upstream's name, a URL, { a = 95, b = 5 } by weight, or a function that returns one; absent: the steps must answer",
         ),
+        opt("to_hosts", Type::list(Type::text()), "", "host globs that a template in the host of `to` may produce"),
         opt("split_by", Type::Template(Escape::Plain), "{ip}", "the key that `to = { a = 95, b = 5 }` splits by"),
         timeout(""),
         opt(
@@ -131,7 +132,6 @@ pub(super) fn route() -> Vec<Opt> {
             "\"keep\", towards an https:// address given by name \"upstream\"",
             "the Host sent on: \"keep\", \"upstream\" or text",
         ),
-        opt("to_hosts", Type::list(Type::text()), "", "host globs that a template in the host of `to` may produce"),
         retry(),
         later("hedge"),
         opt("websocket", Type::Either(vec![Type::Bool, Type::Table(websocket)]), "true", "false refuses upgrades"),

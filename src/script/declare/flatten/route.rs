@@ -64,7 +64,7 @@ impl Builder<'_> {
             hooks: inner.hooks,
             place: block.place(),
             matcher: config,
-            to_hosts: self.to_hosts(block),
+            to_hosts: inner.to_hosts,
             to,
         };
         let target =
@@ -106,16 +106,9 @@ impl Builder<'_> {
             }
             return Some(None);
         };
-        let to_hosts = self.to_hosts(block);
         let upstreams = &mut self.plan.upstreams;
-        let mut scope = target::Scope { session: self.session, upstreams, params, to_hosts: &to_hosts };
+        let mut scope = target::Scope { session: self.session, upstreams, params, to_hosts: &inner.to_hosts };
         Some(Some(target::read(&mut scope, source)?))
-    }
-
-    fn to_hosts(&self, block: &Block) -> Vec<String> {
-        let mut hosts = read::texts(&block.options, "to_hosts");
-        hosts.extend(self.plan.gateway.to_hosts.iter().cloned());
-        hosts
     }
 
     /// Templates of policies that stand outside any route are checked here, where the parameters are known.
