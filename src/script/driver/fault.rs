@@ -136,8 +136,22 @@ fn traceback(error: &Error) -> Option<String> {
     let trace = full_traceback(error)?;
     let lines: Vec<_> =
         trace.lines().map(str::trim).filter(|line| !OURS.iter().any(|ours| line.starts_with(ours))).collect();
-    Some(lines.join("\n\t"))
+    Some(shortened(&lines).join("\n\t"))
 }
+
+/// An endless recursion has twenty thousand frames; both ends tell the story.
+pub(super) fn shortened(lines: &[&str]) -> Vec<String> {
+    let all = || lines.iter().map(|&line| line.to_owned());
+    if lines.len() <= FRAMES {
+        return all().collect();
+    }
+    let (head, tail) = (FRAMES - FRAMES / 4, FRAMES / 4);
+    let gap = format!("… {} more", lines.len() - head - tail);
+    all().take(head).chain([gap]).chain(all().skip(lines.len() - tail)).collect()
+}
+
+/// Lines of a traceback that are shown.
+const FRAMES: usize = 20;
 
 /// Chunks of our own.
 const OURS: [&str; 2] = ["[moongate]", "[steps]"];

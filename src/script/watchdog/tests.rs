@@ -110,6 +110,8 @@ fn endless_recursion_is_an_error_with_its_line() {
         let failure = outcome.expect_err(text);
         assert_eq!(failure.code.as_str(), "script.error", "{failure:?}");
         assert!(failure.cause.contains("stack overflow"), "{failure:?}");
+        let trace = failure.traceback.unwrap_or_default();
+        assert!(trace.lines().count() <= 21 && trace.contains("more"), "both ends of it are enough: {trace}");
         assert!(failure.place.is_some());
     }
 }
