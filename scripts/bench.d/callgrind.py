@@ -10,21 +10,26 @@ from servers import Nginx
 FEW, MANY = 300, 1_300
 
 
-def total(make, request, count):
-    """Instructions of the busiest thread of a server that answered `count` requests."""
+def totals(make, request, count):
+    """Instructions of each thread, by its number, of a server that answered `count` requests."""
     server = make(["valgrind", "--tool=callgrind", "--separate-threads=yes", "--callgrind-out-file=callgrind.out"])
     server.start()
     load.counted(server.port, count, request)
-    folder = pathlib.Path(server.folder)
     server.process.terminate()
     server.process.wait(120)
-    totals = [re.search(r"(?:totals|summary): (\d+)", file.read_text(errors="replace")) for file in folder.glob("callgrind.out*")]
+    found = {}
+    for file in pathlib.Path(server.folder).glob("callgrind.out*"):
+        match = re.search(r"(?:totals|summary): (\d+)", file.read_text(errors="replace"))
+        if match:
+            found[file.name.rpartition("-")[2]] = int(match.group(1))
     server.stop()
-    return max(int(found.group(1)) for found in totals if found)
+    return found
 
 
 def per_request(make, request):
-    return (total(make, request, MANY) - total(make, request, FEW)) / (MANY - FEW)
+    """What a request adds to the thread that answers; other threads only started, and tick."""
+    few, many = totals(make, request, FEW), totals(make, request, MANY)
+    return max(many[thread] - few.get(thread, 0) for thread in many) / (MANY - FEW)
 
 
 def run(workloads, binary, port):
