@@ -74,10 +74,11 @@ function M.query(edits)
     for name, value in add do values.add[name] = value(req) end
     for _, name in edits.remove or {} do query[name] = nil end
     for from, to in edits.rename or {} do
-      local value = query[from]
-      if value ~= nil then
+      local moved = query:all(from)
+      if #moved > 0 then
         query[from] = nil
-        query[to] = value
+        query[to] = nil
+        for _, value in moved do query:add(to, value) end
       end
     end
     for name, value in values.set do query[name] = value end

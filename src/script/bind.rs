@@ -33,8 +33,12 @@ use mlua::Lua;
 use mlua::MultiValue;
 use mlua::Table;
 
+use crate::script::secret;
+
 /// Puts every word into `words`, which become the machine's globals.
 pub(crate) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
+    secret::install(lua);
+    declared::Declared::install(lua);
     for install in WORDS {
         install(lua, words)?;
     }

@@ -55,9 +55,6 @@ impl Secret {
 
     /// Hands it to `lua`, which from now on knows its mark.
     pub(crate) fn push(self, lua: &Lua) -> mlua::Result<AnyUserData> {
-        if lua.app_data_ref::<Marks>().is_none() {
-            lua.set_app_data(Marks::default());
-        }
         if let Some(marks) = lua.app_data_ref::<Marks>() {
             marks.0.borrow_mut().insert(self.mark());
         }
@@ -70,6 +67,11 @@ impl Drop for Hidden {
         self.0.fill(0);
         black_box(&self.0);
     }
+}
+
+/// Made once, with the machine: app data cannot be added while any of it is looked at.
+pub(crate) fn install(lua: &Lua) {
+    lua.set_app_data(Marks::default());
 }
 
 /// The marks of a machine's secrets.
@@ -125,6 +127,7 @@ mod tests {
 
     fn machine() -> Lua {
         let lua = Lua::new();
+        install(&lua);
         let secret = Secret::new("KEY", "hunter2").push(&lua).unwrap();
         lua.globals().set("key", secret).unwrap();
         lua

@@ -33,6 +33,7 @@ fn parse(lua: &Lua, text: Option<Text>) -> mlua::Result<Table> {
 }
 
 fn format(lua: &Lua, (name, value, options): (String, Text, Option<Table>)) -> mlua::Result<Value> {
+    value.within("cookie.format", 64 << 10)?;
     let field = set_cookie(lua, name, value.utf8("cookie.format")?, options.as_ref())?.encode();
     let field = field.map_err(|fault| mlua::Error::runtime(format!("cookie.format: {fault}")))?;
     value.like(lua, field.into_bytes())

@@ -38,12 +38,13 @@ pub(crate) struct Subscriber {
 impl Declared {
     /// The declarations of the machine that `lua` belongs to.
     pub(crate) fn of(lua: &Lua) -> Rc<Self> {
-        if let Some(declared) = lua.app_data_ref::<Rc<Self>>() {
-            return Rc::clone(&declared);
-        }
-        let declared = Rc::new(Self::default());
-        lua.set_app_data(Rc::clone(&declared));
-        declared
+        let declared = lua.app_data_ref::<Rc<Self>>().expect("every machine with words has it");
+        Rc::clone(&declared)
+    }
+
+    /// Made once, with the machine: app data cannot be added while any of it is looked at.
+    pub(super) fn install(lua: &Lua) {
+        lua.set_app_data(Rc::new(Self::default()));
     }
 
     /// Functions that hear a store's messages.

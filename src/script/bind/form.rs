@@ -65,6 +65,7 @@ fn single(lua: &Lua, name: &str, value: Value) -> mlua::Result<String> {
     let text = Text::from_lua(value, lua);
     let text =
         text.map_err(|_| mlua::Error::runtime(format!("form.encode: `{name}` is no text, number or boolean")))?;
+    text.within("form.encode", LONGEST)?;
     text.utf8(&format!("form.encode: `{name}`"))
 }
 

@@ -18,15 +18,24 @@ struct Network(Cidr);
 /// `glob`, `cidr`
 pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
     let glob = function(lua, "glob", |lua, text: String| {
+        bounded("glob", &text)?;
         let glob = Glob::new(&text).map_err(|fault| mlua::Error::runtime(format!("glob: {fault}")))?;
         lua.create_userdata(Fits(glob))
     })?;
     let cidr = function(lua, "cidr", |lua, text: String| {
+        bounded("cidr", &text)?;
         let cidr = Cidr::parse(&text).map_err(|fault| mlua::Error::runtime(format!("cidr: {fault}")))?;
         lua.create_userdata(Network(cidr))
     })?;
     words.set("glob", glob)?;
     words.set("cidr", cidr)
+}
+
+fn bounded(word: &str, text: &str) -> mlua::Result<()> {
+    if text.len() <= LONGEST_PATTERN {
+        return Ok(());
+    }
+    Err(mlua::Error::runtime(format!("{word}: {LONGEST_PATTERN} bytes at most")))
 }
 
 impl UserData for Fits {
@@ -55,3 +64,4 @@ impl UserData for Network {
 }
 
 const LONGEST: usize = 64 << 10;
+const LONGEST_PATTERN: usize = 4096;

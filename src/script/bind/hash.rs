@@ -31,6 +31,7 @@ pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
         }
         let keyed = function(lua, hmac, move |_, (key, text): (Text, Text)| {
             text.within(hmac, LARGEST)?;
+            key.within(hmac, LARGEST)?;
             let code = kind.hmac(&key.bytes(), &text.bytes());
             code.map(hex_encode).ok_or_else(|| mlua::Error::runtime(format!("{hmac}: not with this hash")))
         })?;

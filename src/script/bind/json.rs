@@ -32,6 +32,7 @@ use crate::script::bind::text::Text;
 
 /// `json`
 pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
+    shape::Shapes::install(lua)?;
     let json = lua.create_table()?;
     json.set("decode", function(lua, "json.decode", |lua, text: Text| decoded(lua, &text))?)?;
     json.set("try_decode", function(lua, "json.try_decode", try_decode)?)?;

@@ -1,5 +1,6 @@
 //! `parallel`, `parallel.settle`, `race`: functions that run at the same time, each in a coroutine of its own.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -27,6 +28,7 @@ use crate::script::wait::Waiting;
 
 /// `parallel`, `race`
 pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
+    lua.set_app_data(Rc::new(Depth::default()));
     let run = wait::function(lua, "parallel", |lua, (branches, mode): (Table, String)| {
         let mode = match mode.as_str() {
             "settle" => Mode::Settle,
@@ -55,8 +57,14 @@ enum Mode {
     Race,
 }
 
+/// How deep the branches that run now are nested: each level is polled from within the one above.
+#[derive(Default)]
+struct Depth(Cell<usize>);
+
 struct Work {
     lua: Lua,
+    depth: usize,
+    nesting: Rc<Depth>,
     context: Rc<Context>,
     exchange: Option<Rc<Exchange>>,
     mode: Mode,
@@ -84,9 +92,14 @@ impl Work {
         if branches.is_empty() && mode == Mode::Race {
             return Err(mlua::Error::runtime("race: no function to run"));
         }
+        let nesting = lua.app_data_ref::<Rc<Depth>>().map(|depth| Rc::clone(&depth)).unwrap_or_default();
+        let depth = nesting.0.get() + 1;
+        if depth > DEEPEST {
+            return Err(mlua::Error::runtime(format!("parallel within parallel, more than {DEEPEST} deep")));
+        }
         let context = Context::of(lua);
         let exchange = context.exchange();
-        Ok(Self { lua: lua.clone(), context, exchange, mode, branches, results: lua.create_table()? })
+        Ok(Self { lua: lua.clone(), depth, nesting, context, exchange, mode, branches, results: lua.create_table()? })
     }
 
     /// Drives every branch until the work is over; those that have not finished then are dropped.
@@ -94,7 +107,10 @@ impl Work {
         poll_fn(|cx| {
             let mut waiting = false;
             for index in 0..self.branches.len() {
-                let Poll::Ready(outcome) = self.poll(index, cx) else {
+                let above = self.nesting.0.replace(self.depth);
+                let polled = self.poll(index, cx);
+                self.nesting.0.set(above);
+                let Poll::Ready(outcome) = polled else {
                     waiting |= !matches!(self.branches[index].1, Branch::Done);
                     continue;
                 };
@@ -174,6 +190,8 @@ pub(super) fn described(lua: &Lua, failure: &Failure) -> mlua::Result<Table> {
     Ok(table)
 }
 
+/// Levels of `parallel` within `parallel`: each needs room on the worker's own stack.
+const DEEPEST: usize = 16;
 /// Functions at once.
 const MOST: usize = 256;
 

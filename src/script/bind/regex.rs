@@ -48,6 +48,9 @@ fn compile(lua: &Lua, pattern: &str) -> mlua::Result<Pattern> {
     if let Some(known) = compiled.0.borrow().get(pattern) {
         return Ok(Pattern(Rc::clone(known)));
     }
+    if pattern.len() > LONGEST_PATTERN {
+        return Err(mlua::Error::runtime(format!("regex: a pattern has {LONGEST_PATTERN} bytes at most")));
+    }
     let regex = Regex::new(pattern).map_err(|fault| mlua::Error::runtime(format!("regex: {fault}")))?;
     let regex = Rc::new(regex);
     let mut known = compiled.0.borrow_mut();
@@ -160,5 +163,6 @@ fn subject<'a>(text: &'a Text, method: &str) -> mlua::Result<super::text::Bytes<
 
 /// The longest text looked at, and the longest result: the watchdog cannot stop Rust.
 const LONGEST: usize = 4 << 20;
+const LONGEST_PATTERN: usize = 64 << 10;
 /// Expressions kept.
-const KEPT: usize = 256;
+const KEPT: usize = 64;

@@ -22,6 +22,7 @@ use crate::script::bind::function;
 use crate::script::bind::json;
 use crate::script::bind::options;
 use crate::script::bind::options::Options;
+use crate::script::bind::tasks::message;
 use crate::script::bind::text::Text;
 use crate::script::bind::text::kind;
 use crate::script::live::STORE;
@@ -169,7 +170,7 @@ impl UserData for Store {
         methods.add_method("publish", |lua, store, (channel, value): (Text, Value)| {
             let (memory, _) = store.open(lua)?;
             let value = json::plain(&value).map_err(|fault| store.fault(&fault))?;
-            let value = value.ok_or_else(|| store.fault(&"publish takes a value"))?;
+            let value = message("publish", value.ok_or_else(|| store.fault(&"publish takes a value"))?)?;
             Ok(memory.hub().publish(&store.key(&channel)?, value))
         });
         methods.add_method("subscribe", |lua, store, (channel, hear): (String, Function)| {

@@ -37,6 +37,7 @@ use crate::script::live::Event;
 use crate::script::live::Live;
 use crate::script::live::STORE;
 use crate::script::pipeline::Timer;
+use crate::store;
 use crate::store::Subscription;
 use crate::telemetry::log;
 
@@ -68,9 +69,19 @@ fn emit(lua: &Lua, (name, data): (String, Value)) -> mlua::Result<()> {
     let context = running(lua, "`emit`")?;
     if context.live().bus().hears(&name) {
         let data = json::plain(&data).map_err(|fault| mlua::Error::runtime(format!("emit: {fault}")))?;
+        let data = data.map(|data| message("emit", data)).transpose()?;
         context.live().bus().emit(Event { name, args: vec![data] });
     }
     Ok(())
+}
+
+/// A message waits in a queue, so it is small.
+pub(super) fn message(word: &str, value: store::Value) -> mlua::Result<store::Value> {
+    let size = value.size();
+    if size <= LARGEST_MESSAGE {
+        return Ok(value);
+    }
+    Err(mlua::Error::runtime(format!("{word}: {size} bytes are more than a message of {LARGEST_MESSAGE} may have")))
 }
 
 /// What `every` returns: the last plain value of its function, seen by all workers.
@@ -264,6 +275,7 @@ fn subscribe(lua: &Lua, live: &Live, subscriber: &Subscriber) -> (Subscription, 
     (subscription, receiver)
 }
 
+const LARGEST_MESSAGE: usize = 64 << 10;
 /// Messages kept for one subscriber.
 const QUEUE: usize = 1024;
 

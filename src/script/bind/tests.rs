@@ -208,6 +208,23 @@ fn log_takes_any_value_and_never_fails() {
 }
 
 #[test]
+fn what_is_huge_is_refused_before_it_is_worked_on() {
+    for (script, expected) in [
+        ("json.encode(('\\0'):rep(20 * 1024 * 1024))", "grows larger than 16 MB"),
+        ("hmac.sha256(('k'):rep(17 * 1024 * 1024), 'x')", "it takes"),
+        ("regex(('a'):rep(100000))", "a pattern has 65536 bytes at most"),
+        ("glob(('a'):rep(5000))", "glob: 4096 bytes at most"),
+        ("cidr(('1'):rep(5000))", "cidr: 4096 bytes at most"),
+        ("json.get({}, '$' .. ('.a'):rep(5000))", "4096 bytes at most"),
+        ("form.encode { a = ('x'):rep(5 * 1024 * 1024) }", "it takes"),
+        ("cookie.format('a', ('x'):rep(100000))", "it takes"),
+    ] {
+        let error = fault(script);
+        assert!(error.contains(expected), "{script}: {error}");
+    }
+}
+
+#[test]
 fn results_do_not_depend_on_who_asks() {
     assert_eq!(eval::<String>("return json.encode(json.decode('{\"b\":1,\"a\":2}'))"), r#"{"b":1,"a":2}"#);
 }

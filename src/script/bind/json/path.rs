@@ -13,6 +13,9 @@ enum Step {
 
 /// The value at `path`; `nil` where there is none.
 pub(super) fn get(lua: &Lua, (value, path): (Value, String)) -> mlua::Result<Value> {
+    if path.len() > 4096 {
+        return Err(mlua::Error::runtime("json.get: a path has 4096 bytes at most"));
+    }
     let steps = parse(&path).map_err(|fault| mlua::Error::runtime(format!("json.get: {fault} in `{path}`")))?;
     let mut value = value;
     for step in steps {

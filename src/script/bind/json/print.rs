@@ -78,6 +78,9 @@ impl Writer {
 
     fn text(&mut self, text: &LuaString) -> Result<(), EncodeError> {
         let bytes = text.as_bytes();
+        if self.out.len() + bytes.len() > LARGEST {
+            return Err(EncodeError::new(format!("the text grows larger than {} MB", LARGEST >> 20)));
+        }
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| EncodeError::new("text that is not UTF-8 has no JSON form (base64.encode it)"))?;
         quote(&mut self.out, text);

@@ -14,14 +14,17 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
+    /// Made once, with the machine: app data cannot be added while any of it is looked at.
+    pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
+        let list = lua.create_table()?;
+        list.raw_set(LIST, true)?;
+        list.set_readonly(true);
+        lua.set_app_data(Self { list, orders: RefCell::default() });
+        Ok(())
+    }
+
     /// Runs `work` with the machine's shapes.
     pub(super) fn with<R>(lua: &Lua, work: impl FnOnce(&Self) -> mlua::Result<R>) -> mlua::Result<R> {
-        if lua.app_data_ref::<Self>().is_none() {
-            let list = lua.create_table()?;
-            list.raw_set(LIST, true)?;
-            list.set_readonly(true);
-            lua.set_app_data(Self { list, orders: RefCell::default() });
-        }
         let shapes = lua.app_data_ref::<Self>().ok_or_else(|| mlua::Error::runtime("the machine is closing"))?;
         work(&shapes)
     }

@@ -99,6 +99,21 @@ fn they_nest_and_run_in_a_coroutine_of_the_scripts_own() {
 }
 
 #[test]
+fn nesting_without_end_fails_and_ends_no_process() {
+    let text =
+        timed("local function f() parallel { f } end local ok, err = pcall(f) return ok, (err:gsub('^.-: ', ''))");
+    assert_eq!(text, "false parallel within parallel, more than 16 deep");
+    let text = timed(
+        "local function f(n) sleep '1ms' if n == 0 then return 'deep' end return race { function() return f(n - 1) end } end return f(16), pcall(f, 17)",
+    );
+    assert!(text.starts_with("deep false"), "{text}");
+    let text = timed(
+        "for _ = 1, 50 do parallel { function() sleep '1ms' end, function() parallel { function() end } end } end return 'fine'",
+    );
+    assert_eq!(text, "fine");
+}
+
+#[test]
 fn an_endless_branch_is_stopped() {
     // The test machine's budget is long; a deep recursion ends by itself.
     let text = timed("local function f() return 1 + f() end local ok = pcall(parallel, { f }) return ok");

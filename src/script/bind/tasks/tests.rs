@@ -126,6 +126,7 @@ fn after_runs_from_a_function_too_and_nothing_is_emitted_while_loading() {
         assert_eq!(log(&worker).await, "later");
         for (text, expected) in [
             ("emit('', 1)", "1 to 128 characters"),
+            ("store('seen'):publish('c', ('x'):rep(100000))", "more than a message"),
             ("after('soon', print)", "soon"),
             ("on('x', function() end)", "top level"),
             ("every('1s', function() end)", "top level"),
