@@ -78,7 +78,9 @@ impl Driven {
         let context = Rc::clone(&self.context);
         let entered = context.enter(self.exchange.clone());
         let result = thread.resume::<MultiValue>(args);
-        context.arrived.take();
+        if context.arrived.borrow().is_some() {
+            context.arrived.take();
+        }
         let outcome = match result {
             Ok(values) if is_mark(values.front()) => match context.parked.take() {
                 Some(waiting) if context.rejected.borrow().is_none() && context.answered.borrow().is_none() => {
@@ -90,7 +92,9 @@ impl Driven {
             result => fault::after(&context, result),
         };
         drop(entered);
-        context.parked.take();
+        if context.parked.borrow().is_some() {
+            context.parked.take();
+        }
         match &outcome {
             Err(failure) if failure.code == Code::ScriptMemory => {
                 // What the run piled up must not fail its neighbours too; Luau itself collects only on its own schedule.

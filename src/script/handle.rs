@@ -56,6 +56,7 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
 }
 
 /// `req` for `exchange`: the same value for as long as the exchange lives.
+#[cfg(test)]
 pub(crate) fn request(lua: &Lua, exchange: &Rc<Exchange>) -> Value {
     Value::LightUserData(Slots::of(lua).seat(exchange))
 }

@@ -34,6 +34,7 @@ use crate::script::bind::tasks::Tasks;
 use crate::script::context::Context;
 use crate::script::driver;
 use crate::script::handle;
+use crate::script::handle::Slots;
 use crate::script::machine;
 use crate::script::pipeline::Access;
 use crate::script::pipeline::Pipelines;
@@ -53,6 +54,8 @@ struct Inner {
     /// By the plan's indices.
     routes: Vec<Prepared>,
     access: Access,
+    /// Where the machine keeps requests.
+    seats: Rc<Slots>,
     /// Tables that say which step runs, to use again.
     slots: RefCell<Vec<Table>>,
 }
@@ -79,6 +82,7 @@ pub(crate) fn hooks(
         bare,
         routes,
         access: pipelines.access,
+        seats: Slots::of(lua),
         slots: RefCell::default(),
     });
     lua.set_app_data(Rc::downgrade(&inner));
@@ -100,7 +104,7 @@ impl Inner {
 
     /// `req`
     fn request(&self, exchange: &Rc<Exchange>) -> Value {
-        handle::request(&self.lua, exchange)
+        Value::LightUserData(self.seats.seat(exchange))
     }
 
     /// A table that says which step runs.

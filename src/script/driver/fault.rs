@@ -77,19 +77,19 @@ pub fn failure(context: &Context, error: Error) -> Failure {
 
 /// What a run came to: a rejection counts whatever the run returned.
 pub(super) fn after(context: &Context, result: mlua::Result<MultiValue>) -> Result<MultiValue, Failure> {
-    if let Some(answer) = context.answered.take() {
+    if context.answered.borrow().is_some()
+        && let Some(answer) = context.answered.take()
+    {
         return Ok(MultiValue::from_vec(vec![answer]));
     }
     match result {
         Err(error) => Err(failure(context, error)),
-        Ok(values) => match context.rejected.take() {
-            Some(failure) => Err(failure),
-            None if context.watch.fired() => {
-                let late = Error::runtime("ran longer than `limits.step` without waiting");
-                Err(timeout(context, &late))
-            }
-            None => Ok(values),
-        },
+        Ok(_) if context.rejected.borrow().is_some() => Err(failure(context, Error::runtime("rejected"))),
+        Ok(_) if context.watch.fired() => {
+            let late = Error::runtime("ran longer than `limits.step` without waiting");
+            Err(timeout(context, &late))
+        }
+        Ok(values) => Ok(values),
     }
 }
 
