@@ -2,6 +2,8 @@
 
 mod route;
 
+use std::collections::HashMap;
+
 use mlua::Function;
 use mlua::Value;
 
@@ -75,7 +77,7 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
         target: None,
         levels: outer.levels.clone(),
     };
-    let mut builder = Builder { session, plan: &mut plan, routes: Vec::new() };
+    let mut builder = Builder { session, plan: &mut plan, routes: Vec::new(), names: HashMap::new() };
     let nodes = session.nodes.borrow();
     for index in 0..nodes.len() {
         if nodes[index].claimed.is_none() {
@@ -118,6 +120,8 @@ struct Builder<'a> {
     session: &'a Session,
     plan: &'a mut Plan,
     routes: Vec<(usize, crate::plan::Route, Pipeline)>,
+    /// Names that routes were given, and where.
+    names: HashMap<String, crate::plan::Place>,
 }
 
 impl Builder<'_> {

@@ -82,9 +82,15 @@ fn second(lua: &Lua, kind: Kind, text: &str, anchor: Anchor, table: &Value) -> m
     add(lua, &session, Node { kind, text: text.to_owned(), block, children, claimed: None })
 }
 
+/// More is an endless loop, and what is noted here is beyond the machine's memory limit.
+const MOST: usize = 200_000;
+
 /// Hands out a value for the node.
 pub(super) fn add(lua: &Lua, session: &Session, node: Node) -> mlua::Result<Value> {
     let mut nodes = session.nodes.borrow_mut();
+    if nodes.len() >= MOST {
+        return Err(mlua::Error::runtime("more than 200000 routes and groups"));
+    }
     nodes.push(node);
     let declared = Declared(nodes.len() - 1);
     drop(nodes);

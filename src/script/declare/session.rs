@@ -175,13 +175,21 @@ impl Session {
         help: impl Into<String>,
     ) {
         let (message, label, help) = (message.into(), label.into(), help.into());
-        self.found.borrow_mut().push(Found { anchor, message, label, help, warning: false });
+        self.note(Found { anchor, message, label, help, warning: false });
     }
 
     /// Notes something that loads and is probably not meant.
     pub(crate) fn warn(&self, anchor: Anchor, message: impl Into<String>, label: impl Into<String>) {
         let (message, label) = (message.into(), label.into());
-        self.found.borrow_mut().push(Found { anchor, message, label, help: String::new(), warning: true });
+        self.note(Found { anchor, message, label, help: String::new(), warning: true });
+    }
+
+    /// A loop can make the same mistake for ever; ten are shown.
+    fn note(&self, found: Found) {
+        let mut all = self.found.borrow_mut();
+        if all.len() < 1000 {
+            all.push(found);
+        }
     }
 
     /// Everything noted.

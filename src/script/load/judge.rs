@@ -188,7 +188,7 @@ fn anchor_of(plan: &Plan, route: usize) -> Anchor {
 fn always(sketches: &BTreeMap<String, Sketch>, plan: &Plan, route: usize) -> bool {
     let (file, line) = &plan.routes[route].place;
     let Some(sketch) = sketches.get(file) else { return false };
-    let call = sketch.calls.iter().find(|call| call.word == "route" && call.span.line == *line);
+    let call = sketch.calls.iter().find(|call| call.span.line == *line && call.word == "route");
     let entry = call
         .and_then(|call| call.table.as_ref())
         .and_then(|table| table.entries.iter().find(|entry| entry.key.as_ref().is_some_and(|(key, _)| key == "when")));

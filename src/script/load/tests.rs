@@ -89,3 +89,26 @@ fn namespaces_have_the_members_the_reference_names() {
         assert_eq!(told, there, "{}", word.name);
     }
 }
+
+#[test]
+fn tables_that_hold_each_other_end_nothing() {
+    let text = r#"
+policy "any" { options = { [1] = is.any }, step = function(o) return function(req) return 204 end end }
+local t = {}
+for i = 1, 20 do t["k" .. i] = t end
+route "GET /" { any { t } }
+"#;
+    assert!(script(text).is_ok());
+}
+
+#[test]
+fn endless_declarations_end() {
+    for text in [
+        "local i = 0 while true do i = i + 1 route('GET /' .. i) { to = 'echo:' } end",
+        "while true do upstrem 'x' {} end",
+        "while true do pcall(function() while true do end end) end",
+        "local function f() return pcall(f) end while true do f() end",
+    ] {
+        assert!(script(text).is_err(), "{text}");
+    }
+}

@@ -187,15 +187,22 @@ pub(crate) fn flatten(value: &Value, skipped: &dyn Fn(&Value) -> bool, into: &mu
 
 /// Options as text for listings and diffs: secrets by name, functions by place, names sorted.
 pub(super) fn shown(table: &Table) -> String {
-    if table.is_empty() { String::new() } else { json(&Value::Table(table.clone()), 0).to_string() }
+    if table.is_empty() { String::new() } else { json(&Value::Table(table.clone()), 0, &mut { MOST }).to_string() }
 }
 
 /// One value so.
 pub(super) fn shown_value(value: &Value) -> String {
-    json(value, 0).to_string()
+    json(value, 0, &mut { MOST }).to_string()
 }
 
-fn json(value: &Value, depth: usize) -> serde_json::Value {
+/// Values shown of one step: tables may hold each other, and nothing stops Rust.
+const MOST: usize = 10_000;
+
+fn json(value: &Value, depth: usize, left: &mut usize) -> serde_json::Value {
+    if *left == 0 {
+        return "…".into();
+    }
+    *left -= 1;
     match value {
         Value::Boolean(value) => (*value).into(),
         Value::Integer(number) => (*number).into(),
@@ -214,12 +221,12 @@ fn json(value: &Value, depth: usize) -> serde_json::Value {
             if length > 0 && named.len() == length {
                 return (1..=length)
                     .filter_map(|at| table.raw_get(at).ok())
-                    .map(|value: Value| json(&value, depth + 1))
+                    .map(|value: Value| json(&value, depth + 1, left))
                     .collect();
             }
             named
                 .iter()
-                .map(|(name, value)| (name.clone(), json(value, depth + 1)))
+                .map(|(name, value)| (name.clone(), json(value, depth + 1, left)))
                 .collect::<serde_json::Map<_, _>>()
                 .into()
         }

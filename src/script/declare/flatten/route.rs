@@ -1,5 +1,6 @@
 //! One route of the plan.
 
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use super::Builder;
@@ -133,16 +134,17 @@ impl Builder<'_> {
         }
     }
 
-    fn name(&self, block: &Block, config: &Config) -> String {
+    fn name(&mut self, block: &Block, config: &Config) -> String {
         let Some(name) = read::text(&block.options, "name") else { return pattern::shown(config) };
-        if let Some((_, twin, _)) = self.routes.iter().find(|(_, route, _)| route.name == name) {
-            let (file, line) = &twin.place;
-            self.session.fault(
-                block.value(&["name"]),
-                format!("two routes are named `{name}`"),
-                format!("the other stands at {file}:{line}"),
-                "",
-            );
+        match self.names.entry(name.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(block.place());
+            }
+            Entry::Occupied(twin) => {
+                let (file, line) = twin.get();
+                let label = format!("the other stands at {file}:{line}");
+                self.session.fault(block.value(&["name"]), format!("two routes are named `{name}`"), label, "");
+            }
         }
         name
     }
