@@ -68,6 +68,9 @@ impl Service {
 impl UserData for Service {
     fn add_methods<M: mlua::UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_method(mlua::MetaMethod::ToString, |_, service, ()| Ok(service.0.clone()));
+        methods.add_meta_function(mlua::MetaMethod::Concat, |_, _: mlua::MultiValue| -> mlua::Result<()> {
+            Err(mlua::Error::runtime("an upstream is no text: write `to = name`, and `rewrite` for the path"))
+        });
     }
 }
 

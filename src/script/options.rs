@@ -157,6 +157,7 @@ impl<'a> Check<'a> {
         let listen = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if name == "listen");
         let to = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if name == "to");
         let label = match value {
+            Value::Table(_) if listen => "write \":8080\", or a list { \":8080\", \"127.0.0.1:9000\" }".to_owned(),
             Value::Table(_) if to => "one name, or a split by weight: { a = 50, b = 50 }".to_owned(),
             Value::Integer(port) if listen => format!("write \":{port}\""),
             Value::Integer(_) | Value::Number(_) if of.takes_text() && check::closer(value, of).is_none() => {

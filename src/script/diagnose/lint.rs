@@ -15,14 +15,20 @@ pub(crate) struct Lint {
 }
 
 /// Judges `sketch`; `own` are the words made by the script's own `policy`.
-pub(crate) fn lint(file: &str, sketch: &Sketch, own: &[String]) -> Lint {
+pub(crate) fn lint(file: &str, sketch: &Sketch, own: &[String], upstreams: &[&str]) -> Lint {
     let mut lint = Lint { faults: Vec::new(), warnings: Vec::new() };
     for (name, span, backtick) in &sketch.reads {
         // A global the file writes itself is told where it is written.
         if words::is_global(name) || own.contains(name) || sketch.writes.iter().any(|(written, ..)| written == name) {
             continue;
         }
-        lint.faults.push(unknown(name, own, *backtick).under(file, *span));
+        let told = unknown(name, own, *backtick).under(file, *span);
+        let told = if upstreams.contains(&name.as_str()) {
+            told.label(format!("write \"{name}\": an upstream goes by its name, in quotes"))
+        } else {
+            told
+        };
+        lint.faults.push(told);
     }
     for (name, span, function) in &sketch.writes {
         lint.faults.push(written(name, *function).under(file, *span));
@@ -32,6 +38,22 @@ pub(crate) fn lint(file: &str, sketch: &Sketch, own: &[String]) -> Lint {
     }
     for function in sketch.functions.iter().filter(|function| !function.called && !function.nested) {
         lint.warnings.extend(function.writes.iter().map(|(name, span)| captured(name).under(file, *span)));
+    }
+    for (word, span) in &sketch.late {
+        let said = format!("`{word}` is called in a function that runs for requests, and is for the top of the file");
+        let label = format!("move it out: local x = {word} …");
+        let label = if matches!(word.as_str(), "require" | "secret" | "file" | "steps") {
+            label
+        } else {
+            "declare it at the top of the file".to_owned()
+        };
+        lint.faults.push(Diagnostic::error(said).label(label).under(file, *span));
+    }
+    for (key, name, span) in &sketch.misnamed {
+        let second = if key == "on_error" { "err" } else { "res" };
+        let said = format!("`{key}` gets the request first, and it is called `{name}` here");
+        lint.warnings
+            .push(Diagnostic::warning(said).label(format!("write function(req, {second})")).under(file, *span));
     }
     for (name, span) in &sketch.responses {
         let said = format!(
@@ -117,6 +139,10 @@ fn written(name: &str, function: bool) -> Diagnostic {
 
 /// `json.encod`: a namespace without that member.
 fn missing(owner: &str, member: &str) -> Option<Diagnostic> {
+    if owner == "os" && !matches!(member, "time" | "date" | "clock" | "difftime") {
+        let label = if member == "getenv" { "write `env.NAME`" } else { "it has time, date, clock, difftime" };
+        return Some(Diagnostic::error(format!("`os` has no `{member}`")).label(label));
+    }
     let word = words::find(owner).filter(|word| word.kind != Kind::Later)?;
     let prefix = format!("{owner}.");
     let members: Vec<&str> = word

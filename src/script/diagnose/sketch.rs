@@ -33,6 +33,10 @@ pub(crate) struct Sketch {
     pub(crate) handles: Vec<(String, String, Span)>,
     /// Second parameters of functions that stand in a list part and look like a response: name, place.
     pub(crate) responses: Vec<(String, Span)>,
+    /// Declaring words called in functions that run for requests.
+    pub(crate) late: Vec<(String, Span)>,
+    /// Only parameters of `on_…` functions that are called after the second one: key, name, place.
+    pub(crate) misnamed: Vec<(String, String, Span)>,
     /// Text of `code = "…"`.
     pub(crate) codes: Vec<String>,
 }

@@ -63,7 +63,7 @@ fn unknown_names_are_found_everywhere_at_once() {
     let sketch = sketch(
         "upstrem 'x' {}\nroute 'GET /' { function(req)\n  local a = foo\n  count += 1\n  for i, v in pairs(a) do print(i, v, bar) end\nend }\n",
     );
-    let lint = lint("g.lua", &sketch, &[]);
+    let lint = lint("g.lua", &sketch, &[], &[]);
     let lines: Vec<String> =
         lint.faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.line_form())).collect();
     assert_eq!(
@@ -82,7 +82,7 @@ fn captured_locals_are_seen_through_nested_functions_and_own_ones_are_not() {
     let sketch = sketch(
         "local n = 0\nroute 'GET /' { function(req)\n  local own = 0\n  local function inner() own += 1 n += 1 end\n  inner()\nend }\nlocal t = 0\nlocal function early() t = t + 1 end\nearly()\n",
     );
-    let lint = lint("g.lua", &sketch, &[]);
+    let lint = lint("g.lua", &sketch, &[], &[]);
     let names: Vec<&str> =
         lint.warnings.iter().map(|warning| warning.message.split('`').nth(1).expect("a name")).collect();
     assert_eq!(names, ["n"]);

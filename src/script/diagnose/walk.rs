@@ -12,18 +12,16 @@ use full_moon::node::Node;
 use full_moon::tokenizer::TokenReference;
 
 use super::sketch::Call;
-use super::sketch::Entry;
 use super::sketch::Function;
 use super::sketch::Sketch;
-use super::sketch::Table;
 use tokens::Arguments;
 use tokens::line;
-use tokens::literal;
 use tokens::name;
 use tokens::number;
 use tokens::range;
 use tokens::span;
 
+mod tables;
 mod tokens;
 
 pub(super) fn walk(tree: &ast::Ast) -> Sketch {
@@ -39,6 +37,8 @@ struct Walker {
     locals: Vec<(String, usize)>,
     /// Indices into `sketch.functions` of the functions around.
     functions: Vec<usize>,
+    /// How many functions around are called for requests: entries of a list, `on_…`, `when`.
+    requests: usize,
     /// Local functions by name.
     named: Vec<(String, usize)>,
 }
@@ -313,47 +313,29 @@ impl Walker {
         {
             self.sketch.functions[*index].called = true;
         }
+        if self.requests > 0
+            && matches!(
+                called.as_str(),
+                "route"
+                    | "group"
+                    | "gateway"
+                    | "upstream"
+                    | "policy"
+                    | "include"
+                    | "require"
+                    | "secret"
+                    | "file"
+                    | "every"
+                    | "on"
+                    | "steps"
+            )
+            && self.depth_of(&called).is_none()
+        {
+            self.sketch.late.push((called.clone(), span(word)));
+        }
         let end = call.end_position().map_or(0, |position| number(position.line()));
         let (subject, table, arguments) = (all.subject, all.table, all.spans);
         self.sketch.calls.insert(at, Call { word: called, span: span(word), end, subject, table, arguments });
-    }
-
-    fn table(&mut self, table: &ast::TableConstructor) -> Table {
-        let mut entries = Vec::new();
-        let mut index = 0;
-        for field in table.fields() {
-            let (key, value) = match field {
-                ast::Field::NameKey { key, value, .. } => (Some((name(key), span(key))), value),
-                ast::Field::ExpressionKey { key: Expression::String(key), value, .. } => {
-                    (Some((literal(key), span(key))), value)
-                }
-                ast::Field::ExpressionKey { key, value, .. } => {
-                    self.expression(key);
-                    (Some((key.to_string().trim().to_owned(), range(key))), value)
-                }
-                ast::Field::NoKey(value) => {
-                    index += 1;
-                    self.sketch.responses.extend(tokens::response(value));
-                    (None, value)
-                }
-                _ => continue,
-            };
-            if let (Some((name, _)), Expression::String(text)) = (&key, value)
-                && name == "code"
-            {
-                self.sketch.codes.push(literal(text));
-            }
-            let inner = match value {
-                Expression::TableConstructor(inner) => Some(self.table(inner)),
-                other => {
-                    self.expression(other);
-                    None
-                }
-            };
-            let index = if key.is_none() { index } else { 0 };
-            entries.push(Entry { key, index, value: range(value), table: inner, always: tokens::always(value) });
-        }
-        Table { entries }
     }
 
     fn expression(&mut self, expression: &Expression) {

@@ -69,8 +69,11 @@ impl Judged {
             .into_iter()
             .chain(declared.filter_map(|call| call.subject.as_ref().map(|(name, _)| name.clone())))
             .collect();
+        let upstreams = sketches.values().flat_map(|sketch| &sketch.calls).filter(|call| call.word == "upstream");
+        let upstreams: Vec<&str> =
+            upstreams.filter_map(|call| call.subject.as_ref()).map(|(name, _)| name.as_str()).collect();
         for (file, sketch) in sketches {
-            let linted = lint(file, sketch, &own);
+            let linted = lint(file, sketch, &own, &upstreams);
             self.faults.extend(linted.faults);
             self.warnings.extend(linted.warnings);
         }

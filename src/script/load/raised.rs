@@ -31,11 +31,17 @@ pub(super) fn explain(error: &mlua::Error, session: &Session) -> Diagnostic {
         told = told.help(told_help);
     }
     told = told.at(&file, line);
-    if text.contains("attempt to") && told.help.is_empty() {
-        told = told.help(hint(text));
-    }
     let Ok(source) = session.files.text(&file) else { return told };
     let code = source.lines().nth(line as usize - 1).unwrap_or_default();
+    if text.contains("attempt to") && told.help.is_empty() {
+        let verbs = [".get(", ".post(", ".put(", ".delete(", ".patch(", ".use(", ":get(", ":post("];
+        let express = text.contains("call a nil value") && verbs.iter().any(|verb| code.contains(verb));
+        told = told.help(if express {
+            "a route is declared: route \"GET /path\" { function(req) … end }".to_owned()
+        } else {
+            hint(text)
+        });
+    }
     match token(text).and_then(|token| column(code, &token).map(|column| (token, column))) {
         Some((token, column)) => {
             told.column = column;

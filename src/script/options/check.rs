@@ -233,6 +233,9 @@ pub(super) fn closer(value: &Value, of: &Type) -> Option<String> {
             if let Some(option) = options.iter().find(telling) {
                 return Some(format!("write {{ {} = {} }}", option.name, literal(value)));
             }
+            if value.is_string() && options.iter().any(|option| option.name == "text") {
+                return Some(format!("write {{ text = {} }}", literal(value)));
+            }
         }
         Type::List(of) if inside(of) => return Some("write { … } around it: a list".to_owned()),
         _ => {}

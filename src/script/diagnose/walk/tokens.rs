@@ -78,3 +78,17 @@ pub(super) fn response(value: &full_moon::ast::Expression) -> Option<(String, Sp
     let named = name(token);
     (parameters.next().is_none() && matches!(named.as_str(), "res" | "resp" | "response")).then(|| (named, span(token)))
 }
+
+/// `on_error = function(err)`: the first parameter is the request, whatever it is called.
+pub(super) fn misnamed(key: &str, value: &full_moon::ast::Expression) -> Option<(String, String, Span)> {
+    let full_moon::ast::Expression::Function(function) = value else { return None };
+    let mut parameters = function.body().parameters().iter();
+    let Some(full_moon::ast::Parameter::Name(token)) = parameters.next() else { return None };
+    let named = name(token);
+    let wrong = match key {
+        "on_error" => matches!(named.as_str(), "err" | "e" | "error" | "failure"),
+        "on_response" | "on_log" => matches!(named.as_str(), "res" | "resp" | "response"),
+        _ => false,
+    };
+    (wrong && parameters.next().is_none()).then(|| (key.to_owned(), named, span(token)))
+}
