@@ -20,7 +20,7 @@ use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Registry;
 
 pub(in crate::script) fn machine() -> (Lua, Rc<Context>) {
-    machine_with(|_| Ok(()))
+    machine_with(|lua| crate::script::bind::install(lua, &lua.globals()))
 }
 
 pub(in crate::script) fn machine_with(words: impl Fn(&Lua) -> mlua::Result<()>) -> (Lua, Rc<Context>) {
