@@ -69,3 +69,43 @@ fn tempdir() -> PathBuf {
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
+
+/// Scripts that somebody is in the middle of typing: whatever they are, loading says something and nothing panics.
+#[test]
+fn half_typed_scripts_are_told_about_too() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let rounds = std::env::var("TYPOS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut chance = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below.max(1) as u64).unwrap()
+    };
+    for round in 0..rounds {
+        for path in paths.iter().skip(round % 4).step_by(4) {
+            let text = std::fs::read_to_string(path).unwrap();
+            let script = text.split_once(BAR).map_or(&*text, |(script, _)| script);
+            if script.contains("while") {
+                continue;
+            }
+            let mut symbols: Vec<char> = script.chars().collect();
+            for _ in 0..=chance(3) {
+                let at = chance(symbols.len());
+                match chance(4) {
+                    0 => symbols.truncate(at.max(1)),
+                    1 => drop(symbols.remove(at)),
+                    2 => symbols.insert(at, ['"', '{', '}', '=', ',', '(', '\n', 'é', '0', '`'][chance(10)]),
+                    _ => symbols.swap(at, chance(script.chars().count()).min(at)),
+                }
+                if symbols.is_empty() {
+                    break;
+                }
+            }
+            let said = say(&symbols.iter().collect::<String>());
+            assert!(!said.is_empty(), "{symbols:?}");
+        }
+    }
+}
