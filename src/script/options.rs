@@ -8,6 +8,7 @@ use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
 
+use crate::script::declare::Poison;
 use crate::script::declare::Session;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
@@ -112,6 +113,10 @@ impl<'a> Check<'a> {
             _ if length > 0 => {
                 self.anchor.path.push(Segment::Index(1));
                 let value: Value = table.raw_get(1)?;
+                if Poison::is(&value) {
+                    self.anchor.path.pop();
+                    return Ok(());
+                }
                 let said = format!("{} takes named options only, and this is {}", self.place(), describe(&value));
                 self.fault(said, "write `name = value`", Spot::Value);
                 self.anchor.path.pop();

@@ -28,6 +28,13 @@ pub(crate) fn lint(file: &str, sketch: &Sketch, own: &[String], upstreams: &[&st
         } else {
             told
         };
+        // `{ body "10MB" }`: a call in a list, where `=` was meant.
+        let called = sketch.calls.iter().any(|call| call.span == *span && call.subject.is_some());
+        let told = if called && is_option(name) {
+            told.label(format!("an option is written with `=`: {name} = …"))
+        } else {
+            told
+        };
         lint.faults.push(told);
     }
     for (name, span, function) in &sketch.writes {
@@ -86,6 +93,14 @@ pub(crate) fn unknown(name: &str, own: &[String], backtick: bool) -> Diagnostic 
         Some(near) => fault.label(format!("did you mean `{near}`?")),
         None => fault.label("declare it with `local`, or is it misspelt?"),
     }
+}
+
+/// Whether any word has an option of that name, however deep.
+fn is_option(name: &str) -> bool {
+    fn within(options: &[words::Opt], name: &str) -> bool {
+        options.iter().any(|option| option.name == name || option.of.table().is_some_and(|inner| within(inner, name)))
+    }
+    words::all().iter().any(|word| within(&word.options, name))
 }
 
 /// A word of a later version.

@@ -255,12 +255,18 @@ fn reword(text: &str, code: &str, source: &str, line: u32) -> (String, String) {
     });
     let statement = ["return", "if", "local", "for", "while"].iter().any(|word| has(&format!("got '{word}'")));
     if let Some(word) = declares.filter(|_| has("got ','") || has("parsing function name")) {
-        let help =
-            format!("what `{word}` declares stands in a table after its text: {word} \"…\" {{ function(req) … end }}");
+        let inside = match *word {
+            "upstream" => "\"10.0.0.1:80\"",
+            "policy" => "step = …",
+            _ => "function(req) … end",
+        };
+        let help = format!("what `{word}` declares stands in a table after its text: {word} \"…\" {{ {inside} }}");
         return (said, help);
     }
     let help = if code.contains("://") && has("got '//'") {
         "text stands in quotes: \"http://…\""
+    } else if has("if then else expression") {
+        "inside a table `if` is a value: if a then b else c; statements stand in a function: function(req) … end"
     } else if statement && has("parsing expression") {
         "statements stand in a function: { function(req) … end }"
     } else if has("Malformed string") || has("malformed string") || code.matches('"').count() % 2 == 1 {
