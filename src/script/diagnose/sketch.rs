@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::walk::Walker;
+
 /// A stretch of one line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -106,8 +108,48 @@ fn parse(source: &str) -> Option<Sketch> {
     if depth(source) > DEEPEST {
         return None;
     }
-    let parsed = full_moon::parse_fallible(source, full_moon::LuaVersion::luau());
-    parsed.errors().is_empty().then(|| super::walk::walk(parsed.ast()))
+    in_pieces(source, PIECE).or_else(|| in_pieces(source, usize::MAX))
+}
+
+/// A tree takes some four hundred times its source: of a large file only a piece of it is in memory at a time.
+const PIECE: usize = 64 << 10;
+
+/// Parses from one line that may begin a statement to another. A piece that was cut inside something does not parse,
+/// and then the file is taken whole.
+fn in_pieces(source: &str, size: usize) -> Option<Sketch> {
+    let mut walker = Walker::default();
+    let (mut begin, mut line) = (0, 0);
+    for end in cuts(source, size) {
+        let piece = &source[begin..end];
+        let parsed = full_moon::parse_fallible(&format!("{}{piece}", above(line)), full_moon::LuaVersion::luau());
+        if !parsed.errors().is_empty() {
+            return None;
+        }
+        walker.add(parsed.ast());
+        line += piece.matches('\n').count();
+        begin = end;
+    }
+    Some(walker.finish())
+}
+
+/// A comment that takes the place of the lines before a piece.
+fn above(lines: usize) -> String {
+    if lines == 0 { String::new() } else { format!("--[[{}]]\n", "\n".repeat(lines - 1)) }
+}
+
+/// Where pieces of at least `size` bytes end: before a line that begins with a letter in its first column.
+fn cuts(source: &str, size: usize) -> Vec<usize> {
+    let mut cuts = Vec::new();
+    let (mut at, mut last) = (0, 0);
+    for line in source.split_inclusive('\n') {
+        if at - last >= size && line.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            cuts.push(at);
+            last = at;
+        }
+        at += line.len();
+    }
+    cuts.push(source.len());
+    cuts
 }
 
 /// One source.
@@ -145,4 +187,36 @@ fn depth(source: &str) -> usize {
         most = most.max(level);
     }
     most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_tell_what_the_whole_tells() {
+        let mut text = String::from("local auth = function(req) return foo end\n");
+        for index in 0..200 {
+            text.push_str(&format!("route \"GET /r{index}\" {{\n  auth,\n  timeout = \"3s\",\n  function(req) auth = nil x = bar end,\n}}\n"));
+        }
+        text.push_str("for i = 1, 2 do\nroute(\"GET /x\" .. i) {}\nend\nreturn 5\n");
+        let whole = in_pieces(&text, usize::MAX).expect("it parses");
+        assert!(cuts(&text, 300).len() > 30);
+        assert_eq!(format!("{:?}", in_pieces(&text, 300).expect("so do its pieces")), format!("{whole:?}"));
+        assert_eq!(whole.reads.len(), 402);
+    }
+
+    #[test]
+    fn a_cut_inside_something_is_noticed() {
+        for text in [
+            "for i = 1, 2 do\nprint(i)\nend\n",
+            "local x = [[\na\n]]\n",
+            "--[[\na\n]]\n",
+            "local x = y\nor z\n",
+            "local t = {\na = 1,\n}\n",
+        ] {
+            assert!(in_pieces(text, 1).is_none(), "{text}");
+            assert!(parse(text).is_some(), "{text}");
+        }
+    }
 }

@@ -24,14 +24,9 @@ use tokens::span;
 mod tables;
 mod tokens;
 
-pub(super) fn walk(tree: &ast::Ast) -> Sketch {
-    let mut walker = Walker::default();
-    walker.block(tree.nodes());
-    walker.sketch
-}
-
+/// The state of a walk.
 #[derive(Default)]
-struct Walker {
+pub(super) struct Walker {
     sketch: Sketch,
     /// Declared locals with the function depth they belong to.
     locals: Vec<(String, usize)>,
@@ -44,6 +39,16 @@ struct Walker {
 }
 
 impl Walker {
+    /// Walks a file, or the next piece of one: locals of the top level stay in scope.
+    pub(super) fn add(&mut self, tree: &ast::Ast) {
+        self.open_block(tree.nodes());
+    }
+
+    /// What was seen.
+    pub(super) fn finish(self) -> Sketch {
+        self.sketch
+    }
+
     fn block(&mut self, block: &ast::Block) {
         let mark = self.locals.len();
         self.open_block(block);
