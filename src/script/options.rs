@@ -88,8 +88,9 @@ impl<'a> Check<'a> {
                 continue;
             }
             let what = if unnamed { "an argument".to_owned() } else { format!("`{}`", option.name) };
-            let label = if option.doc.is_empty() { format!("it is {}", option.of) } else { option.doc.to_string() };
-            self.fault(format!("{} needs {what}", self.place()), label, Spot::Word);
+            let label = if option.doc.is_empty() { format!("{what} is {}", option.of) } else { option.doc.to_string() };
+            let spot = if self.anchor.path.is_empty() { Spot::Word } else { Spot::Value };
+            self.fault(format!("{} needs {what}", self.place()), label, spot);
         }
         Ok(typed)
     }
