@@ -10,6 +10,7 @@ mod run;
 mod settings;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -34,6 +35,11 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// Writes to standard output. A reader that left early (`| head`) is no fault of ours.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = std::io::stdout().write_fmt(text);
 }
 
 /// An API gateway you program instead of configure: one binary, one gateway.lua, live on save.

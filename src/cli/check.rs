@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::cli::Exit;
 use crate::cli::reach;
+use crate::cli::say;
 use crate::cli::settings;
 use crate::cli::settings::Settings;
 use crate::gateway;
@@ -45,7 +46,7 @@ impl Check {
             Ok(loaded) => loaded,
             Err(faults) => {
                 if self.json {
-                    println!("{}", faults.to_json());
+                    say(format_args!("{}\n", faults.to_json()));
                 } else {
                     eprint!("{}", faults.render(settings::color()));
                 }
@@ -71,7 +72,7 @@ impl Check {
                 "found": found.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
                 "unreachable": unreachable,
             });
-            println!("{report}");
+            say(format_args!("{report}\n"));
             return exit;
         }
         eprint!("{}", diagnose::render(found, settings::color()));
@@ -79,7 +80,11 @@ impl Check {
             eprintln!("error: {upstream}");
         }
         if exit == Exit::Fine {
-            println!("fine: {}, {}", count(plan.routes.len(), "route"), count(plan.upstreams.len(), "upstream"));
+            say(format_args!(
+                "fine: {}, {}\n",
+                count(plan.routes.len(), "route"),
+                count(plan.upstreams.len(), "upstream")
+            ));
         }
         exit
     }

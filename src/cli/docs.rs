@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::cli::Exit;
 use crate::cli::fail;
+use crate::cli::say;
 use crate::proxy::Code;
 use crate::script;
 use crate::script::docs::Documented;
@@ -60,9 +61,9 @@ impl Docs {
 
     fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Exit {
         if self.json {
-            println!("{}", json());
+            say(format_args!("{}\n", json()));
         } else {
-            print!("{}", text());
+            say(format_args!("{}", text()));
         }
         Exit::Fine
     }

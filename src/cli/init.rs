@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::Exit;
+use crate::cli::say;
 
 /// Write a first gateway.lua
 ///
@@ -25,7 +26,9 @@ impl Init {
         match File::create_new(&self.file).and_then(|mut file| file.write_all(FIRST.as_bytes())) {
             Ok(()) => {
                 let argument = if self.file.as_os_str() == "gateway.lua" { String::new() } else { format!(" {shown}") };
-                println!("wrote {shown}\n\n  moongate run{argument}\n  curl 'http://localhost:8080/hello?name=you'");
+                say(format_args!(
+                    "wrote {shown}\n\n  moongate run{argument}\n  curl 'http://localhost:8080/hello?name=you'\n"
+                ));
                 Exit::Fine
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {

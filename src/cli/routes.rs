@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::Exit;
+use crate::cli::say;
 use crate::cli::settings;
 use crate::cli::settings::Settings;
 use crate::gateway::listing;
@@ -35,14 +36,14 @@ impl Routes {
             Ok(loaded) => {
                 let routes = listing::routes(loaded.program.plan());
                 if self.json {
-                    println!("{}", json!({ "routes": routes }));
+                    say(format_args!("{}\n", json!({ "routes": routes })));
                 } else {
-                    print!("{}", listing::table(&routes));
+                    say(format_args!("{}", listing::table(&routes)));
                 }
                 Exit::Fine
             }
             Err(faults) if self.json => {
-                println!("{}", faults.to_json());
+                say(format_args!("{}\n", faults.to_json()));
                 Exit::Script
             }
             Err(faults) => {
