@@ -11,6 +11,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+pub(crate) use stdlib::NAMES as STDLIB;
 
 use mlua::Function;
 use mlua::Lua;

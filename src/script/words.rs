@@ -7,6 +7,7 @@ mod luau;
 mod primitives;
 mod types;
 
+pub(crate) use crate::script::load::STDLIB;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -128,18 +129,6 @@ pub fn all() -> &'static [Word] {
 pub fn find(name: &str) -> Option<&'static Word> {
     all().iter().find(|word| word.name == name)
 }
-
-/// The names of the policies whose source is `stdlib/<name>.lua`, in the order of the reference.
-pub const STDLIB: &[&str] = &[
-    "mock",
-    "redirect",
-    "request_id",
-    "access_log",
-    "timeout",
-    "transform_request",
-    "transform_response",
-    "body_limit",
-];
 
 /// Whether a script may read this global: a word of this version, of the language, or a stdlib policy.
 pub fn is_global(name: &str) -> bool {

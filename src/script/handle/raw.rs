@@ -91,6 +91,19 @@ pub(super) unsafe fn cold(state: *mut ffi::lua_State, results: c_int) -> c_int {
     results
 }
 
+/// Pushes the method that the key at 2 names; for any other key the mlua function answers.
+pub(super) unsafe fn method_or_rest(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: a raw read of a table that is always there, pushed and popped in balance; nothing to drop.
+    unsafe {
+        ffi::lua_pushvalue(state, 2);
+        if ffi::lua_rawget(state, METHODS) != ffi::LUA_TNIL {
+            return 1;
+        }
+        ffi::lua_pop(state, 1);
+        cold(state, 1)
+    }
+}
+
 /// A metamethod with its three upvalues, put into the table at the top of the stack.
 pub(super) unsafe fn method(
     state: *mut ffi::lua_State,

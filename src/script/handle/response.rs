@@ -150,12 +150,7 @@ unsafe extern "C-unwind" fn index(state: *mut ffi::lua_State) -> c_int {
             atoms::HEADERS => return map::of_response(state, held),
             _ => {}
         }
-        ffi::lua_pushvalue(state, 2);
-        if ffi::lua_rawget(state, raw::METHODS) != ffi::LUA_TNIL {
-            return 1;
-        }
-        ffi::lua_pop(state, 1);
-        raw::cold(state, 1)
+        raw::method_or_rest(state)
     }
 }
 

@@ -13,6 +13,9 @@ use crate::script::bind;
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
+        /// The names of the policies whose source is `stdlib/<name>.lua`, in the order of the reference.
+        pub(crate) const NAMES: &[&str] = &[$($name),*];
+
         /// Name and text of each policy of `stdlib/`.
         const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../../stdlib/", $name, ".lua"))),)*];
     };
