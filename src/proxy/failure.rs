@@ -18,6 +18,14 @@ macro_rules! codes {
             /// Name, status and meaning of each built-in code.
             pub const ALL: &'static [(&'static str, u16, &'static str)] = &[$(($name, $status, $doc),)*];
 
+            /// The built-in code of that name.
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
             /// `word.reason`.
             pub fn as_str(&self) -> &str {
                 match self {
@@ -72,6 +80,38 @@ codes! {
     ScriptAnswer "script.answer" 500 "a function returned something that is no answer",
     NoAnswer "route.no_answer" 500 "the route has no `to` and no step answered",
     Rejected "rejected" 403 "`reject` without a code of its own",
+    ApiKeyMissing "api_key.missing" 401 "no API key came with the request",
+    ApiKeyUnknown "api_key.unknown" 401 "nobody has this API key",
+    BasicMissing "basic_auth.missing" 401 "no name and password came with the request",
+    BasicInvalid "basic_auth.invalid" 401 "nobody has this name and password",
+    HmacMissing "hmac_auth.missing" 401 "the request is not signed",
+    HmacInvalid "hmac_auth.invalid" 401 "the signature does not fit the request, or its key is unknown",
+    HmacExpired "hmac_auth.expired" 401 "the request was signed outside the time allowed",
+    HmacReplayed "hmac_auth.replayed" 401 "this signed request has been seen before",
+    JwtMissing "jwt.missing" 401 "no token came with the request",
+    JwtInvalid "jwt.invalid" 401 "the token is not one this route accepts",
+    JwtExpired "jwt.expired" 401 "the token is past its `exp`",
+    JwtKeys "jwt.keys" 503 "the keys to verify tokens with could not be had",
+    MtlsMissing "mtls.missing" 401 "the client showed no certificate",
+    MtlsDenied "mtls.denied" 401 "the client's certificate is not one of those accepted",
+    IntrospectMissing "introspect.missing" 401 "no token came with the request",
+    IntrospectInactive "introspect.inactive" 401 "the token is not active, or lacks a scope",
+    IntrospectUnavailable "introspect.unavailable" 503 "the introspection endpoint did not answer",
+    ForwardAuthUnavailable "forward_auth.unavailable" 500 "the external authorizer did not answer",
+    AuthorizeDenied "authorize.denied" 403 "the identity lacks a role, a scope or a claim",
+    IpFilterDenied "ip_filter.denied" 403 "this address may not come in",
+    RateLimitExceeded "rate_limit.exceeded" 429 "a rate limit is exhausted; `Retry-After` says when to come back",
+    QuotaExceeded "quota.exceeded" 429 "a quota is exhausted until its next window",
+    ThrottleFull "throttle.full" 503 "the wait for a turn would be longer than `max_wait`",
+    ConcurrencyFull "concurrency.full" 503 "as many requests as allowed are in flight",
+    ValidateParams "validate.params" 400 "parameters break the route's rules",
+    ValidateBody "validate.body" 400 "the body breaks the route's rules",
+    ValidateType "validate.type" 415 "the body's media type is not one the route takes",
+    ValidateResponse "validate.response" 502 "the service's answer breaks the route's rules",
+    JsonLimitExceeded "json_limit.exceeded" 400 "the JSON body is deeper, wider or longer than allowed",
+    Maintenance "maintenance.on" 503 "this part is closed for maintenance",
+    FaultInjected "fault.injected" 503 "a fault was injected on purpose",
+    SignUpstream "sign_upstream.unavailable" 502 "no credentials for the service could be had",
     ClientSlow "client.slow" 499 "the client did not take the answer in time; logged, never sent",
     ClientGone "client.gone" 499 "the client left before the answer; logged, never sent",
 }

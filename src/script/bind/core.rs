@@ -81,14 +81,23 @@ fn note(lua: &Lua, (req, name, value): (Value, String, Value)) -> mlua::Result<(
     Ok(())
 }
 
-/// Ends the request with a failure of the gateway's own: `core.fail("body.bad_json", detail)`.
-fn fail(_: &Lua, (code, detail): (String, LuaString)) -> mlua::Result<()> {
-    let code = match code.as_str() {
-        "body.bad_json" => Code::BodyBadJson,
-        "upstream.protocol" => Code::UpstreamProtocol,
-        _ => Code::ScriptError,
-    };
-    wait::fail(Failure::new(code, detail.to_string_lossy()))
+/// Ends the request with a failure of the gateway's own:
+/// `core.fail("api_key.unknown", detail, { headers = { …  }, faults = { { pointer, message } … }, status =, cause = })`.
+fn fail(_: &Lua, (code, detail, more): (String, LuaString, Option<Table>)) -> mlua::Result<()> {
+    let known = Code::named(&code).ok_or_else(|| mlua::Error::runtime(format!("there is no failure `{code}`")))?;
+    let mut failure = Failure::new(known, detail.to_string_lossy());
+    if let Some(more) = more {
+        failure.status = more.raw_get::<Option<u16>>("status")?.unwrap_or(failure.status);
+        failure.cause = more.raw_get::<Option<String>>("cause")?.unwrap_or_default();
+        for pair in more.raw_get::<Option<Table>>("headers")?.iter().flat_map(Table::pairs::<String, String>) {
+            failure.headers.push(pair?);
+        }
+        for fault in more.raw_get::<Option<Table>>("faults")?.iter().flat_map(Table::sequence_values::<Table>) {
+            let fault = fault?;
+            failure.faults.push((fault.raw_get(1)?, fault.raw_get(2)?));
+        }
+    }
+    wait::fail(failure)
 }
 
 #[cfg(test)]
