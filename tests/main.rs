@@ -52,6 +52,7 @@ mod support;
 mod vocabulary;
 
 mod admin;
+mod any_of;
 mod budgets;
 mod cli;
 mod duties;

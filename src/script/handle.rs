@@ -18,6 +18,7 @@ mod atoms;
 mod calm;
 mod cold;
 mod error;
+mod identity;
 mod map;
 mod raw;
 mod request;
@@ -38,6 +39,9 @@ use crate::script::context::Context;
 
 pub(crate) use calm::calm;
 pub(crate) use error::error;
+pub(super) use identity::Identity;
+pub(super) use identity::identity;
+pub(super) use identity::put_back;
 pub(crate) use response::Held;
 pub(crate) use slots::Slots;
 

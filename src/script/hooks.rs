@@ -2,6 +2,7 @@
 
 mod after;
 mod answer;
+mod any;
 mod fail;
 mod judge;
 mod outward;
@@ -38,6 +39,7 @@ use crate::script::handle::Slots;
 use crate::script::machine;
 use crate::script::pipeline::Access;
 use crate::script::pipeline::Pipelines;
+pub(crate) use any::any_of;
 pub(crate) use judge::judge;
 use prepare::Prepared;
 

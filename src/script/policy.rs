@@ -31,7 +31,9 @@ use crate::script::words::Kind;
 use crate::script::words::Opt;
 use crate::script::words::Type;
 
+pub(crate) use step::Branch;
 pub(crate) use step::Made;
+pub(crate) use step::branch;
 pub(crate) use step::flatten;
 pub(crate) use step::is_step;
 pub(crate) use step::is_step_value;

@@ -11,6 +11,7 @@ use mlua::MultiValue;
 use mlua::Value;
 
 use crate::proxy::Failure;
+use crate::proxy::Run;
 use crate::script::context::Context;
 use crate::script::driver::fault;
 use crate::script::machine::Prelude;
@@ -25,6 +26,15 @@ pub fn function<A: FromLuaMulti>(
     name: &str,
     start: impl Fn(&Lua, A) -> mlua::Result<Waiting> + 'static,
 ) -> mlua::Result<Function> {
+    maybe(lua, name, move |lua, args| start(lua, args).map(Run::Wait))
+}
+
+/// The same, for what need not wait each time: one value at hand costs no turn of the driver.
+pub fn maybe<A: FromLuaMulti>(
+    lua: &Lua,
+    name: &str,
+    start: impl Fn(&Lua, A) -> mlua::Result<Run<mlua::Result<MultiValue>>> + 'static,
+) -> mlua::Result<Function> {
     let label = name.to_owned();
     let park = lua.create_function(move |lua, args: MultiValue| {
         let context = Context::of(lua);
@@ -33,8 +43,9 @@ pub fn function<A: FromLuaMulti>(
         }
         let started = A::from_lua_args(args, 1, Some(&label), lua).and_then(|args| start(lua, args));
         match started {
-            Ok(waiting) => *context.parked.borrow_mut() = Some(waiting),
-            Err(error) => return refused(lua, &context, &error),
+            Ok(Run::Wait(waiting)) => *context.parked.borrow_mut() = Some(waiting),
+            Ok(Run::Done(Ok(mut values))) => return (true, values.pop_front()).into_lua_multi(lua),
+            Ok(Run::Done(Err(error))) | Err(error) => return refused(lua, &context, &error),
         }
         ().into_lua_multi(lua)
     })?;

@@ -129,6 +129,14 @@ impl Watch {
         self.seat.armed.load(Acquire) == self.seat.run.load(Relaxed) && self.seat.reason.load(Relaxed) == LATE
     }
 
+    /// Lets the run go on after all: what [`Watch::abort`] was to end is over, and whoever called it knows.
+    pub(super) fn pardon(&self) {
+        if self.seat.armed.load(Acquire) == self.seat.run.load(Relaxed) && self.seat.reason.load(Relaxed) == OVER {
+            self.seat.disarm();
+            self.seat.armed.store(0, Release);
+        }
+    }
+
     /// Lets nothing go on in this run.
     pub(super) fn abort(&self) {
         self.seat.reason.store(OVER, Relaxed);

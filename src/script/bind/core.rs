@@ -18,6 +18,7 @@ use crate::proxy::Failure;
 use crate::script::bind::function;
 use crate::script::bind::json;
 use crate::script::handle;
+use crate::script::hooks;
 use crate::script::wait;
 use crate::transform::limited::Limited;
 
@@ -39,6 +40,7 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
         })?,
     )?;
     core.set("fail", wait::strict(lua, "fail", fail)?)?;
+    core.set("any_of", function(lua, "any_of", hooks::any_of)?)?;
     core.set_readonly(true);
     Ok(core)
 }

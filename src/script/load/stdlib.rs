@@ -29,7 +29,8 @@ files![
     "timeout",
     "transform_request",
     "transform_response",
-    "body_limit"
+    "body_limit",
+    "any_of"
 ];
 
 /// What they share.

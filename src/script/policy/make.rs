@@ -91,6 +91,11 @@ fn given(
         }
     };
     if let Some(Value::Table(more)) = arguments.get(1) {
+        if super::is_step(more) {
+            let said = format!("{owner} takes one table, and got two steps");
+            session.fault(anchor.clone(), said, format!("write {} {{ step, step }}", policy.name), "");
+            return Ok(None);
+        }
         for pair in more.pairs::<Value, Value>() {
             let (key, value) = pair?;
             table.raw_set(key, value)?;

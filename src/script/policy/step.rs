@@ -153,6 +153,49 @@ fn fragment(lua: &Lua, items: Option<&Table>) -> mlua::Result<Function> {
     run.raw_get::<Function>("fragment")?.call((calls, wraps, whens))
 }
 
+/// A step as one of several ways.
+pub(crate) struct Branch {
+    /// What runs; where its refusals do not count, that it does too.
+    pub(crate) call: Function,
+    /// What a refusal answers.
+    pub(crate) status: Option<u16>,
+    /// What a refusal says.
+    pub(crate) detail: Option<String>,
+    /// Whether it is tried at all.
+    pub(crate) when: Option<Function>,
+    /// The policy's word, `steps` or `function`.
+    pub(crate) word: String,
+    /// Whether it may change the request before it refuses: a fragment, or a function of the script.
+    pub(crate) open: bool,
+}
+
+/// `value` as one of several ways; the word of a wrapper among its steps, which is none.
+pub(crate) fn branch(lua: &Lua, value: &Value) -> mlua::Result<Result<Branch, String>> {
+    let made = Made::of(value).ok_or_else(|| mlua::Error::runtime("a step expected"))?;
+    if let Some(wrapper) = wrapper(&made) {
+        return Ok(Err(wrapper));
+    }
+    let open = made.items.is_some() || matches!(value, Value::Function(_));
+    let call = match made.call {
+        _ if !made.enforce => {
+            lua.named_registry_value::<Table>(RUN)?.raw_get::<Function>("judged")?.call::<Function>(value)?
+        }
+        Some(call) => call,
+        None => fragment(lua, made.items.as_ref())?,
+    };
+    Ok(Ok(Branch { call, status: made.status, detail: made.detail, when: made.when, word: made.word, open }))
+}
+
+/// The first step in it that wraps what follows.
+fn wrapper(made: &Made) -> Option<String> {
+    match &made.items {
+        Some(items) => {
+            crate::script::declare::read::list(items).iter().filter_map(Made::of).find_map(|inner| wrapper(&inner))
+        }
+        None => made.wraps.then(|| made.word.clone()),
+    }
+}
+
 /// Whether `table` is what a policy or `steps` returned.
 pub(crate) fn is_step(table: &Table) -> bool {
     table.metatable().is_some_and(|meta| {

@@ -12,7 +12,6 @@ const NAMES: &[(&str, &str)] = &[
     ("mtls", "authenticates by a client certificate"),
     ("introspect", "authenticates by token introspection"),
     ("forward_auth", "asks a service whether the request may pass"),
-    ("any_of", "the first of several ways to authenticate"),
     ("authorize", "roles, scopes and claims"),
     ("rate_limit", "limits requests per key"),
     ("quota", "calendar limits kept across restarts"),
