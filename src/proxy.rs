@@ -15,6 +15,7 @@ pub mod serve;
 pub mod site;
 pub mod target;
 pub mod trace;
+pub mod user;
 pub mod worker;
 
 use std::future::Future;
@@ -46,6 +47,7 @@ pub use hooks::Wants;
 pub use serve::serve;
 pub use site::Shared;
 pub use site::Site;
+pub use user::User;
 pub use worker::Worker;
 
 /// What a request comes to: always an answer, whose body may still be streaming.

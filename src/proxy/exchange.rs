@@ -14,6 +14,7 @@ use crate::clock::Moment;
 use crate::http::Request;
 use crate::http::headers::Known;
 use crate::proxy::Failure;
+use crate::proxy::User;
 use crate::proxy::site::Setting;
 use crate::proxy::trace::Trace;
 use crate::route::Params;
@@ -32,6 +33,8 @@ pub struct Exchange {
     pub route: Cell<Option<usize>>,
     /// Path parameters, percent-decoded.
     pub params: RefCell<Params>,
+    /// Who the caller is, once a step knows.
+    pub user: User,
     /// The request id: a trusted client's, else a UUIDv7 made on first use.
     pub id: OnceCell<Rc<str>>,
     /// When the head was complete.

@@ -44,6 +44,8 @@ pub fn lookup(exchange: &Rc<Exchange>, names: &[String], response: Option<&Respo
             cookie::parse(&line).find(|(name, _)| Some(*name) == first).map(|(_, value)| value.to_owned())
         }),
         "json" => json_at(request.body.at_hand()?, rest),
+        "user" if exchange.user.has_claims() => exchange.user.text(rest),
+        "key" if exchange.user.has_key() => exchange.user.key().map(|key| key.to_string()),
         "ip" => exchange.client.get().map(|address| address.to_string()),
         "host" => Some(request.host.clone()),
         "method" => Some(request.method.as_str().to_owned()),

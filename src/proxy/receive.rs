@@ -12,6 +12,7 @@ use crate::http::headers::Known;
 use crate::net::identity;
 use crate::proxy::Exchange;
 use crate::proxy::Site;
+use crate::proxy::User;
 use crate::proxy::Worker;
 use crate::proxy::exchange::Record;
 
@@ -41,6 +42,7 @@ impl Exchange {
             client: Cell::new(client),
             route: Cell::new(None),
             params: RefCell::default(),
+            user: User::default(),
             id,
             started,
             deadline: Cell::new(deadline),

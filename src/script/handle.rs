@@ -24,6 +24,7 @@ mod raw;
 mod request;
 mod response;
 mod slots;
+mod user;
 
 use std::any::Any;
 use std::rc::Rc;
@@ -44,6 +45,9 @@ pub(super) use identity::identity;
 pub(super) use identity::put_back;
 pub(crate) use response::Held;
 pub(crate) use slots::Slots;
+pub(crate) use user::claims;
+pub(crate) use user::identify;
+pub(crate) use user::user;
 
 /// Before any string is seen: the atoms by which fields are told apart.
 pub(super) fn prepare(lua: &Lua) -> mlua::Result<()> {

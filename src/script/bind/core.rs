@@ -1,6 +1,7 @@
 //! `core`: the private Rust functions that the policies of the standard library stand on.
 
 mod edits;
+mod identity;
 mod template;
 
 use std::rc::Rc;
@@ -31,6 +32,8 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("json_edit", function(lua, "json_edit", edits::json_edit)?)?;
     core.set("deadline", function(lua, "deadline", deadline)?)?;
     core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;
+    core.set("identity", function(lua, "identity", identity::identity)?)?;
+    core.set("identify", function(lua, "identify", identity::identify)?)?;
     core.set("note", function(lua, "note", note)?)?;
     core.set(
         "silence",

@@ -41,8 +41,11 @@ unsafe extern "C-unwind" fn index(state: *mut ffi::lua_State) -> c_int {
             atoms::PARAMS => return map::keep(state, slot, Keep::Params),
             atoms::COOKIES => return map::keep(state, slot, Keep::Cookies),
             atoms::CTX => return kept_table(state, slot, Keep::Ctx),
+            // Claims become a table where a script looks at them; from then on the table is the truth.
+            atoms::USER if exchange.user.has_claims() => return raw::cold(state, 1),
             atoms::USER => return kept_table(state, slot, Keep::User),
             atoms::LIMITS => return kept_table(state, slot, Keep::Limits),
+            atoms::KEY if exchange.user.has_key() => return raw::cold(state, 1),
             atoms::KEY => return get_kept(state, slot, Keep::Key),
             atoms::IP => return ip(state, slot),
             atoms::ROUTE => return route(state, slot),
@@ -76,9 +79,17 @@ unsafe extern "C-unwind" fn newindex(state: *mut ffi::lua_State) -> c_int {
         ffi::lua_tostringatom(state, 2, &raw mut atom);
         match atom {
             atoms::CTX => return set_table(state, slot, Keep::Ctx),
-            atoms::USER => return set_table(state, slot, Keep::User),
+            atoms::USER => {
+                let set = set_table(state, slot, Keep::User);
+                slot.exchange().user.set_claims(None);
+                return set;
+            }
             atoms::LIMITS => return set_table(state, slot, Keep::Limits),
-            atoms::KEY => return set_kept(state, slot, Keep::Key),
+            atoms::KEY => {
+                let set = set_kept(state, slot, Keep::Key);
+                slot.exchange().user.set_key(None);
+                return set;
+            }
             atoms::METHOD => {
                 if let Some(token) = raw::text(state, 3)
                     && crate::http::headers::is_name(token)

@@ -159,6 +159,34 @@ impl Slots {
         }
     }
 
+    /// Keeps `value` for `exchange`, in place of what it kept.
+    pub(super) fn keep(
+        self: &Rc<Self>,
+        lua: &Lua,
+        exchange: &Rc<Exchange>,
+        keep: Keep,
+        value: Value,
+    ) -> mlua::Result<()> {
+        let handle = self.seat(exchange);
+        let Some(slot) = self.slot(handle) else { return Ok(()) };
+        let mut fresh = 0;
+        if !value.is_nil() {
+            // SAFETY: protected by mlua; the value stands at the top, and `lua_ref` leaves it there.
+            unsafe {
+                lua.exec_raw::<()>(value, |state| {
+                    fresh = ffi::lua_ref(state, -1);
+                    ffi::lua_settop(state, 0);
+                })?;
+            }
+        }
+        let before = slot.refs[keep as usize].replace(fresh);
+        if before > 0 {
+            // SAFETY: a reference that `lua_ref` gave and nobody gave back; it neither allocates nor raises.
+            lua.exec_raw_lua(|raw| unsafe { ffi::lua_unref(raw.state(), before) });
+        }
+        Ok(())
+    }
+
     fn leave(&self, index: usize) {
         let Some(slot) = self.list.borrow().get(index).cloned() else { return };
         slot.exchange.set(std::ptr::null());

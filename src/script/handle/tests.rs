@@ -20,6 +20,7 @@ use crate::script::wait::tests::machine as fresh;
 
 mod bodies;
 mod hostile;
+mod user;
 
 /// A request as a client might send it.
 pub(in crate::script) fn request() -> Request {

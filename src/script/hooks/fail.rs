@@ -121,9 +121,15 @@ impl Inner {
                 "id": &**exchange.id(), "ip": exchange.client.get().map(|address| address.to_string()),
             })
         };
-        for name in ["user", "key"] {
-            if let Some(kept) = handle::kept(&self.lua, exchange, name) {
-                req[name] = super::after::as_json(&kept);
+        if let Some(claims) = handle::claims(&self.lua, exchange) {
+            req["user"] = (*claims).clone();
+        }
+        match exchange.user.key() {
+            Some(key) => req["key"] = (*key).into(),
+            None => {
+                if let Some(kept) = handle::kept(&self.lua, exchange, "key") {
+                    req["key"] = super::after::as_json(&kept);
+                }
             }
         }
         let args = [err, req].map(|value| Some(store::Value::Json(Box::new(value)))).to_vec();

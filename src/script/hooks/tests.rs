@@ -324,6 +324,9 @@ fn what_a_request_keeps_fills_templates() {
     assert_eq!(lookup(&["key"]).as_deref(), Some("k"));
     assert_eq!(lookup(&["user", "none"]), None);
     assert_eq!(lookup(&["user"]).as_deref(), Some(r#"{"roles":["a"],"sub":"u1"}"#));
+    let claims = Arc::new(serde_json::json!({ "sub": "u2" }));
+    handle::identify(&scene.lua, &exchange, Some(claims), None).unwrap();
+    assert_eq!(lookup(&["user", "sub"]), None, "what is data is read as data");
 }
 
 #[test]

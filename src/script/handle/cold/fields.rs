@@ -27,6 +27,8 @@ pub(super) fn request(lua: &Lua, (this, name): (Value, Value)) -> mlua::Result<V
     let name = name.to_string()?;
     let request = exchange.request.borrow();
     match &*name {
+        "user" => handle::user(lua, &exchange),
+        "key" => exchange.user.key().as_deref().into_lua(lua),
         "scheme" => request.scheme.as_str().into_lua(lua),
         "raw_path" => request.raw_path.as_str().into_lua(lua),
         "version" => request.version.as_str().into_lua(lua),
