@@ -13,6 +13,7 @@ pub(crate) mod poison;
 pub(crate) mod read;
 mod service;
 pub(crate) mod session;
+mod slots;
 mod target;
 mod timers;
 
@@ -31,6 +32,7 @@ pub(crate) use session::Session;
 pub(crate) use session::here;
 pub(crate) use session::place;
 pub(crate) use session::place_of;
+pub(crate) use slots::Slot;
 
 use crate::script::bind::regex::Pattern;
 

@@ -1,6 +1,7 @@
 //! What lives across reloads, for the whole process: stores, limiters and flags, found by identity, and the event bus.
 
 mod bus;
+mod objects;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 pub use bus::Bus;
 pub use bus::Ears;
 pub use bus::Event;
+pub use objects::Kept;
 
 use crate::primitive::limiter;
 use crate::primitive::limiter::Limiter;
@@ -27,6 +29,7 @@ pub struct Live {
     stores: Mutex<HashMap<String, Arc<Memory>>>,
     limiters: Mutex<HashMap<String, Arc<Limiter>>>,
     flags: Mutex<HashMap<String, Arc<Flag>>>,
+    objects: objects::Objects,
     metrics: Mutex<BTreeMap<String, String>>,
     bus: Bus,
     starts: AtomicU64,
@@ -77,6 +80,11 @@ impl Live {
         Arc::clone(self.flags.lock().entry(identity.to_owned()).or_default())
     }
 
+    /// What a policy keeps, by its identity, made with `config` when there is none yet; `None` when that cannot be read.
+    pub fn object<T: Kept>(&self, identity: &str, config: &str) -> Option<Arc<T>> {
+        self.objects.get(identity, config)
+    }
+
     /// Where events go.
     pub fn bus(&self) -> &Bus {
         &self.bus
@@ -93,6 +101,7 @@ impl Live {
             let config = objects.get(identity).and_then(|text| serde_json::from_str(text).ok());
             config.inspect(|config: &limiter::Config| limiter.configure(config.clone())).is_some()
         });
+        self.objects.commit(objects);
         self.flags.lock().retain(|identity, _| objects.contains_key(identity));
         let declared = objects.iter().filter(|(identity, _)| identity.starts_with(METRIC));
         let declared: BTreeMap<_, _> = declared.map(|(name, text)| (name.clone(), text.clone())).collect();

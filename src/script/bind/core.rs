@@ -1,7 +1,13 @@
 //! `core`: the private Rust functions that the policies of the standard library stand on.
+//!
+//! What a policy keeps between requests (counters, permits, caches) is an [`object::Object`]: the binding that prepares a
+//! step declares it with its configuration and keeps the result in the function it returns; [`object::Object::get`] finds
+//! the thing itself while requests run. Its Rust side implements [`Kept`](crate::script::live::Kept): made once for an
+//! identity, changed in place when its declaration changes, shared by all workers and generations.
 
 mod edits;
 mod identity;
+pub(crate) mod object;
 mod template;
 
 use std::rc::Rc;

@@ -68,7 +68,7 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
         on_request = read::function(&block.options, "on_request");
         plan.gateway.hooks = Levels { on_request: on_request.is_some(), ..level::levels(&own) };
         outer.levels.push(own);
-        outer.steps = steps(block, "gateway");
+        outer.steps = steps(session, block, "gateway", "gateway");
     }
     plan.gateway.steps = outer.steps.iter().map(Placed::listed).collect();
     let bare = Pipeline {
@@ -91,6 +91,7 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
         plan.routes.push(route);
         pipelines.push(pipeline);
     }
+    session.hold_rest();
     let timers = session.timers.borrow();
     plan.timers =
         timers.iter().map(|timer| (timer.word.clone(), timer.argument.clone(), timer.place.clone())).collect();
@@ -162,15 +163,16 @@ impl Builder<'_> {
         inner.host = self.host(block, outer, text.host)?;
         inner.prefix =
             if text.path.is_empty() { outer.prefix.clone() } else { format!("{}{}", outer.prefix, text.path) };
-        self.enter(&mut inner, block, "group");
+        let holder = format!("group {}{}", inner.host.as_deref().unwrap_or_default(), inner.prefix);
+        self.enter(&mut inner, block, "group", &holder);
         Some(inner)
     }
 
     /// What group and route do alike: steps, conditions, functions, timeout, `to`.
-    fn enter<'n>(&mut self, inner: &mut Outer<'n>, block: &'n Block, name: &'static str) {
+    fn enter<'n>(&mut self, inner: &mut Outer<'n>, block: &'n Block, name: &'static str, holder: &str) {
         let skipped = self.skips(block, &inner.steps);
         inner.steps.retain(|placed| !skipped.iter().any(|value| same(value, &placed.value)));
-        inner.steps.extend(steps(block, name));
+        inner.steps.extend(steps(self.session, block, name, holder));
         inner.when.extend(read::function(&block.options, "when"));
         inner.conditions.extend(super::matching::read(self.session, block));
         let own = level::read(self.session, block, name);
@@ -241,12 +243,13 @@ fn same(a: &Value, b: &Value) -> bool {
     a.to_pointer() == b.to_pointer()
 }
 
-/// The steps of one list, fragments dissolved.
-fn steps(block: &Block, level: &'static str) -> Vec<Placed> {
+/// The steps of one list, fragments dissolved. What they keep is named after `holder`, unless it was held before.
+fn steps(session: &Session, block: &Block, level: &'static str, holder: &str) -> Vec<Placed> {
     let mut flat: Vec<(Value, Made)> = Vec::new();
     for item in &block.steps {
         policy::flatten(&item.value, &|_| false, &mut flat);
     }
+    flat.iter().for_each(|(_, made)| session.hold(holder, &made.slots));
     flat.into_iter().filter_map(|(value, made)| Placed::new(value, made, level)).collect()
 }
 

@@ -145,6 +145,11 @@ pub(crate) fn join(prefix: &str, path: &str) -> String {
 
 /// As listings show it: `GET|POST example.com/path`.
 pub(crate) fn shown(config: &Config) -> String {
-    let methods = if config.methods.is_empty() { String::new() } else { format!("{} ", config.methods.join("|")) };
-    format!("{methods}{}{}", config.host.as_deref().unwrap_or_default(), config.path)
+    named(&config.methods, config.host.as_deref(), &config.path)
+}
+
+/// The same of its parts.
+pub(super) fn named(methods: &[String], host: Option<&str>, path: &str) -> String {
+    let methods = if methods.is_empty() { String::new() } else { format!("{} ", methods.join("|")) };
+    format!("{methods}{}{path}", host.unwrap_or_default())
 }

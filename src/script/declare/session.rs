@@ -12,6 +12,7 @@ use mlua::Table;
 use mlua::Value;
 
 use crate::plan::Place;
+use crate::script::declare::slots::Slots;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Diagnostic;
 use crate::script::load::files::Files;
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) timers: RefCell<Vec<Timer>>,
     /// Stores, limiters, metrics: identity and configuration.
     pub(crate) objects: RefCell<BTreeMap<String, String>>,
+    /// What values of policies keep across reloads.
+    pub(crate) slots: RefCell<Slots>,
     /// Names that `policy` made.
     pub(crate) policies: RefCell<BTreeMap<String, Rc<Policy>>>,
     /// Where names of upstreams were used by functions (`fetch`) is not known; those used by routes are.
@@ -140,6 +143,7 @@ impl Session {
             upstreams: RefCell::default(),
             timers: RefCell::default(),
             objects: RefCell::default(),
+            slots: RefCell::default(),
             policies: RefCell::default(),
             used: RefCell::default(),
             pending: RefCell::default(),

@@ -36,8 +36,15 @@ pub(super) fn step(lua: &Lua, policy: &Rc<Policy>, arguments: &MultiValue) -> ml
 }
 
 /// `redirect "url" { status = 301 }`: the same step with more options.
-pub(super) fn refine(lua: &Lua, policy: &Rc<Policy>, written: &Table, more: &Table) -> mlua::Result<Value> {
+pub(super) fn refine(
+    lua: &Lua,
+    policy: &Rc<Policy>,
+    written: &Table,
+    slots: &[usize],
+    more: &Table,
+) -> mlua::Result<Value> {
     let session = Session::of(lua, &policy.name)?;
+    session.refined(slots);
     let anchor = here(lua, &policy.name, None);
     let joined = lua.create_table()?;
     for table in [written, more] {
@@ -120,6 +127,7 @@ fn build(lua: &Lua, policy: &Rc<Policy>, session: &Session, anchor: &Anchor, tab
     if session.found().len() > before {
         return lua.create_userdata(Poison).map(Value::UserData);
     }
+    let made_before = session.slots_made();
     let returned: Value = match policy.step.call(&typed) {
         Ok(returned) => returned,
         Err(error) => {
@@ -128,7 +136,9 @@ fn build(lua: &Lua, policy: &Rc<Policy>, session: &Session, anchor: &Anchor, tab
             return lua.create_userdata(Poison).map(Value::UserData);
         }
     };
-    finish(lua, policy, session, anchor, &typed, table, (returned, needs))
+    let mut slots: Vec<usize> = (made_before..session.slots_made()).collect();
+    slots.extend(step::slots_within(&typed));
+    finish(lua, policy, session, anchor, &typed, table, (returned, needs, slots))
 }
 
 fn finish(
@@ -138,7 +148,7 @@ fn finish(
     anchor: &Anchor,
     typed: &Table,
     written: &Table,
-    (returned, needs): (Value, Vec<String>),
+    (returned, needs, slots): (Value, Vec<String>, Vec<usize>),
 ) -> mlua::Result<Value> {
     let own = |name: &str| policy.options.iter().any(|option| option.name == name);
     let mut made = step::Made {
@@ -153,6 +163,7 @@ fn finish(
         enforce: own("enforce") || read::get(typed, "enforce").unwrap_or(true),
         options: step::shown(typed),
         needs,
+        slots,
         place: (anchor.file.clone(), anchor.line),
     };
     match returned {
@@ -208,7 +219,9 @@ pub(super) fn steps(lua: &Lua, table: Value) -> mlua::Result<Value> {
         session.fault(anchor.clone(), "routes cannot stand inside `steps`", "a `group` holds routes", "");
     }
     let items = lua.create_table()?;
+    let mut slots = Vec::new();
     for item in block.steps {
+        slots.extend(step::slots_of(&item.value));
         items.raw_push(item.value)?;
     }
     let when: Option<Function> = read::function(&block.options, "when");
@@ -224,6 +237,7 @@ pub(super) fn steps(lua: &Lua, table: Value) -> mlua::Result<Value> {
         enforce: true,
         options: String::new(),
         needs: Vec::new(),
+        slots,
         place: (anchor.file.clone(), anchor.line),
     };
     made.push(lua, None, None).map(Value::Table)

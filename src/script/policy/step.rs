@@ -40,6 +40,8 @@ pub(crate) struct Made {
     pub(crate) options: String,
     /// Path parameters its templates name.
     pub(crate) needs: Vec<String>,
+    /// What it keeps across reloads, by its place among the session's.
+    pub(crate) slots: Vec<usize>,
     /// Where it was made.
     pub(crate) place: Place,
 }
@@ -86,12 +88,13 @@ impl Made {
         table.raw_set("file", self.place.0)?;
         table.raw_set("line", self.place.1)?;
         if let (Some(policy), Some(written)) = (policy, written) {
-            let (policy, written) = (Rc::clone(policy), written.clone());
+            let (policy, written, slots) = (Rc::clone(policy), written.clone(), self.slots.clone());
             table.raw_set(
                 "refine",
-                lua.create_function(move |lua, more: Table| make::refine(lua, &policy, &written, &more))?,
+                lua.create_function(move |lua, more: Table| make::refine(lua, &policy, &written, &slots, &more))?,
             )?;
         }
+        table.raw_set("slots", self.slots)?;
         table.set_metatable(Some(lua.named_registry_value(META)?))?;
         table.set_readonly(true);
         Ok(table)
@@ -112,6 +115,7 @@ impl Made {
                 enforce: true,
                 options: String::new(),
                 needs: Vec::new(),
+                slots: Vec::new(),
                 place: place_of(function),
             }),
             Value::Table(table) if is_step(table) => Self::read(table).ok(),
@@ -132,6 +136,7 @@ impl Made {
             enforce: table.raw_get("enforce")?,
             options: table.raw_get("options")?,
             needs: table.raw_get("needs")?,
+            slots: table.raw_get("slots")?,
             place: (table.raw_get("file")?, table.raw_get("line")?),
         })
     }
@@ -201,6 +206,28 @@ pub(crate) fn is_step(table: &Table) -> bool {
     table.metatable().is_some_and(|meta| {
         meta.raw_get::<Option<String>>("__metatable").is_ok_and(|name| name.as_deref() == Some("step"))
     })
+}
+
+/// What a value keeps across reloads, by places among the session's.
+pub(super) fn slots_of(value: &Value) -> Vec<usize> {
+    match value {
+        Value::Table(table) if is_step(table) => table.raw_get("slots").unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// The same of all steps among options, in lists too.
+pub(super) fn slots_within(options: &Table) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (_, value) in crate::script::declare::read::sorted(options) {
+        match &value {
+            Value::Table(table) if !is_step(table) => {
+                found.extend(crate::script::declare::read::list(table).iter().flat_map(slots_of));
+            }
+            value => found.extend(slots_of(value)),
+        }
+    }
+    found
 }
 
 /// Whether `value` may stand in a list of steps.

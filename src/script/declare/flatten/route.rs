@@ -37,7 +37,8 @@ impl Builder<'_> {
         inner.host = self.host(block, outer, text.host)?;
         let path = pattern::join(&outer.prefix, &text.path);
         let params = self.params(node, &path)?;
-        self.enter(&mut inner, block, "route");
+        let holder = pattern::named(&text.methods, inner.host.as_deref(), &path);
+        self.enter(&mut inner, block, "route", &holder);
         let config = Config {
             methods: text.methods,
             host: inner.host.clone(),
