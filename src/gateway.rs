@@ -29,10 +29,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use tokio::runtime::LocalOptions;
-use tokio::runtime::LocalRuntime;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::task::LocalSet;
 
 use crate::clock::Clock;
 use crate::downstream::Listen;
@@ -167,13 +167,9 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let (events, received) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
     let (sender, shown) = (events.clone(), Arc::clone(&status));
+    let runtime = runtime().map_err(system)?;
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
-        let runtime = match runtime() {
-            Ok(runtime) => runtime,
-            // Who does not wait any more has no use for the reason.
-            Err(error) => return drop(tell.send(Err(StartError::System(error.to_string())))),
-        };
-        runtime.block_on(control(options, kit, shown, (sender, received), &tell));
+        LocalSet::new().block_on(&runtime, control(options, kit, shown, (sender, received), &tell));
         // A name lookup that hangs must not keep us.
         runtime.shutdown_background();
     });
@@ -259,9 +255,9 @@ impl std::fmt::Debug for StartError {
     }
 }
 
-/// The runtime of this thread. Its tasks stay here: between an event and its task stands one queue, not two.
-fn runtime() -> io::Result<LocalRuntime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+/// The runtime of one thread.
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// A worker's own things. The control thread is number `kit.workers`.

@@ -58,6 +58,8 @@ pub struct Gateway {
     pub fetch_allow: Vec<String>,
     /// Host globs that a template in the host of `to` may produce.
     pub to_hosts: Vec<String>,
+    /// The `cors` of the gateway's own list: in force where no inner level has one, and for requests without a route.
+    pub cors: Option<Cors>,
     /// Functions at gateway level.
     pub hooks: Levels,
     /// Where it was declared.
@@ -143,6 +145,15 @@ pub struct Step {
     pub place: Place,
 }
 
+/// `cors`: the one policy that acts outside its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cors {
+    /// Who may do what.
+    pub policy: crate::primitive::cors::Config,
+    /// Whether a `when` function chooses.
+    pub when: bool,
+}
+
 /// `route "…" { … }`, groups flattened into it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Route {
@@ -154,6 +165,8 @@ pub struct Route {
     pub matcher: crate::route::Config,
     /// Every step that runs for it, outer levels first.
     pub steps: Vec<Step>,
+    /// The innermost `cors` that is not skipped.
+    pub cors: Option<Cors>,
     /// Where it goes; `None`: the steps answer.
     pub to: Option<To>,
     /// `rewrite` template.
@@ -228,6 +241,7 @@ impl Default for Gateway {
             steps: Vec::new(),
             fetch_allow: Vec::new(),
             to_hosts: Vec::new(),
+            cors: None,
             hooks: Levels::default(),
             place: Place::default(),
         }

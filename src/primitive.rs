@@ -2,12 +2,16 @@
 
 /// Content negotiation: which of several media types a client would rather have.
 pub mod accept;
+/// Choices by chance, for a share of requests.
+pub mod chance;
 /// Networks of addresses.
 pub mod cidr;
 /// Base64 and hexadecimal.
 pub mod codec;
 /// Cookies, both ways.
 pub mod cookie;
+/// Cross-origin requests.
+pub mod cors;
 /// Hashes, HMAC, constant-time comparison, randomness.
 pub mod digest;
 /// Bodies of `application/x-www-form-urlencoded`.

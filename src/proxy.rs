@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod buffer;
+pub mod cors;
 pub mod dynamic;
 pub mod exchange;
 pub mod failure;
@@ -77,6 +78,9 @@ async fn decide(exchange: &Rc<Exchange>) -> Result<Response, Failure> {
     {
         return end;
     }
+    if let Some(answer) = cors::preflight(exchange)? {
+        return Ok(answer);
+    }
     choose(exchange).await?;
     if hooks.wants(exchange.route.get()).steps
         && let Some(end) = ended(hooks.steps(exchange).get().await)
@@ -97,10 +101,10 @@ fn ended(verdict: Verdict) -> Option<Result<Response, Failure>> {
 /// Chooses the route; a request that has none goes on to the gateway's steps, and ends in [`forward()`].
 async fn choose(exchange: &Rc<Exchange>) -> Result<(), Failure> {
     let site = &exchange.site;
-    let mut found = site.route(exchange)?;
+    let mut found = site.route(exchange, None)?;
     if found == Found::NeedsBody {
         buffer::request(exchange).await?;
-        found = site.route(exchange)?;
+        found = site.route(exchange, None)?;
     }
     match found {
         Found::Route(index) => {
@@ -116,6 +120,7 @@ async fn choose(exchange: &Rc<Exchange>) -> Result<(), Failure> {
         Found::Redirect(path) => *exchange.unrouted.borrow_mut() = Some(Unrouted::Redirect(path)),
         Found::None | Found::NeedsBody => *exchange.unrouted.borrow_mut() = Some(Unrouted::None),
     }
+    cors::begin(exchange);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Pure changes to messages: templates, header lists, JSON, content codings.
 
 pub mod encoding;
+pub mod fields;
 pub mod headers;
 pub mod json;
 pub mod limited;

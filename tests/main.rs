@@ -14,6 +14,8 @@
 //! | `transform_request`, `transform_response`, `body_limit`, decoded answers | `transforms` |
 //! | the whole of `req` and `res`, `on_request`, `on_response`, `on_log` | `requests` `responses` |
 //! | `fetch`, `parallel`, `settle`, `race` · `spawn`, `sleep`, `every`, `after`, `on`, `emit` | `fetching` `tasks` |
+//! | `cors`: preflights before every step, fields on every answer (S-60 to S-63, U-47, U-48) | `cors` |
+//! | `security_headers`, `maintenance`, `fault`, `split` | `decorations` |
 //! | `include`, `require`, `env`, `secret`, `file` | `files` |
 //! | `json` … `metrics`, words of later versions | `words` |
 //! | `store` and `limiter` in memory | `stores` |
@@ -55,6 +57,8 @@ mod admin;
 mod any_of;
 mod budgets;
 mod cli;
+mod cors;
+mod decorations;
 mod duties;
 mod echo;
 mod examples;

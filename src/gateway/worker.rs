@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::task::LocalSet;
 use tokio::task::spawn_local;
 
 use crate::clock::Alarms;
@@ -75,19 +76,10 @@ impl Handle {
         let (orders, receiver) = mpsc::unbounded_channel();
         let idle = Arc::<AtomicBool>::default();
         let told = Arc::clone(&idle);
-        let (tell, ready) = std::sync::mpsc::channel();
+        let runtime = super::runtime()?;
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            // Whoever starts a worker waits for this word.
-            let _ = match super::runtime() {
-                Ok(runtime) => {
-                    let heard = tell.send(Ok(()));
-                    runtime.block_on(work(index, kit, receiver, told));
-                    heard
-                }
-                Err(error) => tell.send(Err(error)),
-            };
+            LocalSet::new().block_on(&runtime, work(index, kit, receiver, told));
         })?;
-        ready.recv().unwrap_or_else(|_| Err(io::Error::other("a worker thread ended")))?;
         Ok(Self { orders, idle, thread })
     }
 

@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::http::Request;
+use crate::http::Response;
 use crate::http::headers::Known;
 use crate::proxy::Failure;
 use crate::proxy::User;
+use crate::proxy::cors::Standing;
 use crate::proxy::site::Setting;
 use crate::proxy::trace::Trace;
 use crate::route::Params;
@@ -47,6 +49,10 @@ pub struct Exchange {
     pub trace: OnceCell<Trace>,
     /// Why no route was chosen: what [`crate::proxy::forward()`] answers then.
     pub unrouted: RefCell<Option<Unrouted>>,
+    /// The cross-origin policy in force and the origin it decides about; found once, only where there is one.
+    pub cors: OnceCell<Option<Standing>>,
+    /// What steps asked to be done to the answer once it is known, whatever it is; the last asked is done first.
+    pub finishers: RefCell<Vec<Finisher>>,
     /// The failure in force, if the answer is one.
     pub failure: RefCell<Option<Rc<Failure>>>,
     /// What the log will say.
@@ -58,6 +64,9 @@ pub struct Exchange {
     /// The generation this request is pinned to.
     pub site: Rc<crate::proxy::Site>,
 }
+
+/// Does something to an answer on its way out, after every function.
+pub type Finisher = Rc<dyn Fn(&Exchange, &mut Response)>;
 
 /// Why a request has no route.
 #[derive(Clone, Debug)]

@@ -73,6 +73,11 @@ pub trait Hooks {
         Ok(true)
     }
 
+    /// Whether the `when` function of the cross-origin policy in force accepts the request. May not wait.
+    fn cors(&self, _exchange: &Rc<Exchange>) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
     /// The steps, outer levels first. A wrapper step calls [`crate::proxy::forward()`] itself for what follows,
     /// and the verdict is then its answer.
     fn steps(&self, _exchange: &Rc<Exchange>) -> Run<Verdict> {

@@ -49,6 +49,8 @@ impl Exchange {
             end: Cell::new(Moment::NEVER),
             trace: OnceCell::new(),
             unrouted: RefCell::default(),
+            cors: OnceCell::new(),
+            finishers: RefCell::default(),
             failure: RefCell::default(),
             record: RefCell::new(Record::default()),
             hooks: RefCell::default(),

@@ -94,6 +94,11 @@ pub(crate) fn report(exchange: &Exchange, failure: &Failure) {
 
 /// What every answer carries.
 pub(crate) fn finish(exchange: &Rc<Exchange>, response: &mut Response) {
+    let finishers = std::mem::take(&mut *exchange.finishers.borrow_mut());
+    for finish in finishers.iter().rev() {
+        finish(exchange, response);
+    }
+    crate::proxy::cors::finish(exchange, response);
     response.headers.set("X-Request-Id", exchange.id().as_bytes());
     response
         .headers

@@ -5,16 +5,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::http::Body;
+use crate::http::Method;
 use crate::plan::HostRule;
 use crate::plan::Plan;
 use crate::plan::Timeout;
 use crate::plan::To;
+use crate::primitive::cors::Cors;
 use crate::primitive::glob::Glob;
 use crate::primitive::split::Split;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Hooks;
 use crate::proxy::access::Format;
+use crate::proxy::cors;
 use crate::route::Found;
 use crate::route::Json;
 use crate::route::Params;
@@ -51,6 +54,10 @@ pub struct Shared {
     pub names: BTreeMap<String, usize>,
     /// Which upstreams are asked by their own name unless told otherwise (`https://` addresses given by name).
     pub own_name: Vec<bool>,
+    /// The gateway's own cross-origin policy, for requests without a route.
+    pub cors: Option<Arc<Cors>>,
+    /// Whether any route, or the gateway, has one.
+    pub has_cors: bool,
     /// How an access log line looks; `None` when there is none.
     pub access: Option<Format>,
     /// Show script errors to clients (`--dev`).
@@ -71,6 +78,8 @@ pub struct Setting {
     pub timeout: Timeout,
     /// Instead of the upstream's own.
     pub retry: Option<Retry>,
+    /// The cross-origin policy in force.
+    pub cors: Option<Arc<Cors>>,
     /// Whether a template here reads the request's body.
     pub reads_body: bool,
 }
@@ -124,14 +133,21 @@ impl Shared {
             .collect();
         let mut faults = Vec::new();
         let mut settings = Vec::with_capacity(plan.routes.len());
+        let mut policies = cors::Policies::default();
+        let bare = policies.get(plan.gateway.cors.as_ref()).unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
         for route in &plan.routes {
-            match Setting::build(route, &plan, &names) {
+            let built = policies.get(route.cors.as_ref()).and_then(|cors| Setting::build(route, &plan, &names, cors));
+            match built {
                 Ok(setting) => settings.push(setting),
                 Err(fault) => {
                     faults.push(format!("{}:{}: route `{}`: {fault}", route.place.0, route.place.1, route.pattern))
                 }
             }
         }
+        drop(policies);
         let access = Format::build(&plan.gateway.log).unwrap_or_else(|fault| {
             faults.push(fault);
             None
@@ -139,12 +155,18 @@ impl Shared {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Self { generation, routes, settings, names, own_name, access, dev, plan })
+        let has_cors = bare.is_some() || settings.iter().any(|setting| setting.cors.is_some());
+        Ok(Self { generation, routes, settings, names, own_name, cors: bare, has_cors, access, dev, plan })
     }
 }
 
 impl Setting {
-    fn build(route: &crate::plan::Route, plan: &Plan, names: &BTreeMap<String, usize>) -> Result<Self, String> {
+    fn build(
+        route: &crate::plan::Route,
+        plan: &Plan,
+        names: &BTreeMap<String, usize>,
+        cors: Option<Arc<Cors>>,
+    ) -> Result<Self, String> {
         let pattern = Pattern::parse(&route.matcher.path).map_err(|fault| fault.to_string())?;
         let params: Vec<_> = pattern.names().map(str::to_owned).collect();
         let template = |text: &str, escape| Template::parse(text, escape, &params).map_err(|fault| fault.to_string());
@@ -178,19 +200,21 @@ impl Setting {
             || matches!(&host, Host::Template(t) if reads(t));
         let timeout = route.timeout.unwrap_or(plan.gateway.timeout);
         let to_hosts = compile_globs(&route.to_hosts)?;
-        Ok(Self { to, to_hosts, path, host, timeout, retry: route.retry.clone(), reads_body })
+        Ok(Self { to, to_hosts, path, host, timeout, retry: route.retry.clone(), cors, reads_body })
     }
 }
 
 impl Site {
     /// The route of `exchange` as its request stands; its parameters are set.
-    pub(crate) fn route(&self, exchange: &Rc<Exchange>) -> Result<Found, Failure> {
+    ///
+    /// `method` stands in for the request's own: that of the request a preflight announces.
+    pub(crate) fn route(&self, exchange: &Rc<Exchange>, method: Option<&Method>) -> Result<Found, Failure> {
         let mut params = Params::default();
         let mut json = None;
         let found = loop {
             let request = exchange.request.borrow();
             let view = View {
-                method: &request.method,
+                method: method.unwrap_or(&request.method),
                 host: &request.host,
                 path: &request.path,
                 query: request.query.as_deref(),

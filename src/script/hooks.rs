@@ -157,6 +157,13 @@ impl Hooks for Script {
         Ok(true)
     }
 
+    fn cors(&self, exchange: &Rc<Exchange>) -> Result<bool, Failure> {
+        let Some(when) = &self.0.pipeline(exchange.route.get()).cors else { return Ok(true) };
+        let req = self.0.request(exchange);
+        let outcome = driver::call(&self.0.context, Some(Rc::clone(exchange)), "`when`", when, &req)?;
+        Ok(truth(outcome.front()))
+    }
+
     fn steps(&self, exchange: &Rc<Exchange>) -> Run<Verdict> {
         self.0.steps(exchange, exchange.route.get(), 1)
     }

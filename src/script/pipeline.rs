@@ -43,6 +43,8 @@ pub(crate) struct Pipeline {
     pub(crate) steps: Vec<Step>,
     /// `when` of the groups and of the route: all must hold.
     pub(crate) when: Vec<Function>,
+    /// `when` of the cross-origin policy in force.
+    pub(crate) cors: Option<Function>,
     /// `to = function`.
     pub(crate) target: Option<Function>,
     /// Inner to outer: route, its groups, gateway.

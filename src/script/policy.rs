@@ -2,6 +2,7 @@
 //! listed, shared and called.
 
 mod make;
+mod outside;
 mod rules;
 mod step;
 
@@ -31,6 +32,7 @@ use crate::script::words::Kind;
 use crate::script::words::Opt;
 use crate::script::words::Type;
 
+pub(crate) use outside::Outside;
 pub(crate) use step::Branch;
 pub(crate) use step::Made;
 pub(crate) use step::branch;
@@ -52,6 +54,10 @@ pub(crate) struct Policy {
     step: Function,
     /// Whether its steps may wait.
     waits: bool,
+    /// A name comes first, then a table.
+    named: bool,
+    /// What options of any other name are.
+    rest: Option<Type>,
     /// Where it was declared; empty for the standard library.
     pub(crate) place: Place,
     /// What the word's global is, to tell `{ mock }` from `{ mock {} }`.
@@ -123,6 +129,8 @@ fn second(lua: &Lua, name: &str, anchor: &Anchor, table: &Value) -> mlua::Result
         defaults,
         step,
         waits: read::get(&typed, "waits").unwrap_or(true),
+        named: read::get(&typed, "named").unwrap_or(false),
+        rest: typed.raw_get("rest").ok().and_then(|value| rules::type_of(&value)),
         place: (anchor.file.clone(), anchor.line),
         constructor: std::cell::OnceCell::new(),
     });

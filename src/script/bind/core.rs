@@ -5,9 +5,14 @@
 //! the thing itself while requests run. Its Rust side implements [`Kept`](crate::script::live::Kept): made once for an
 //! identity, changed in place when its declaration changes, shared by all workers and generations.
 
+mod chance;
+mod cors;
 mod edits;
+mod fields;
 mod identity;
+mod networks;
 pub(crate) mod object;
+mod split;
 mod template;
 
 use std::rc::Rc;
@@ -36,6 +41,11 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("mentions", function(lua, "mentions", template::mentions)?)?;
     core.set("edits", function(lua, "edits", edits::edits)?)?;
     core.set("json_edit", function(lua, "json_edit", edits::json_edit)?)?;
+    core.set("cors", function(lua, "cors", cors::cors)?)?;
+    core.set("fields", function(lua, "fields", fields::fields)?)?;
+    core.set("networks", function(lua, "networks", networks::networks)?)?;
+    core.set("chance", function(lua, "chance", chance::chance)?)?;
+    core.set("split", function(lua, "split", split::split)?)?;
     core.set("deadline", function(lua, "deadline", deadline)?)?;
     core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;
     core.set("identity", function(lua, "identity", identity::identity)?)?;

@@ -14,16 +14,19 @@ use super::read;
 use super::session::Block;
 use super::session::Kind;
 use super::session::Node;
+use crate::plan::Cors;
 use crate::plan::Levels;
 use crate::plan::Plan;
 use crate::plan::Timeout;
 use crate::route::Condition;
+use crate::script::diagnose::Anchor;
 use crate::script::pipeline;
 use crate::script::pipeline::Level;
 use crate::script::pipeline::Pipeline;
 use crate::script::pipeline::Pipelines;
 use crate::script::policy;
 use crate::script::policy::Made;
+use crate::script::policy::Outside;
 
 /// What outer levels hand to what stands inside them.
 #[derive(Clone, Default)]
@@ -48,6 +51,8 @@ struct Outer<'a> {
 struct Placed {
     value: Value,
     step: pipeline::Step,
+    /// It acts outside its place: nothing runs there.
+    outside: Option<Outside>,
     options: String,
     needs: Vec<String>,
 }
@@ -70,10 +75,13 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
         outer.levels.push(own);
         outer.steps = steps(session, block, "gateway", "gateway");
     }
+    let (cors, cors_when) = in_force(&outer.steps);
+    plan.gateway.cors = cors;
     plan.gateway.steps = outer.steps.iter().map(Placed::listed).collect();
     let bare = Pipeline {
-        steps: outer.steps.iter().map(|placed| placed.step.clone()).collect(),
+        steps: running(&outer.steps),
         when: Vec::new(),
+        cors: cors_when,
         target: None,
         levels: outer.levels.clone(),
     };
@@ -243,6 +251,22 @@ fn same(a: &Value, b: &Value) -> bool {
     a.to_pointer() == b.to_pointer()
 }
 
+/// The steps that run in their place.
+fn running(steps: &[Placed]) -> Vec<pipeline::Step> {
+    steps.iter().filter(|placed| placed.outside.is_none()).map(|placed| placed.step.clone()).collect()
+}
+
+/// The innermost cross-origin policy, and its `when`.
+fn in_force(steps: &[Placed]) -> (Option<Cors>, Option<Function>) {
+    let found = steps
+        .iter()
+        .rev()
+        .filter(|placed| placed.step.enforce)
+        .find_map(|placed| Some((placed.outside.as_ref()?, &placed.step.when)));
+    let Some((Outside(policy), when)) = found else { return (None, None) };
+    (Some(Cors { policy: policy.clone(), when: when.is_some() }), when.clone())
+}
+
 /// The steps of one list, fragments dissolved. What they keep is named after `holder`, unless it was held before.
 fn steps(session: &Session, block: &Block, level: &'static str, holder: &str) -> Vec<Placed> {
     let mut flat: Vec<(Value, Made)> = Vec::new();
@@ -250,7 +274,15 @@ fn steps(session: &Session, block: &Block, level: &'static str, holder: &str) ->
         policy::flatten(&item.value, &|_| false, &mut flat);
     }
     flat.iter().for_each(|(_, made)| session.hold(holder, &made.slots));
-    flat.into_iter().filter_map(|(value, made)| Placed::new(value, made, level)).collect()
+    let steps: Vec<_> = flat.into_iter().filter_map(|(value, made)| Placed::new(value, made, level)).collect();
+    let mut outside = steps.iter().filter(|placed| placed.outside.is_some());
+    if let (Some(first), Some(second)) = (outside.next(), outside.next()) {
+        let (file, line) = second.step.place.clone();
+        let at = Anchor { file, line, word: second.step.word.clone(), ..Anchor::default() };
+        let label = format!("the first stands at {}:{}; one list can have one", first.step.place.0, first.step.place.1);
+        session.fault(at, format!("two `cors` in the list of {}", block.owner), label, "");
+    }
+    steps
 }
 
 impl Placed {
@@ -267,7 +299,8 @@ impl Placed {
             level,
             place: made.place,
         };
-        Some(Self { value, step, options: made.options, needs: made.needs })
+        let outside = made.outside.and_then(|data| data.borrow::<Outside>().ok().map(|outside| outside.clone()));
+        Some(Self { value, step, outside, options: made.options, needs: made.needs })
     }
 
     fn listed(&self) -> crate::plan::Step {

@@ -33,8 +33,12 @@ pub(crate) fn judge(lua: &Lua) -> mlua::Result<Function> {
         let enforce = step.raw_get::<Option<bool>>("enforce")?.unwrap_or(true);
         let lua = lua.clone();
         Ok(Box::pin(async move {
+            let (asked, wraps) = (exchange.finishers.borrow().len(), next.is_some());
             let outcome = driver::drive(&context, Some(Rc::clone(&exchange)), &call, (req, next)).get().await;
             if !enforce {
+                if !wraps {
+                    exchange.finishers.borrow_mut().truncate(asked);
+                }
                 if let Some(would) = would(outcome)? {
                     tell(&exchange, &word, &would);
                 }

@@ -28,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) responders: Vec<usize>,
     pub(super) steps: Vec<Step>,
     pub(super) when: Vec<Function>,
+    /// `when` of the cross-origin policy in force.
+    pub(super) cors: Option<Function>,
     pub(super) target: Option<Function>,
     pub(super) levels: Vec<Level>,
     /// What turns failures into answers, in the order they are asked.
@@ -90,7 +92,7 @@ impl<'a> Maker<'a> {
 
     /// `index` is the plan's plus one, 0 for requests without a route; `listens`: some function hears of failures.
     pub(super) fn prepare(&self, index: usize, pipeline: Pipeline, listens: bool) -> mlua::Result<Prepared> {
-        let Pipeline { steps, when, target, levels } = pipeline;
+        let Pipeline { steps, when, cors, target, levels } = pipeline;
         let run = if steps.is_empty() { None } else { Some(self.run(index, &steps)?) };
         let responders: Vec<_> = (0..levels.len()).filter(|&level| levels[level].on_response.is_some()).collect();
         let calls: Vec<_> = levels.iter().filter_map(|level| level.on_response.clone()).collect();
@@ -102,7 +104,7 @@ impl<'a> Maker<'a> {
             on_error: !answers.is_empty() || listens,
             on_log: levels.iter().any(|level| level.on_log.is_some()),
         };
-        Ok(Prepared { run, outward, responders, steps, when, target, levels, answers, wants })
+        Ok(Prepared { run, outward, responders, steps, when, cors, target, levels, answers, wants })
     }
 
     fn run(&self, index: usize, steps: &[Step]) -> mlua::Result<Function> {

@@ -69,8 +69,14 @@ pub(super) fn dry(lua: &Lua) -> mlua::Result<Function> {
             let prepared = hooks.pipeline(pipeline.checked_sub(1));
             let Some(step) = prepared.steps.get(at.wrapping_sub(1)) else { return Ok(MultiValue::new()) };
             let req = hooks.request(&exchange);
+            let asked = exchange.finishers.borrow().len();
             let run = driver::drive(&hooks.context, Some(Rc::clone(&exchange)), &step.call, (req, next));
-            let Some(would) = judge::would(run.get().await)? else { return Ok(MultiValue::new()) };
+            let outcome = run.get().await;
+            // What wraps has let others run meanwhile, whose wishes count.
+            if !step.wraps {
+                exchange.finishers.borrow_mut().truncate(asked);
+            }
+            let Some(would) = judge::would(outcome)? else { return Ok(MultiValue::new()) };
             judge::tell(&exchange, &step.word, &would);
             Ok(MultiValue::new())
         }))

@@ -51,6 +51,7 @@ pub(super) fn scene(text: &str) -> Scene {
     let pipeline = || Pipeline {
         steps: list("steps").into_iter().map(step).collect(),
         when: table.get::<Option<Function>>("when").unwrap().into_iter().collect(),
+        cors: None,
         target: table.get("target").unwrap(),
         levels: list("levels")
             .into_iter()

@@ -30,7 +30,12 @@ files![
     "transform_request",
     "transform_response",
     "body_limit",
-    "any_of"
+    "any_of",
+    "cors",
+    "security_headers",
+    "maintenance",
+    "fault",
+    "split"
 ];
 
 /// What they share.

@@ -4,15 +4,18 @@ use std::rc::Rc;
 
 use mlua::Function;
 use mlua::Lua;
+use mlua::LuaString;
 use mlua::MultiValue;
 use mlua::Table;
 use mlua::Value;
 
 use super::Policy;
+use super::outside::Outside;
 use super::step;
 use crate::script::declare::Poison;
 use crate::script::declare::Session;
 use crate::script::declare::here;
+use crate::script::declare::pend;
 use crate::script::declare::place_of;
 use crate::script::declare::read;
 use crate::script::diagnose::Anchor;
@@ -23,16 +26,34 @@ use crate::script::options::List;
 use crate::script::options::describe;
 use crate::script::secret::Secret;
 use crate::script::words;
+use crate::script::words::Opt;
 
 /// `word { … }`, `word "argument"`, `word()`.
 pub(super) fn step(lua: &Lua, policy: &Rc<Policy>, arguments: &MultiValue) -> mlua::Result<Value> {
     let session = Session::of(lua, &policy.name)?;
     let anchor = here(lua, &policy.name, None);
+    if policy.named
+        && let (Some(Value::String(name)), None) = (arguments.front(), arguments.get(1))
+    {
+        return half(lua, policy, &session, &anchor, name);
+    }
     let table = match given(lua, policy, &session, &anchor, arguments)? {
         Some(table) => table,
         None => return lua.create_userdata(Poison).map(Value::UserData),
     };
     build(lua, policy, &session, &anchor, &table)
+}
+
+/// `split "name"`, whose table is still to come.
+fn half(lua: &Lua, policy: &Rc<Policy>, session: &Session, anchor: &Anchor, name: &LuaString) -> mlua::Result<Value> {
+    let anchor = Anchor { subject: Some(name.to_string_lossy()), ..anchor.clone() };
+    let ticket = pend(session, &anchor, &format!("{} `{}`", policy.name, name.to_string_lossy()));
+    let (policy, name) = (Rc::clone(policy), name.clone());
+    let rest = lua.create_function(move |lua, table: Value| {
+        Session::of(lua, &policy.name)?.pending.borrow_mut()[ticket].2 = true;
+        step(lua, &policy, &MultiValue::from_vec(vec![Value::String(name.clone()), table]))
+    })?;
+    Ok(Value::Function(rest))
 }
 
 /// `redirect "url" { status = 301 }`: the same step with more options.
@@ -111,12 +132,33 @@ fn given(
     Ok(Some(table))
 }
 
+/// What may be written: its options, those of every policy, and any other name where the policy takes them.
+fn known(policy: &Policy, table: &Table) -> mlua::Result<Vec<Opt>> {
+    let mut known = super::all_options(policy);
+    let Some(rest) = &policy.rest else { return Ok(known) };
+    for pair in table.pairs::<Value, Value>() {
+        let (Value::String(name), _) = pair? else { continue };
+        let name = name.to_string_lossy();
+        if known.iter().all(|option| option.name != name.as_str()) {
+            known.push(Opt {
+                name: name.into(),
+                of: rest.clone(),
+                default: "".into(),
+                doc: "".into(),
+                required: false,
+                later: false,
+            });
+        }
+    }
+    Ok(known)
+}
+
 fn build(lua: &Lua, policy: &Rc<Policy>, session: &Session, anchor: &Anchor, table: &Table) -> mlua::Result<Value> {
     let owner = format!("`{}`", policy.name);
     let before = session.found().len();
     let list = if policy.options.iter().any(|option| option.name == "1") { List::Values } else { List::Refused };
     let mut check = Check::new(lua, session, anchor, &owner, list);
-    let typed = check.options(table, &super::all_options(policy))?;
+    let typed = check.options(table, &known(policy, table)?)?;
     let needs = check.needs;
     for (name, value) in &policy.defaults {
         let key: Value = if name == "1" { Value::Integer(1) } else { Value::String(lua.create_string(name)?) };
@@ -154,6 +196,7 @@ fn finish(
     let mut made = step::Made {
         call: None,
         items: None,
+        outside: None,
         wraps: false,
         waits: policy.waits,
         word: policy.name.clone(),
@@ -170,6 +213,14 @@ fn finish(
         Value::Function(function) => {
             made.wraps = function.info().num_params >= 2;
             made.call = Some(function);
+        }
+        Value::UserData(data) if data.is::<Outside>() => {
+            let said = format!("{} acts outside its place: list it, do not call it", policy.name);
+            made.call =
+                Some(lua.create_function(move |_, (): ()| -> mlua::Result<()> {
+                    Err(mlua::Error::runtime(said.clone()))
+                })?);
+            made.outside = Some(data);
         }
         Value::Table(inner) if super::is_step(&inner) => {
             let list = lua.create_table()?;
@@ -218,16 +269,25 @@ pub(super) fn steps(lua: &Lua, table: Value) -> mlua::Result<Value> {
     if !children.is_empty() {
         session.fault(anchor.clone(), "routes cannot stand inside `steps`", "a `group` holds routes", "");
     }
+    let when: Option<Function> = read::function(&block.options, "when");
     let items = lua.create_table()?;
     let mut slots = Vec::new();
-    for item in block.steps {
+    for (index, item) in block.steps.into_iter().enumerate() {
+        let outside = |value: &Value| step::Made::of(value).is_some_and(|made| made.outside.is_some());
+        let mut inside = Vec::new();
+        step::flatten(&item.value, &|_| false, &mut inside);
+        if when.is_some() && inside.iter().any(|(value, _)| outside(value)) {
+            let at = Anchor { path: vec![Segment::Index(index + 1)], spot: Spot::Value, ..anchor.clone() };
+            let said = "`cors` stands in `steps` with a `when`, and acts outside any place";
+            session.fault(at, said, "give the `when` to `cors` itself", "");
+        }
         slots.extend(step::slots_of(&item.value));
         items.raw_push(item.value)?;
     }
-    let when: Option<Function> = read::function(&block.options, "when");
     let made = step::Made {
         call: None,
         items: Some(items),
+        outside: None,
         wraps: false,
         waits: true,
         word: "steps".into(),

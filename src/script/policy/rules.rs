@@ -216,6 +216,11 @@ fn of(value: &Value) -> Option<Rule> {
     value.as_userdata().and_then(|data| data.borrow::<Rule>().ok()).map(|rule| rule.clone())
 }
 
+/// The type that the rule `value` asks for.
+pub(super) fn type_of(value: &Value) -> Option<Type> {
+    of(value).map(|rule| rule.of)
+}
+
 /// `options = { name = is.string {}, … }` as options and their defaults.
 #[allow(clippy::type_complexity, reason = "two lists that belong together for three lines")]
 pub(super) fn read(

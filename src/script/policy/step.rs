@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use mlua::AnyUserData;
 use mlua::Function;
 use mlua::Lua;
 use mlua::Table;
@@ -22,6 +23,8 @@ pub(crate) struct Made {
     pub(crate) call: Option<Function>,
     /// The steps of a fragment.
     pub(crate) items: Option<Table>,
+    /// What it does outside its place in the list, as data: then nothing runs there.
+    pub(crate) outside: Option<AnyUserData>,
     /// `function(req, next)`.
     pub(crate) wraps: bool,
     /// Whether it may wait.
@@ -76,6 +79,7 @@ impl Made {
         let wraps = self.wraps || self.items.is_some();
         table.raw_set("call", call)?;
         table.raw_set("items", self.items)?;
+        table.raw_set("outside", self.outside)?;
         table.raw_set("wraps", wraps)?;
         table.raw_set("waits", self.waits)?;
         table.raw_set("word", self.word)?;
@@ -106,6 +110,7 @@ impl Made {
             Value::Function(function) => Some(Self {
                 call: Some(function.clone()),
                 items: None,
+                outside: None,
                 wraps: function.info().num_params >= 2,
                 waits: true,
                 word: "function".into(),
@@ -127,6 +132,7 @@ impl Made {
         Ok(Self {
             call: table.raw_get("call")?,
             items: table.raw_get("items")?,
+            outside: table.raw_get("outside")?,
             wraps: table.raw_get("wraps")?,
             waits: table.raw_get("waits")?,
             word: table.raw_get("word")?,

@@ -220,6 +220,8 @@ fn steps() -> Vec<Word> {
             ..opt("step", Type::Function("options"), "", "returns the step: function(req) or function(req, next)")
         },
         opt("waits", Type::Bool, "true", "false: its steps never wait and run as plain calls"),
+        opt("named", Type::Bool, "false", "true: a name comes first, and then always a table: word \"name\" { … }"),
+        opt("rest", Type::Any, "", "an is.* rule: what options of any other name are"),
     ];
     vec![
         declare(

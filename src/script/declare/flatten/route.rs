@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::Builder;
 use super::Outer;
 use super::Placed;
+use super::in_force;
+use super::running;
 use crate::plan::HostRule;
 use crate::plan::Route;
 use crate::plan::To;
@@ -50,7 +52,9 @@ impl Builder<'_> {
         };
         let to = self.to(&inner, block, &params)?;
         self.needs(block, &inner.steps, &params);
+        let (cors, cors_when) = in_force(&inner.steps);
         let route = Route {
+            cors,
             name: self.name(block, &config),
             pattern: pattern::shown(&config),
             steps: inner.steps.iter().map(Placed::listed).collect(),
@@ -71,8 +75,8 @@ impl Builder<'_> {
         };
         let target =
             inner.to.filter(|_| route.to == Some(To::Function)).and_then(|block| read::function(&block.options, "to"));
-        let steps = inner.steps.into_iter().map(|placed| placed.step).collect();
-        Some((route, Pipeline { steps, when: inner.when, target, levels: inner.levels }))
+        let steps = running(&inner.steps);
+        Some((route, Pipeline { steps, when: inner.when, cors: cors_when, target, levels: inner.levels }))
     }
 
     fn params(&self, node: &Node, path: &str) -> Option<Vec<String>> {
