@@ -18,6 +18,8 @@ pub mod digest;
 pub mod form;
 /// Globs.
 pub mod glob;
+/// JSON Web Tokens.
+pub mod jwt;
 /// Rate limits.
 pub mod limiter;
 /// Query strings as ordered lists that are encoded again only where they were changed.

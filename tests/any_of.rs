@@ -154,6 +154,7 @@ fn it_may_be_called_and_a_rejection_where_nothing_yields_is_a_refusal_like_any_o
 
 #[test]
 fn an_anonymous_request_has_a_user_without_anything() {
-    let gateway = gateway(r#"route "GET /" { function(req) return { text = type(req.user) .. tostring(req.user.sub) } end }"#);
+    let gateway =
+        gateway(r#"route "GET /" { function(req) return { text = type(req.user) .. tostring(req.user.sub) } end }"#);
     assert_eq!(gateway.get("/").text(), "tablenil");
 }

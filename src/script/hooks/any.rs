@@ -36,7 +36,8 @@ pub(crate) fn any_of(lua: &Lua, list: Table) -> mlua::Result<Function> {
     let mut branches = Vec::with_capacity(list.raw_len());
     for (index, value) in list.sequence_values::<Value>().enumerate() {
         let branch = policy::branch(lua, &value?)?.map_err(|wrapper| {
-            let said = format!("entry {} (`{wrapper}`) wraps what follows, and a way to authenticate decides", index + 1);
+            let said =
+                format!("entry {} (`{wrapper}`) wraps what follows, and a way to authenticate decides", index + 1);
             mlua::Error::runtime(said)
         })?;
         branches.push(branch);
@@ -47,8 +48,17 @@ pub(crate) fn any_of(lua: &Lua, list: Table) -> mlua::Result<Function> {
             .ok_or_else(|| mlua::Error::runtime("a step is called with the request: step(req)"))?;
         let context = Context::of(lua);
         let branches = Rc::clone(&branches);
-        let tries =
-            Tries { lua: lua.clone(), context, exchange, req, branches, at: 0, before: None, said: Vec::new(), last: None };
+        let tries = Tries {
+            lua: lua.clone(),
+            context,
+            exchange,
+            req,
+            branches,
+            at: 0,
+            before: None,
+            said: Vec::new(),
+            last: None,
+        };
         Ok(tries.run())
     })
 }
@@ -160,7 +170,8 @@ impl Tries {
                     Err(failure) if next => return self.noted(failure),
                     Err(failure) => return Some(wait::fail(failure)),
                 };
-                let challenges = response.headers.all(CHALLENGE).map(|value| String::from_utf8_lossy(value).into_owned());
+                let challenges =
+                    response.headers.all(CHALLENGE).map(|value| String::from_utf8_lossy(value).into_owned());
                 self.said.extend(challenges);
                 response.headers.remove(CHALLENGE);
                 self.last = Some(Refusal::Answer(response, failure));
