@@ -2,11 +2,19 @@
 
 pub mod accept;
 pub mod bind;
+pub mod certs;
+pub mod door;
+pub mod listener;
 pub mod serve_h1;
 mod stream;
+pub mod tls;
 pub mod tools;
 mod wire;
 
+pub use door::Arrival;
+pub use door::Aside;
+pub use door::Door;
+pub use listener::Listener;
 pub use serve_h1::Connection;
 pub use serve_h1::Gone;
 pub use serve_h1::Next;
@@ -34,6 +42,8 @@ pub enum Listen {
 pub enum Stream {
     /// TCP, `TCP_NODELAY` set.
     Tcp(tokio::net::TcpStream),
+    /// TLS over TCP, boxed: its state is large.
+    Tls(Box<tokio_rustls::server::TlsStream<tokio::net::TcpStream>>),
     /// A Unix socket.
     Unix(tokio::net::UnixStream),
 }

@@ -4,6 +4,7 @@ mod admin;
 mod build;
 mod control;
 pub mod diff;
+mod expiry;
 mod limits;
 mod listeners;
 pub mod listing;
@@ -183,7 +184,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
 
 /// Builds what can be built of `program` without a socket: what a start would refuse.
 pub fn check(program: &Arc<Program>) -> Result<(), String> {
-    Parts::build(Arc::clone(program), 1, false, None).map(drop)
+    Parts::build(Arc::clone(program), 1, false, None, &program.plan().gateway.listen).map(drop)
 }
 
 async fn control(

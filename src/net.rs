@@ -1,5 +1,7 @@
-//! Addresses: who a client is behind proxies.
+//! Addresses and certificates: who a client is, behind proxies and by what it shows.
 
+pub mod certificate;
 pub mod identity;
 
+pub use certificate::Certificate;
 pub use identity::Trust;

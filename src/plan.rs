@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use crate::downstream::Limits;
 use crate::downstream::Listen;
+use crate::downstream::Listener;
+use crate::downstream::listener::TlsConfig;
 pub use crate::net::Trust;
 
 /// A whole gateway.lua.
@@ -35,7 +37,9 @@ pub type Place = (String, u32);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gateway {
     /// Listeners.
-    pub listen: Vec<Listen>,
+    pub listen: Vec<Listener>,
+    /// `tls`, for listeners that have none of their own.
+    pub tls: Option<TlsConfig>,
     /// The admin listener; `None` when off.
     pub admin: Option<Admin>,
     /// Whose forwarding fields are believed.
@@ -225,7 +229,11 @@ pub enum HostRule {
 impl Default for Gateway {
     fn default() -> Self {
         Self {
-            listen: vec![Listen::Tcp(std::net::SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 8080)))],
+            listen: vec![Listener::usual(
+                Listen::Tcp(std::net::SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 8080))),
+                None,
+            )],
+            tls: None,
             admin: Some(Admin {
                 address: Listen::Tcp(std::net::SocketAddr::from(([127, 0, 0, 1], 9901))),
                 token: None,

@@ -4,6 +4,7 @@ pub mod access;
 pub mod buffer;
 pub mod cors;
 pub mod dynamic;
+pub mod enter;
 pub mod exchange;
 pub mod failure;
 pub mod forward;
@@ -34,6 +35,7 @@ use crate::http::Response;
 use crate::proxy::exchange::Unrouted;
 use crate::route::Found;
 
+pub use enter::enter;
 pub use exchange::Exchange;
 pub use failure::Code;
 pub use failure::Failure;

@@ -36,6 +36,7 @@
 //! | routing: precedence, 404, 405 with `Allow`, HEAD | `routing` |
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
 //! | Unix sockets, names, listeners that come and go | `sockets` |
+//! | TLS on listeners: names, versions, clients' certificates, hostile handshakes (S-90) | `tls` |
 //! | upgrades and WebSocket functions | `upgrades` |
 //! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
 //! | a broken file interrupts nothing (C-03), not even across a restart | `reload` `last_good` |
@@ -90,6 +91,7 @@ mod stores;
 mod streaming;
 mod tasks;
 mod templates;
+mod tls;
 mod trace;
 mod transforms;
 mod upgrades;

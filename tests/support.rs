@@ -5,5 +5,6 @@ pub(crate) mod binary;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod temp;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 pub(crate) mod wait;

@@ -17,6 +17,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::clock::Alarm;
+use crate::downstream::Arrival;
 use crate::downstream::Limits;
 use crate::downstream::Peer;
 use crate::downstream::Stream;
@@ -100,6 +101,8 @@ pub struct Connection {
     state: State,
     /// The end of the connection would pass for the end of the answer under way.
     end_means_end: bool,
+    /// How it came in, where there is more to say than its address.
+    arrival: Option<Rc<Arrival>>,
 }
 
 /// Whether the connection takes another request.
@@ -147,7 +150,19 @@ impl Connection {
             served: 0,
             state: State::Open,
             end_means_end: false,
+            arrival: None,
         }
+    }
+
+    /// As a connection that came in this way.
+    pub fn arrived(mut self, arrival: Rc<Arrival>) -> Self {
+        self.arrival = Some(arrival);
+        self
+    }
+
+    /// How it came in, where there is more to say than its address.
+    pub fn arrival(&self) -> Option<&Rc<Arrival>> {
+        self.arrival.as_ref()
     }
 
     /// Bytes of the current request's body received so far, without framing.
@@ -293,12 +308,19 @@ impl Connection {
             raw_path,
             query,
             host: head.host,
-            scheme: Scheme::Http,
+            scheme: self.scheme(),
             version: head.version,
             headers: head.headers,
             upgrade: head.upgrade.map(|protocol| protocol.to_ascii_lowercase()),
             body: body.map_or(Body::Empty, Body::stream),
         })
+    }
+
+    fn scheme(&self) -> Scheme {
+        match &self.arrival {
+            Some(arrival) if arrival.tls.is_some() => Scheme::Https,
+            _ => Scheme::Http,
+        }
     }
 
     fn draining(&self) -> bool {
@@ -317,6 +339,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if self.end_means_end {
             self.wire.reset_on_close();
+        } else {
+            self.wire.say_goodbye();
         }
     }
 }

@@ -11,6 +11,7 @@ use slab::Slab;
 
 use crate::clock::Alarms;
 use crate::clock::Clock;
+use crate::downstream::tls::Handshakes;
 use crate::http::Buffers;
 
 /// One worker's tools, cheap to clone.
@@ -26,6 +27,8 @@ pub struct Tools {
     pub drain: Drain,
     /// The `Date` field's value.
     pub date: DateCache,
+    /// TLS handshakes take turns.
+    pub handshakes: Handshakes,
 }
 
 /// The word to leave: announced, each answer is its connection's last; begun, idle connections close at once too.

@@ -169,10 +169,25 @@ impl Wire {
         }
     }
 
+    /// Ready when everything written is with the system; over TLS some may wait in between.
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.stream.borrow_mut().as_mut() {
+            Some(Stream::Tls(stream)) if stream.get_ref().1.wants_write() => Pin::new(stream).poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.stream.borrow_mut().as_mut() {
             Some(stream) => Pin::new(stream).poll_shutdown(cx),
             None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Over TLS, an end that was not announced could be an attacker's; a client that takes nothing is not waited for.
+    pub(super) fn say_goodbye(&self) {
+        if let Some(Stream::Tls(stream)) = self.stream.borrow_mut().as_mut() {
+            let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::downstream::Door;
+use crate::downstream::Listener;
+use crate::gateway::listing;
 use crate::proxy::Hooks;
 use crate::proxy::Site;
 use crate::proxy::Worker;
@@ -29,9 +32,12 @@ impl Parts {
         generation: u64,
         dev: bool,
         previous: Option<&Self>,
+        listeners: &[Listener],
     ) -> Result<Self, String> {
-        let shared =
+        let mut shared =
             site::Shared::build(Arc::clone(program.plan()), generation, dev).map_err(|faults| faults.join("\n"))?;
+        let doors = Door::all(listeners).map_err(|(at, fault)| format!("{}: {fault}", listing::listen(&at)))?;
+        shared.doors = doors.into_iter().map(|(at, door)| (at, Arc::new(door))).collect();
         let before: BTreeMap<_, _> = previous
             .map(|parts| parts.upstreams.iter().map(|shared| (shared.config().name.as_str(), &**shared)).collect())
             .unwrap_or_default();

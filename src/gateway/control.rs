@@ -59,6 +59,8 @@ pub(super) struct Control {
     pub(super) running: Option<Arc<Parts>>,
     /// Keeps the names of its upstreams resolved.
     pub(super) resolver: Option<JoinHandle<()>>,
+    /// Warns of certificates that end.
+    pub(super) expiry: Option<JoinHandle<()>>,
     pub(super) state: Option<State>,
     follow: Option<mpsc::UnboundedSender<(Vec<PathBuf>, SystemTime)>>,
     events: mpsc::UnboundedReceiver<Event>,
@@ -96,6 +98,7 @@ impl Control {
             worker,
             running: None,
             resolver: None,
+            expiry: None,
             state,
             follow,
             events,

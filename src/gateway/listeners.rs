@@ -81,11 +81,14 @@ impl Listeners {
     }
 
     /// Each as a browser on this machine would be told.
-    pub(super) fn urls(&self) -> impl Iterator<Item = String> {
-        self.open.iter().map(|(listen, open)| match open.address {
-            Some(address) if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
-            Some(address) => format!("http://{address}"),
-            None => listing::listen(listen),
+    pub(super) fn urls(&self, secure: impl Fn(&Listen) -> bool) -> impl Iterator<Item = String> {
+        self.open.iter().map(move |(listen, open)| {
+            let scheme = if secure(listen) { "https" } else { "http" };
+            match open.address {
+                Some(address) if address.ip().is_unspecified() => format!("{scheme}://localhost:{}", address.port()),
+                Some(address) => format!("{scheme}://{address}"),
+                None => listing::listen(listen),
+            }
         })
     }
 

@@ -13,10 +13,12 @@ use tokio::task::spawn_blocking;
 use tokio::task::spawn_local;
 
 use crate::downstream::Listen;
+use crate::downstream::Listener;
 use crate::gateway::StartError;
 use crate::gateway::build::Parts;
 use crate::gateway::control::Control;
 use crate::gateway::diff::Diff;
+use crate::gateway::expiry;
 use crate::gateway::listeners::BindError;
 use crate::gateway::listing;
 use crate::plan::Plan;
@@ -135,9 +137,10 @@ impl Control {
     async fn take_over(&mut self, program: Arc<Program>, last_good: bool) -> Result<(), Refused> {
         let plan = Arc::clone(program.plan());
         let generation = self.status.now().generation + 1;
-        let parts = Parts::build(program, generation, self.options.dev, self.running.as_deref());
-        let parts = Arc::new(parts.map_err(Refused::Build)?);
         let wanted = self.wanted(&plan);
+        let parts = Parts::build(program, generation, self.options.dev, self.running.as_deref(), &wanted);
+        let parts = Arc::new(parts.map_err(Refused::Build)?);
+        let wanted: Vec<_> = wanted.into_iter().map(|listener| listener.at).collect();
         let listeners = self.listeners.change(&wanted, self.workers.len(), self.options.takeover)?;
         let admin = self.admin.change(&parts.program, &self.options)?;
         self.resolve(&parts).await;
@@ -199,6 +202,10 @@ impl Control {
         if let Some(before) = self.resolver.replace(spawn_local(keep)) {
             before.abort();
         }
+        let expiry = expiry::keep(expiry::of(&parts.shared), self.kit.clock.clone(), self.kit.metrics.clone());
+        if let Some(before) = self.expiry.replace(spawn_local(expiry)) {
+            before.abort();
+        }
         let level = self.options.log.or_else(|| Level::of(&plan.gateway.log.level)).unwrap_or(Level::Info);
         log::configure(level, plan.gateway.log.format == "json");
         if let Some(access) = &plan.gateway.log.access {
@@ -209,14 +216,20 @@ impl Control {
         }
     }
 
-    fn wanted(&self, plan: &Plan) -> Vec<Listen> {
-        self.options.listen.clone().unwrap_or_else(|| plan.gateway.listen.clone())
+    /// The listeners: instead of the script's, those of the command line, each as the script declares it if it does.
+    fn wanted(&self, plan: &Plan) -> Vec<Listener> {
+        let Some(instead) = &self.options.listen else { return plan.gateway.listen.clone() };
+        let declared = |at: &Listen| plan.gateway.listen.iter().find(|listener| listener.at == *at).cloned();
+        let usual = |at: &Listen| Listener::usual(at.clone(), plan.gateway.tls.as_ref());
+        instead.iter().map(|at| declared(at).unwrap_or_else(|| usual(at))).collect()
     }
 
     /// The last good bundle on disk is this one from now on.
     fn keep(&self, program: &Program) {
         let Some(state) = &self.state else { return };
+        // A certificate elsewhere on the disk is found there again.
         let sources = program.sources().map(|(name, text)| (Path::new(name), text));
+        let sources = sources.filter(|(name, _)| !name.is_absolute());
         if let Err(error) = state.keep(&self.options.file, program.hash(), sources) {
             log::warn("this script cannot be kept as the last good one", &[("cause", &error)]);
         }
@@ -263,7 +276,9 @@ fn start_error(refused: Refused) -> StartError {
 
 /// The addresses and routes of a gateway that has just started.
 pub(super) fn banner(control: &Control) -> Vec<String> {
-    let mut lines: Vec<_> = control.listeners.urls().map(|url| format!("listening on {url}")).collect();
+    let shared = control.running.as_ref().map(|parts| &parts.shared);
+    let secure = |at: &Listen| shared.and_then(|shared| shared.door(at)).is_some_and(|door| door.tls.is_some());
+    let mut lines: Vec<_> = control.listeners.urls(secure).map(|url| format!("listening on {url}")).collect();
     if let Some(admin) = control.admin.address() {
         lines.push(format!("admin on http://{admin}"));
     }

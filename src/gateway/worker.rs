@@ -205,13 +205,19 @@ impl Crew {
             Err(error) => return log::error("cannot accept connections", &[("cause", &error)]),
         };
         let (stop, stopped) = oneshot::channel();
+        let at = Rc::new(listen.clone());
         self.listeners.insert(listen, stop);
         let worker = Rc::clone(&self.worker);
         let most = move || worker.site().map_or(usize::MAX, |site| site.shared.plan.gateway.limits.connections);
         let worker = Rc::clone(&self.worker);
         let connections = Rc::clone(&self.connections);
+        let mut last = None;
         spawn_local(acceptor.run(async { drop(stopped.await) }, most, move |stream, peer, ticket| {
-            let work = proxy::serve(Rc::clone(&worker), stream, peer);
+            // A generation without this listener still serves who came before it: as the one before it did.
+            if let Some(door) = worker.site().and_then(|site| site.shared.door(&at).cloned()) {
+                last = Some(door);
+            }
+            let work = proxy::enter(Rc::clone(&worker), last.clone(), Rc::clone(&at), stream, peer);
             let counted = Counted::new(&connections);
             let metrics = worker.metrics.clone();
             spawn_local(async move {

@@ -11,9 +11,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::downstream::Arrival;
+use crate::downstream::tls::Session;
 use crate::http::Request;
 use crate::http::Response;
 use crate::http::headers::Known;
+use crate::net::Certificate;
 use crate::proxy::Failure;
 use crate::proxy::User;
 use crate::proxy::cors::Standing;
@@ -29,6 +32,8 @@ pub struct Exchange {
     pub request: RefCell<Request>,
     /// The peer's socket address; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// How the connection came in, where there is more to say than its address: TLS, a client's certificate.
+    pub arrival: OnceCell<Rc<Arrival>>,
     /// The client's address after `trust_proxies`.
     pub client: Cell<Option<IpAddr>>,
     /// The route's index in the plan, once chosen.
@@ -103,6 +108,16 @@ impl Exchange {
             let request = self.request.borrow();
             Trace::of(request.headers.known(Known::Traceparent).next(), &mut || self.worker.chance())
         })
+    }
+
+    /// The TLS session this request came by.
+    pub fn tls(&self) -> Option<&Session> {
+        self.arrival.get()?.tls.as_deref()
+    }
+
+    /// The certificate the client showed, which `client_ca` signed.
+    pub fn client_certificate(&self) -> Option<&Certificate> {
+        self.tls()?.client.as_ref()
     }
 
     /// The settings of the chosen route.

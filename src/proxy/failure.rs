@@ -56,6 +56,8 @@ codes! {
     RequestMethodUnknown "request.method" 501 "CONNECT and TRACE are not served",
     RequestVersion "request.version" 505 "an HTTP version this listener does not speak",
     RequestExpectation "request.expectation" 417 "an `Expect` other than 100-continue",
+    RequestMisdirected "request.misdirected" 421 "the connection's TLS handshake was for a name with other terms than this Host",
+    RequestClearText "request.clear_text" 400 "HTTP in clear text at a listener that speaks TLS",
     RequestLoop "request.loop" 508 "the request has passed this gateway already (its own `Via`)",
     BodyTooLarge "body.too_large" 413 "the body is larger than the limit in force",
     BodyBadJson "body.bad_json" 400 "the body is not the JSON it claims to be",

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use crate::downstream::tls::Session;
 use crate::http::Response;
 use crate::primitive::cookie;
 use crate::primitive::query::Query;
@@ -58,12 +59,39 @@ pub fn lookup(exchange: &Rc<Exchange>, names: &[String], response: Option<&Respo
         }
         "route" => Some(exchange.site.shared.plan.routes.get(exchange.route.get()?)?.name.clone()),
         "time" => Some(now(exchange)),
+        "tls" => from_tls(exchange.tls()?, first?, rest),
         "response" => from_response(response?, first?, rest),
         "error" => from_failure(exchange, first?),
         _ => {
             drop(request);
             exchange.site.hooks.lookup(exchange, names)
         }
+    }
+}
+
+fn from_tls(session: &Session, what: &str, rest: &[String]) -> Option<String> {
+    match what {
+        "version" => Some(session.version.to_owned()),
+        "sni" => session.sni.clone(),
+        "alpn" => session.alpn.map(str::to_owned),
+        "cert" => {
+            let shown = session.client.as_ref()?;
+            match rest.get(1)?.as_str() {
+                "subject" => Some(shown.subject.clone()),
+                "common_name" => shown.common_name.clone(),
+                "issuer" => Some(shown.issuer.clone()),
+                "serial" => Some(shown.serial.clone()),
+                "fingerprint" => Some(shown.fingerprint()),
+                "san" => {
+                    let names: Vec<_> = shown.names.iter().map(ToString::to_string).collect();
+                    Some(names.join(","))
+                }
+                "not_before" => Some(shown.not_before.to_string()),
+                "not_after" => Some(shown.not_after.to_string()),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 

@@ -39,6 +39,7 @@ impl Exchange {
         Rc::new(Self {
             request: RefCell::new(request),
             peer: peer.address,
+            arrival: OnceCell::new(),
             client: Cell::new(client),
             route: Cell::new(None),
             params: RefCell::default(),

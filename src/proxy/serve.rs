@@ -28,11 +28,17 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Worker;
 use crate::proxy::answer;
+use crate::proxy::enter;
 use crate::proxy::refused;
 
 /// Serves a client's connection until it closes.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
-    let mut connection = Connection::new(stream, peer, worker.tools());
+    let connection = Connection::new(stream, peer, worker.tools());
+    converse(worker, connection, peer).await;
+}
+
+/// Answers what comes on a connection until it closes.
+pub(crate) async fn converse(worker: Rc<Worker>, mut connection: Connection, peer: Peer) {
     let alarm = worker.alarms.alarm(&worker.clock);
     loop {
         let limits = worker.limits();
@@ -66,6 +72,7 @@ async fn join(connection: Connection, mut service: Box<dyn Duplex>) {
     // Either side may leave at any time; there is nobody to tell.
     let _ = match &mut client {
         Stream::Tcp(client) => copy_bidirectional(client, &mut service).await,
+        Stream::Tls(client) => copy_bidirectional(client, &mut service).await,
         Stream::Unix(client) => copy_bidirectional(client, &mut service).await,
     };
 }
@@ -75,6 +82,11 @@ async fn live(worker: &Rc<Worker>, connection: &mut Connection, request: Request
     let Some(site) = worker.site() else { return After::Closed };
     let head = request.method == Method::Head;
     let exchange = Exchange::begin(worker, site, request, peer);
+    if let Some(arrival) = connection.arrival()
+        && let Some(response) = enter::stopped(&exchange, &Rc::clone(arrival), alarm).await
+    {
+        return deliver(connection, &exchange, alarm, response, head).await;
+    }
     match or_gone(connection, pin!(answer(&exchange, alarm))).await {
         Some(response) if !is_for_nobody(&exchange, &response) => {
             deliver(connection, &exchange, alarm, response, head).await

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::downstream::Door;
+use crate::downstream::Listen;
 use crate::http::Body;
 use crate::http::Method;
 use crate::plan::HostRule;
@@ -62,6 +64,8 @@ pub struct Shared {
     pub access: Option<Format>,
     /// Show script errors to clients (`--dev`).
     pub dev: bool,
+    /// What is spoken where.
+    pub doors: Vec<(Listen, Arc<Door>)>,
 }
 
 /// A route's settings, ready for use.
@@ -156,7 +160,13 @@ impl Shared {
             return Err(faults);
         }
         let has_cors = bare.is_some() || settings.iter().any(|setting| setting.cors.is_some());
-        Ok(Self { generation, routes, settings, names, own_name, cors: bare, has_cors, access, dev, plan })
+        let doors = Vec::new();
+        Ok(Self { generation, routes, settings, names, own_name, cors: bare, has_cors, access, dev, plan, doors })
+    }
+
+    /// What is spoken at a listener; `None` where it was not declared with anything.
+    pub fn door(&self, at: &Listen) -> Option<&Arc<Door>> {
+        self.doors.iter().find(|(known, _)| known == at).map(|(_, door)| door)
     }
 }
 
@@ -219,7 +229,7 @@ impl Site {
                 path: &request.path,
                 query: request.query.as_deref(),
                 headers: &request.headers,
-                sni: None,
+                sni: exchange.tls().and_then(|session| session.sni.as_deref()),
                 json: match &json {
                     None => Json::Unread,
                     Some(None) => Json::None,

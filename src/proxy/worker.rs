@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::downstream::Drain;
 use crate::downstream::Limits;
 use crate::downstream::Tools;
+use crate::downstream::tls::Handshakes;
 use crate::downstream::tools::DateCache;
 use crate::http::Buffers;
 use crate::proxy::Site;
@@ -50,6 +51,8 @@ pub struct Worker {
     pub drain: Drain,
     /// The `Date` field's value.
     date: DateCache,
+    /// TLS handshakes take turns.
+    handshakes: Handshakes,
     /// When the current second of warnings began, and how many there were.
     warned: Cell<(Moment, u32)>,
     /// The state of [`Worker::chance`].
@@ -70,6 +73,7 @@ impl Worker {
             dynamic: Dynamic::default(),
             drain: Drain::default(),
             date: DateCache::default(),
+            handshakes: Handshakes::default(),
             clock,
             alarms,
             buffers,
@@ -92,6 +96,7 @@ impl Worker {
             buffers: self.buffers.clone(),
             drain: self.drain.clone(),
             date: self.date.clone(),
+            handshakes: self.handshakes.clone(),
         }
     }
 

@@ -11,6 +11,7 @@ mod nodes;
 mod pattern;
 pub(crate) mod poison;
 pub(crate) mod read;
+mod secure;
 mod service;
 pub(crate) mod session;
 mod slots;

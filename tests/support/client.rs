@@ -14,6 +14,7 @@ use crate::support::wait::PATIENCE;
 /// One connection.
 pub(crate) struct Client {
     stream: TcpStream,
+    tls: Option<Box<rustls::ClientConnection>>,
     buffer: Vec<u8>,
     host: String,
 }
@@ -37,7 +38,21 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new(), host: "test.local".into() }
+        Self { stream, tls: None, buffer: Vec::new(), host: "test.local".into() }
+    }
+
+    /// Over TLS: the handshake, or what went wrong with it.
+    pub(crate) fn secure(mut self, mut tls: rustls::ClientConnection) -> Result<Self, String> {
+        while tls.is_handshaking() {
+            tls.complete_io(&mut self.stream).map_err(|error| error.to_string())?;
+        }
+        self.tls = Some(Box::new(tls));
+        Ok(self)
+    }
+
+    /// What is known of the TLS connection.
+    pub(crate) fn session(&mut self) -> &mut rustls::ClientConnection {
+        self.tls.as_mut().expect("a connection over TLS")
     }
 
     /// The Host that [`Client::call`] sends from now on.
@@ -48,13 +63,20 @@ impl Client {
 
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.stream.write_all(bytes.as_ref()).unwrap_or_else(|error| panic!("send: {error}"));
+        self.write(bytes.as_ref()).unwrap_or_else(|error| panic!("send: {error}"));
         self
     }
 
     /// Sends bytes; whether the other side still took them.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.write_all(bytes.as_ref()).is_ok()
+        self.write(bytes.as_ref()).is_ok()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).write_all(bytes),
+            None => self.stream.write_all(bytes),
+        }
     }
 
     pub(crate) fn get(&mut self, target: &str) -> Answer {
@@ -217,7 +239,10 @@ impl Client {
 
     fn fill(&mut self) -> std::io::Result<bool> {
         let mut space = [0; 64 << 10];
-        let n = self.stream.read(&mut space)?;
+        let n = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).read(&mut space)?,
+            None => self.stream.read(&mut space)?,
+        };
         self.buffer.extend_from_slice(&space[..n]);
         Ok(n > 0)
     }

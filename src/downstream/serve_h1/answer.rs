@@ -227,7 +227,15 @@ impl Connection {
                     Poll::Ready(_) => return Poll::Ready(Err(Broke::Client)),
                     Poll::Pending => return self.poll_slow(cx, sending),
                 }
-            } else if sending.ended || body.is_none() {
+                continue;
+            }
+            match self.wire.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broke::Client)),
+                Poll::Pending if sending.ended || body.is_none() => return self.poll_slow(cx, sending),
+                Poll::Pending => {}
+            }
+            if sending.ended || body.is_none() {
                 return Poll::Ready(Ok(()));
             } else if starved {
                 return self.wire.poll_gone(cx).map(|()| Err(Broke::Client));

@@ -72,6 +72,7 @@ impl Connection {
             poll_fn(|cx| self.poll_linger(cx, &mut left)).await;
         }
         self.state = State::Cut;
+        self.wire.say_goodbye();
         self.wire.stream.borrow_mut().take();
     }
 

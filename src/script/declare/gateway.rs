@@ -12,9 +12,13 @@ use super::address;
 use super::block;
 use super::here;
 use super::read;
+use super::secure;
+use super::secure::Said;
 use super::session::Block;
 use crate::downstream::Limits;
 use crate::downstream::Listen;
+use crate::downstream::Listener;
+use crate::downstream::listener::TlsConfig;
 use crate::http::path::Ambiguous;
 use crate::plan::Access;
 use crate::plan::Admin;
@@ -77,9 +81,12 @@ pub(super) fn plan(session: &Session, block: Option<&Block>) -> Gateway {
     let Some(block) = block else { return gateway };
     let options = &block.options;
     gateway.place = block.place();
-    if let Some(listen) = listen(session, block) {
-        gateway.listen = listen;
+    if let Said::Own(tls) = secure::read(session, &block.options, &block.anchor) {
+        gateway.tls = Some(tls);
     }
+    let tls = gateway.tls.as_ref();
+    let usual = || gateway.listen.iter().map(|listener| Listener::usual(listener.at.clone(), tls)).collect();
+    gateway.listen = listen(session, block, tls).unwrap_or_else(usual);
     admin(session, block, &mut gateway.admin);
     gateway.trust = trust(session, block);
     limits(options, &mut gateway);
@@ -100,7 +107,7 @@ pub(super) fn plan(session: &Session, block: Option<&Block>) -> Gateway {
     gateway
 }
 
-fn listen(session: &Session, block: &Block) -> Option<Vec<Listen>> {
+fn listen(session: &Session, block: &Block, tls: Option<&TlsConfig>) -> Option<Vec<Listener>> {
     let value: Value = block.options.raw_get("listen").ok()?;
     let values = match &value {
         Value::Nil => return None,
@@ -108,7 +115,7 @@ fn listen(session: &Session, block: &Block) -> Option<Vec<Listen>> {
         one => vec![one.clone()],
     };
     let listed = value.is_table();
-    let mut listeners = Vec::new();
+    let mut listeners: Vec<Listener> = Vec::new();
     for (index, value) in values.iter().enumerate() {
         let mut at = block.value(&["listen"]);
         if listed {
@@ -123,10 +130,10 @@ fn listen(session: &Session, block: &Block) -> Option<Vec<Listen>> {
             continue;
         };
         match address::listener(&text) {
-            Ok(listener) if listeners.contains(&listener) => {
+            Ok(address) if listeners.iter().any(|listener| listener.at == address) => {
                 session.fault(at, format!("`{text}` is listened on twice"), "one of them is enough", "");
             }
-            Ok(listener) => listeners.push(listener),
+            Ok(address) => listeners.push(listener(session, address, value, tls, at)),
             Err((message, label)) => session.fault(at, message, label, ""),
         }
     }
@@ -134,6 +141,19 @@ fn listen(session: &Session, block: &Block) -> Option<Vec<Listen>> {
         session.fault(block.value(&["listen"]), "`listen` is an empty list", "write \":8080\"", "");
     }
     Some(listeners).filter(|listeners| !listeners.is_empty())
+}
+
+fn listener(session: &Session, at: Listen, value: &Value, tls: Option<&TlsConfig>, anchor: Anchor) -> Listener {
+    let Value::Table(table) = value else { return Listener::usual(at, tls) };
+    match secure::read(session, table, &anchor) {
+        Said::Nothing => Listener::usual(at, tls),
+        Said::Off => Listener { at, tls: None },
+        Said::Own(_) if matches!(at, Listen::Unix(_)) => {
+            session.fault(anchor, "a Unix socket does not speak TLS", "leave out `tls`", "");
+            Listener { at, tls: None }
+        }
+        Said::Own(own) => Listener { at, tls: Some(own) },
+    }
 }
 
 /// The unnamed first value, when it is text.

@@ -24,6 +24,10 @@ pub const ROOTS: &[&str] = &[
     "error",
 ];
 
+/// What a client's certificate tells.
+const CERTIFICATE: &[&str] =
+    &["subject", "common_name", "issuer", "serial", "san", "fingerprint", "not_before", "not_after"];
+
 /// What may follow a root.
 enum Rest {
     /// Nothing.
@@ -105,7 +109,12 @@ fn listed(parts: &mut Vec<String>, name: &str, tail: &str, known: &[&str]) -> Re
     match (first, after) {
         ("header", Some(field)) if !field.is_empty() => parts.push(field.to_ascii_lowercase()),
         ("header" | "cert", None) => return Err(format!("`{name}` needs a name: `{{{name}.…}}`")),
-        ("json" | "cert", Some(after)) => path(parts, name, after)?,
+        ("json", Some(after)) => path(parts, name, after)?,
+        ("cert", Some(after)) if CERTIFICATE.contains(&after) => parts.push(after.to_owned()),
+        ("cert", Some(after)) => {
+            let near = did_you_mean(after, CERTIFICATE.iter().copied());
+            return Err(format!("a certificate has no `{after}`{near}"));
+        }
         (_, None) => {}
         (_, Some(_)) => return Err(format!("`{}.{first}` has no parts", parts[0])),
     }

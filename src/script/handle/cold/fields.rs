@@ -3,15 +3,18 @@
 use mlua::IntoLua;
 use mlua::Lua;
 use mlua::MultiValue;
+use mlua::Table;
 use mlua::Value;
 use mlua::Variadic;
 
 use super::Subject;
 use super::error;
 use super::over;
+use crate::downstream::tls::Session;
 use crate::http::Scheme;
 use crate::http::headers::Known;
 use crate::http::path;
+use crate::net::Certificate;
 use crate::primitive::accept;
 use crate::proxy::Code;
 use crate::proxy::Exchange;
@@ -35,10 +38,37 @@ pub(super) fn request(lua: &Lua, (this, name): (Value, Value)) -> mlua::Result<V
         "type" => media_type(&request.headers).into_lua(lua),
         "id" => exchange.id().as_ref().into_lua(lua),
         "port" => exchange.peer.map(|peer| peer.port()).into_lua(lua),
-        "tls" | "bytes" => Ok(Value::Nil),
+        "tls" => exchange.tls().map(|session| tls(lua, session)).transpose().map(|tls| tls.unwrap_or(Value::Nil)),
+        "bytes" => Ok(Value::Nil),
         "raw_query" => request.query.as_deref().into_lua(lua),
         _ => Err(error(format!("a request has no field `{name}`"))),
     }
+}
+
+/// `req.tls`
+fn tls(lua: &Lua, session: &Session) -> mlua::Result<Value> {
+    let table = lua.create_table()?;
+    table.raw_set("version", session.version)?;
+    table.raw_set("sni", session.sni.as_deref())?;
+    table.raw_set("alpn", session.alpn)?;
+    if let Some(shown) = &session.client {
+        table.raw_set("cert", certificate(lua, shown)?)?;
+    }
+    Ok(Value::Table(table))
+}
+
+/// `req.tls.cert`
+pub(crate) fn certificate(lua: &Lua, shown: &Certificate) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("subject", shown.subject.as_str())?;
+    table.raw_set("common_name", shown.common_name.as_deref())?;
+    table.raw_set("issuer", shown.issuer.as_str())?;
+    table.raw_set("serial", shown.serial.as_str())?;
+    table.raw_set("san", lua.create_sequence_from(shown.names.iter().map(ToString::to_string))?)?;
+    table.raw_set("fingerprint", shown.fingerprint())?;
+    table.raw_set("not_before", shown.not_before)?;
+    table.raw_set("not_after", shown.not_after)?;
+    Ok(table)
 }
 
 /// The media type without parameters, lower case.

@@ -1,0 +1,135 @@
+//! What happens between a listener and the first request of a connection: TLS, or a sign to the right door.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::downstream::Listen;
+use crate::downstream::Stream;
+use crate::downstream::Tools;
+use crate::downstream::certs::CertFault;
+use crate::downstream::certs::Certs;
+use crate::downstream::listener::Listener;
+use crate::downstream::tls;
+use crate::downstream::tls::Failed;
+use crate::downstream::tls::Greeted;
+use crate::downstream::tls::Session;
+
+/// A listener's settings, ready for connections.
+#[derive(Clone, Debug, Default)]
+pub struct Door {
+    /// Its certificates; `None`: clear text.
+    pub tls: Option<Arc<Certs>>,
+    /// In clear text: everybody is sent to this port.
+    pub redirect: Option<u16>,
+}
+
+/// How a connection came in, where there is more to say than its address.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The listener.
+    pub at: Listen,
+    /// Over TLS.
+    pub tls: Option<Box<Session>>,
+    /// Its requests are told to come another way.
+    pub aside: Option<Aside>,
+}
+
+/// Where requests go that came the wrong way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// To `https://` at the host they asked for, at this port; `None`: at the port they came to.
+    Redirect(Option<u16>),
+    /// Nowhere: this port speaks TLS.
+    Refuse,
+}
+
+/// How an attempt to come in ended; the names of series and log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Welcome {
+    /// A handshake was done.
+    Secure,
+    /// The client spoke HTTP in clear text at a port that speaks TLS.
+    Clear,
+    /// The client said nothing.
+    Silent,
+    /// The client took too long.
+    Late,
+    /// Too many handshakes at once.
+    Overload,
+    /// The handshake was broken off.
+    Failed,
+}
+
+impl Welcome {
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Secure => "ok",
+            Self::Clear => "clear_text",
+            Self::Silent => "silent",
+            Self::Late => "timeout",
+            Self::Overload => "overload",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Door {
+    /// The doors of `listeners`, in their order; the error names the listener at fault.
+    pub fn all(listeners: &[Listener]) -> Result<Vec<(Listen, Self)>, (Listen, CertFault)> {
+        let mut doors = Vec::new();
+        for listener in listeners {
+            let tls = listener.tls.as_ref().map(|config| Certs::new(config, &[b"http/1.1"]));
+            let tls = tls.transpose().map_err(|fault| (listener.at.clone(), fault))?.map(Arc::new);
+            doors.push((listener.at.clone(), Self { tls, redirect: None }));
+        }
+        let redirecting = |(at, door): &(Listen, Self)| match at {
+            Listen::Tcp(address) if door.tls.as_ref().is_some_and(|certs| certs.redirects()) => Some(address.port()),
+            _ => None,
+        };
+        let port = doors.iter().find_map(redirecting);
+        for (at, door) in &mut doors {
+            if door.tls.is_none() && matches!(at, Listen::Tcp(_)) {
+                door.redirect = port;
+            }
+        }
+        Ok(doors)
+    }
+
+    /// Whether connections are served as they are.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none() && self.redirect.is_none()
+    }
+
+    /// Takes a fresh connection through; the error says why there is nobody to serve, and the system's words for it.
+    pub async fn enter(
+        &self,
+        at: &Listen,
+        stream: Stream,
+        tools: &Tools,
+        limit: Duration,
+    ) -> Result<(Stream, Rc<Arrival>, Option<Welcome>), (Welcome, String)> {
+        let arrival = |tls, aside| Rc::new(Arrival { at: at.clone(), tls, aside });
+        let Some(certs) = &self.tls else {
+            let aside = self.redirect.map(|port| Aside::Redirect(Some(port)));
+            return Ok((stream, arrival(None, aside), None));
+        };
+        let Stream::Tcp(stream) = stream else {
+            return Err((Welcome::Failed, "TLS is spoken over TCP alone".to_owned()));
+        };
+        match tls::greet(stream, certs, &tools.handshakes, limit, &tools.clock).await {
+            Ok(Greeted::Secure(stream, session)) => {
+                Ok((Stream::Tls(stream), arrival(Some(session), None), Some(Welcome::Secure)))
+            }
+            Ok(Greeted::Clear(stream)) => {
+                let aside = if certs.redirects() { Aside::Redirect(None) } else { Aside::Refuse };
+                Ok((Stream::Tcp(stream), arrival(None, Some(aside)), Some(Welcome::Clear)))
+            }
+            Err(Failed::Silent) => Err((Welcome::Silent, String::new())),
+            Err(Failed::Late) => Err((Welcome::Late, String::new())),
+            Err(Failed::Overload) => Err((Welcome::Overload, String::new())),
+            Err(Failed::Broken(error)) => Err((Welcome::Failed, error.to_string())),
+        }
+    }
+}

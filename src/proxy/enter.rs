@@ -1,0 +1,117 @@
+//! A connection's way in: through its listener's door, and which of its requests may go on from there.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::clock::Alarm;
+use crate::downstream::Arrival;
+use crate::downstream::Aside;
+use crate::downstream::Connection;
+use crate::downstream::Door;
+use crate::downstream::Listen;
+use crate::downstream::Peer;
+use crate::downstream::Stream;
+use crate::downstream::door::Welcome;
+use crate::http::Response;
+use crate::http::message::Origin;
+use crate::proxy::Code;
+use crate::proxy::Exchange;
+use crate::proxy::Failure;
+use crate::proxy::Worker;
+use crate::proxy::refused;
+use crate::proxy::respond;
+use crate::proxy::serve::converse;
+use crate::route::host::without_port;
+use crate::telemetry::log;
+
+/// Takes a connection through `door` and serves it.
+pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, stream: Stream, peer: Peer) {
+    let connection = match door.filter(|door| !door.is_plain()) {
+        None => Connection::new(stream, peer, worker.tools()),
+        // In a box of its own: once it is through, a connection keeps nothing of it.
+        Some(door) => match Box::pin(through(&worker, &door, &at, stream, peer)).await {
+            Some(connection) => connection,
+            None => return,
+        },
+    };
+    converse(worker, connection, peer).await;
+}
+
+async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer: Peer) -> Option<Connection> {
+    let tools = worker.tools();
+    let limit = worker.limits().header_timeout;
+    match door.enter(at, stream, &tools, limit).await {
+        Ok((stream, arrival, welcome)) => {
+            if let Some(welcome) = welcome {
+                count(worker, welcome);
+            }
+            Some(Connection::new(stream, peer, tools).arrived(arrival))
+        }
+        Err((welcome, cause)) => {
+            count(worker, welcome);
+            let who = peer.address.map(|address| address.ip().to_string()).unwrap_or_default();
+            log::debug("a TLS handshake came to nothing", &[
+                ("client", &who),
+                ("result", &welcome.as_str()),
+                ("cause", &cause),
+            ]);
+            None
+        }
+    }
+}
+
+/// A handshake costs a hundred times what this look-up does.
+fn count(worker: &Worker, welcome: Welcome) {
+    let labels = [("result", welcome.as_str())];
+    worker.metrics.counter("moongate_tls_handshakes_total", "TLS handshakes by their end.", &labels).add(1);
+}
+
+/// The answer to a request that may not go on by the way its connection came; `None` lets it pass.
+pub(crate) async fn stopped(exchange: &Rc<Exchange>, arrival: &Rc<Arrival>, alarm: &Alarm) -> Option<Response> {
+    let _ = exchange.arrival.set(Rc::clone(arrival));
+    let failure = match arrival.aside {
+        None if is_at_home(exchange, arrival) => return None,
+        None => Failure::new(Code::RequestMisdirected, "ask for this host on a connection of its own"),
+        Some(Aside::Redirect(port)) => match elsewhere(exchange, port) {
+            Some(response) => return Some(response),
+            None => Failure::new(Code::RequestClearText, "ask with https"),
+        },
+        Some(Aside::Refuse) => Failure::new(Code::RequestClearText, "this port speaks TLS; ask with https"),
+    };
+    let mut response = refused(exchange, alarm, failure).await;
+    response.headers.set("connection", "close");
+    Some(response)
+}
+
+/// Whether the request's host has the terms that the connection was made under.
+fn is_at_home(exchange: &Exchange, arrival: &Arrival) -> bool {
+    let Some(session) = &arrival.tls else { return true };
+    let door = exchange.site.shared.door(&arrival.at);
+    let request = exchange.request.borrow();
+    session.may_ask(without_port(&request.host), door.and_then(|door| door.tls.as_ref()))
+}
+
+/// The same address over TLS (RFC 9110 §15.4.9: the method stays).
+fn elsewhere(exchange: &Rc<Exchange>, port: Option<u16>) -> Option<Response> {
+    let mut response = Response::new(308);
+    {
+        let request = exchange.request.borrow();
+        let authority = match port {
+            None => request.host.clone(),
+            Some(443) => without_port(&request.host).to_owned(),
+            Some(port) => format!("{}:{port}", without_port(&request.host)),
+        };
+        if authority.is_empty() || authority.starts_with(':') {
+            return None;
+        }
+        let mut target = format!("https://{authority}{}", request.raw_path);
+        if let Some(query) = &request.query {
+            target.push('?');
+            target.push_str(query);
+        }
+        response.headers.set("location", &target);
+    }
+    response.origin = Origin::Step;
+    respond::finish(exchange, &mut response);
+    Some(response)
+}
