@@ -18,6 +18,8 @@ pub mod digest;
 pub mod form;
 /// Globs.
 pub mod glob;
+/// Bounds of JSON texts.
+pub mod json_limit;
 /// JSON Web Tokens.
 pub mod jwt;
 /// Rate limits.
@@ -28,6 +30,8 @@ pub mod query;
 pub mod rate;
 /// Regular expressions in linear time.
 pub mod regex;
+/// JSON text token by token.
+pub mod scan;
 /// Stable splits of users over variants.
 pub mod split;
 /// Dates as text.
@@ -36,3 +40,5 @@ pub mod time;
 pub mod units;
 /// URLs in parts.
 pub mod url;
+/// Rules for parameters and JSON bodies.
+pub mod validate;

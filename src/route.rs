@@ -108,6 +108,8 @@ pub enum Param {
     Text(String),
     /// `{id:int}`
     Int(i64),
+    /// What a validation read it as.
+    Value(serde_json::Value),
 }
 
 impl Params {

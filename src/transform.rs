@@ -1,4 +1,4 @@
-//! Pure changes to messages: templates, header lists, JSON, content codings.
+//! Pure changes to messages: templates, header lists, JSON, YAML, content codings.
 
 pub mod encoding;
 pub mod fields;
@@ -6,6 +6,7 @@ pub mod headers;
 pub mod json;
 pub mod limited;
 pub mod template;
+pub mod yaml;
 
 pub use limited::Limited;
 pub use template::Template;

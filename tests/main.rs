@@ -18,6 +18,7 @@
 //! | `security_headers`, `maintenance`, `fault`, `split` | `decorations` |
 //! | `include`, `require`, `env`, `secret`, `file` | `files` |
 //! | `json` … `metrics`, words of later versions | `words` |
+//! | `validate`, `schema`, `json_limit`, `yaml` | `validate` |
 //! | `store` and `limiter` in memory | `stores` |
 //! | budgets: CPU time, memory, recursion, tasks; neighbours go on (C-11) | `budgets` |
 //! | integers beyond 2^53 | `numbers` |
@@ -95,5 +96,6 @@ mod tls;
 mod trace;
 mod transforms;
 mod upgrades;
+mod validate;
 mod words;
 mod wrappers;

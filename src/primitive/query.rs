@@ -123,6 +123,18 @@ pub fn first(raw: &str, name: &str) -> Option<String> {
     pairs.find(|(key, _)| decode(key) == name).map(|(_, value)| decode(value))
 }
 
+/// Every pair of a query, decoded; copied only where something is escaped.
+pub fn pairs(raw: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    raw.split('&').filter(|piece| !piece.is_empty()).map(|piece| {
+        let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+        (unescaped(name), unescaped(value))
+    })
+}
+
+fn unescaped(raw: &str) -> Cow<'_, str> {
+    if raw.contains(['%', '+']) { decode(raw).into() } else { raw.into() }
+}
+
 /// `+` is a space; escapes that are no UTF-8 are replaced.
 fn decode(raw: &str) -> String {
     let spaced = if raw.contains('+') { Cow::Owned(raw.replace('+', " ")) } else { Cow::Borrowed(raw) };

@@ -42,6 +42,8 @@ pub struct Exchange {
     pub params: RefCell<Params>,
     /// Who the caller is, once a step knows.
     pub user: User,
+    /// Query parameters that a validation read as something else than text.
+    pub typed: RefCell<Vec<(Box<str>, serde_json::Value)>>,
     /// The request id: a trusted client's, else a UUIDv7 made on first use.
     pub id: OnceCell<Rc<str>>,
     /// When the head was complete.

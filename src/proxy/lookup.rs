@@ -37,6 +37,7 @@ pub fn lookup(exchange: &Rc<Exchange>, names: &[String], response: Option<&Respo
         "params" => exchange.params.borrow().get(first?).map(|param| match param {
             Param::Text(text) => text.clone(),
             Param::Int(number) => number.to_string(),
+            Param::Value(value) => crate::transform::json::text(value).unwrap_or_default(),
         }),
         "header" => request.headers.joined(first?).map(|value| lossy(&value)),
         "query" => Query::parse(request.query.as_deref()?).get(first?).map(str::to_owned),

@@ -44,6 +44,7 @@ impl Exchange {
             route: Cell::new(None),
             params: RefCell::default(),
             user: User::default(),
+            typed: RefCell::default(),
             id,
             started,
             deadline: Cell::new(deadline),

@@ -17,6 +17,7 @@ mod metrics;
 pub(crate) mod options;
 mod parallel;
 pub(crate) mod regex;
+pub(crate) mod schema;
 mod sleep;
 mod spawn;
 mod store;
@@ -25,6 +26,7 @@ pub(crate) mod text;
 mod time;
 mod url;
 mod uuid;
+mod yaml;
 
 use mlua::FromLuaMulti;
 use mlua::Function;
@@ -49,6 +51,8 @@ type Install = fn(&Lua, &Table) -> mlua::Result<()>;
 
 const WORDS: &[Install] = &[
     json::install,
+    yaml::install,
+    schema::install,
     base64::install,
     hex::install,
     hash::install,

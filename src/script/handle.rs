@@ -39,6 +39,10 @@ use crate::proxy::Failure;
 use crate::script::context::Context;
 
 pub(crate) use calm::calm;
+pub(crate) use cold::media_type;
+pub(crate) use cold::replace_body;
+pub(crate) use cold::request_body;
+pub(crate) use cold::response_body;
 pub(crate) use error::error;
 pub(super) use identity::Identity;
 pub(super) use identity::identity;

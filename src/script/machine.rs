@@ -24,6 +24,8 @@ pub use core::Suggest;
 pub(super) struct Prelude {
     /// Makes the Lua half of a waiting function.
     pub(super) waiting: Function,
+    /// Makes the Lua half of a function that waits only when it must.
+    pub(super) prompt: Function,
     /// Makes the Lua half of a function that raises text.
     pub(super) strict: Function,
     /// Ends the request with an answer, from any depth.
@@ -126,6 +128,7 @@ fn prelude(lua: &Lua) -> mlua::Result<()> {
     globals.raw_set("load", load)?;
     lua.set_app_data(Rc::new(Prelude {
         waiting: made.get("waiting")?,
+        prompt: made.get("prompt")?,
         strict: made.get("strict")?,
         ending: made.get("ending")?,
         guard: made.get("guard")?,

@@ -1,6 +1,7 @@
 //! Policies: `policy "name" { options, step }` makes a word; calling the word makes a step, a frozen table that may be
 //! listed, shared and called.
 
+pub(crate) mod checks;
 mod make;
 mod outside;
 mod rules;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::Poll;
 
 use mlua::FromLuaMulti;
 use mlua::Function;
@@ -50,6 +51,41 @@ pub fn maybe<A: FromLuaMulti>(
         ().into_lua_multi(lua)
     })?;
     Prelude::of(lua).waiting.call((name, park))
+}
+
+/// As [`function()`], for what is mostly there already (a body in memory): tried once on the spot, and only what is not
+/// ready is waited for.
+pub fn prompt<A: FromLuaMulti>(
+    lua: &Lua,
+    name: &str,
+    start: impl Fn(&Lua, A) -> mlua::Result<Waiting> + 'static,
+) -> mlua::Result<Function> {
+    let label = name.to_owned();
+    let attempt = lua.create_function(move |lua, mut args: MultiValue| {
+        let context = Context::of(lua);
+        if context.loading() {
+            return (false, format!("`{label}` cannot be called while the file loads")).into_lua_multi(lua);
+        }
+        let may_wait = args.pop_front().is_some_and(|may| may.as_boolean() == Some(true));
+        let started = A::from_lua_args(args, 1, Some(&label), lua).and_then(|args| start(lua, args));
+        let mut waiting = match started {
+            Ok(waiting) => waiting,
+            Err(error) => return refused(lua, &context, &error),
+        };
+        match waiting.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(Ok(mut values)) => {
+                values.push_front(Value::Boolean(true));
+                Ok(values)
+            }
+            Poll::Ready(Err(error)) => refused(lua, &context, &error),
+            Poll::Pending if !may_wait => (false, refuse(lua, label.clone())?).into_lua_multi(lua),
+            Poll::Pending => {
+                *context.parked.borrow_mut() = Some(waiting);
+                "wait".into_lua_multi(lua)
+            }
+        }
+    })?;
+    Prelude::of(lua).prompt.call(attempt)
 }
 
 /// A function whose plain errors are raised as text at the caller's line, and whose [`fault::raise`]d failures end the

@@ -10,10 +10,12 @@ mod cors;
 mod edits;
 mod fields;
 mod identity;
+mod json_limit;
 mod networks;
 pub(crate) mod object;
 mod split;
 mod template;
+mod validate;
 
 use std::rc::Rc;
 
@@ -46,6 +48,8 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("networks", function(lua, "networks", networks::networks)?)?;
     core.set("chance", function(lua, "chance", chance::chance)?)?;
     core.set("split", function(lua, "split", split::split)?)?;
+    core.set("json_limit", function(lua, "json_limit", json_limit::json_limit)?)?;
+    core.set("validate", function(lua, "validate", validate::validate)?)?;
     core.set("deadline", function(lua, "deadline", deadline)?)?;
     core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;
     core.set("identity", function(lua, "identity", identity::identity)?)?;
@@ -62,6 +66,11 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("any_of", function(lua, "any_of", hooks::any_of)?)?;
     core.set_readonly(true);
     Ok(core)
+}
+
+/// Whether a media type is one of JSON.
+fn is_json(media: &str) -> bool {
+    media.ends_with("/json") || media.ends_with("+json")
 }
 
 /// The exchange that `req` stands for.

@@ -60,6 +60,8 @@ pub(crate) struct Session {
     pub(crate) loose: RefCell<Vec<(String, Anchor)>>,
     /// Globals that the file writes though it must not: read back, so that each is told once.
     pub(crate) written: RefCell<BTreeMap<String, Value>>,
+    /// Path parameters that the step being made needs.
+    pub(crate) needed: RefCell<Vec<String>>,
     found: RefCell<Vec<Found>>,
 }
 
@@ -156,6 +158,7 @@ impl Session {
             events: RefCell::default(),
             watched: RefCell::default(),
             diagnostics: RefCell::default(),
+            needed: RefCell::default(),
             found: RefCell::default(),
         })
     }

@@ -9,12 +9,16 @@ mod stream;
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
 
+pub(crate) use fields::media_type;
+
 use super::Held;
 use super::raw::Parts;
+use crate::http::Body;
 use crate::proxy::Exchange;
 use crate::script::wait;
 
@@ -36,6 +40,23 @@ impl Subject {
         let held = super::held(lua, value).ok_or_else(|| error("call it with `:` on a request or a response"))?;
         Ok(Self::Response(held))
     }
+}
+
+/// The whole body of a request, decoded; it stays in memory as it came.
+pub(crate) async fn request_body(exchange: &Rc<Exchange>, limit: usize) -> mlua::Result<Bytes> {
+    coding::whole(&Subject::Request(Rc::clone(exchange)), limit).await
+}
+
+/// The whole body of a response, decoded; it stays in memory as it came.
+pub(crate) async fn response_body(held: &Rc<Held>, limit: usize) -> mlua::Result<Bytes> {
+    coding::whole(&Subject::Response(Rc::clone(held)), limit).await
+}
+
+/// Another body for a request: what described the old one goes.
+pub(crate) fn replace_body(exchange: &Exchange, bytes: Bytes) {
+    let mut request = exchange.request.borrow_mut();
+    request.body = Body::from(bytes);
+    coding::forget_body(&mut request.headers);
 }
 
 /// The parts of `req`.

@@ -172,6 +172,7 @@ unsafe extern "C-unwind" fn index(state: *mut ffi::lua_State) -> c_int {
                 push_or_nil(state, pair.map(|pair| pair.1.as_bytes()))
             }
             _ => match request.query.as_deref() {
+                _ if exchange.typed.try_borrow_unguarded().is_ok_and(|typed| !typed.is_empty()) => raw::cold(state, 1),
                 None => push_or_nil(state, None),
                 Some(query) if memchr::memchr2(b'%', b'+', query.as_bytes()).is_some() => raw::cold(state, 1),
                 Some(query) => {
@@ -235,7 +236,7 @@ unsafe fn param(state: *mut ffi::lua_State, exchange: &crate::proxy::Exchange, n
             Some(Param::Text(text)) => drop(raw::push(state, text.as_bytes())),
             #[allow(clippy::cast_precision_loss, reason = "the range was checked")]
             Some(&Param::Int(number)) if number.unsigned_abs() < 1 << 53 => ffi::lua_pushnumber(state, number as f64),
-            Some(Param::Int(_)) => return raw::cold(state, 1),
+            Some(Param::Int(_) | Param::Value(_)) => return raw::cold(state, 1),
         }
     }
     1

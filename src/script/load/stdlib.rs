@@ -35,7 +35,9 @@ files![
     "security_headers",
     "maintenance",
     "fault",
-    "split"
+    "split",
+    "json_limit",
+    "validate"
 ];
 
 /// What they share.

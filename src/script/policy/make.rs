@@ -159,7 +159,7 @@ fn build(lua: &Lua, policy: &Rc<Policy>, session: &Session, anchor: &Anchor, tab
     let list = if policy.options.iter().any(|option| option.name == "1") { List::Values } else { List::Refused };
     let mut check = Check::new(lua, session, anchor, &owner, list);
     let typed = check.options(table, &known(policy, table)?)?;
-    let needs = check.needs;
+    let mut needs = check.needs;
     for (name, value) in &policy.defaults {
         let key: Value = if name == "1" { Value::Integer(1) } else { Value::String(lua.create_string(name)?) };
         if typed.raw_get::<Value>(&key)?.is_nil() {
@@ -180,6 +180,7 @@ fn build(lua: &Lua, policy: &Rc<Policy>, session: &Session, anchor: &Anchor, tab
     };
     let mut slots: Vec<usize> = (made_before..session.slots_made()).collect();
     slots.extend(step::slots_within(&typed));
+    needs.extend(session.needed.take());
     finish(lua, policy, session, anchor, &typed, table, (returned, needs, slots))
 }
 

@@ -30,11 +30,29 @@ use crate::transform::template::Escape;
 /// What one option must be.
 #[derive(Clone)]
 pub(crate) struct Rule {
-    name: &'static str,
-    of: Type,
-    default: Option<Value>,
-    optional: bool,
+    pub(super) name: &'static str,
+    pub(super) of: Type,
+    pub(super) default: Option<Value>,
+    pub(super) optional: bool,
     doc: String,
+    pub(super) inner: Inner,
+}
+
+/// What a rule says beyond its type: for checks of requests.
+#[derive(Clone, Default)]
+pub(super) struct Inner {
+    /// Members of an object.
+    pub(super) fields: Vec<(String, Rule)>,
+    /// Whether there may be others: what an object says itself.
+    pub(super) extra: Option<bool>,
+    /// Items of a list, values of a map.
+    pub(super) items: Option<Box<Rule>>,
+    /// The rules of an either.
+    pub(super) choices: Vec<Rule>,
+    /// Fewest and most items.
+    pub(super) count: (Option<usize>, Option<usize>),
+    /// Whether null will do.
+    pub(super) nullable: bool,
 }
 
 const NAMES: &[&str] = &[
@@ -46,7 +64,8 @@ const NAMES: &[&str] = &[
 pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     let is = lua.create_table()?;
     for name in NAMES {
-        let rule = Rule { name, of: plain(name), default: None, optional: false, doc: String::new() };
+        let rule =
+            Rule { name, of: plain(name), default: None, optional: false, doc: String::new(), inner: Inner::default() };
         is.raw_set(*name, lua.create_userdata(rule)?)?;
     }
     let guard = lua.create_table()?;
@@ -121,7 +140,10 @@ impl Rule {
         };
         let owner = format!("`is.{}`", self.name);
         if matches!(self.name, "object") {
-            rule.of = Type::Table(read(lua, &session, &anchor, &owner, Some(table))?.0);
+            let members = rule.settings(lua, table)?;
+            rule.of = Type::Table(read(lua, &session, &anchor, &owner, Some(&members))?.0);
+            rule.inner.fields =
+                read::sorted(&members).iter().filter_map(|(name, value)| Some((name.clone(), of(value)?))).collect();
             return lua.create_userdata(rule).map(Value::UserData);
         }
         let list = if matches!(self.name, "enum" | "either") { List::Values } else { List::Refused };
@@ -129,6 +151,13 @@ impl Rule {
         rule.optional = read::get(&typed, "optional").unwrap_or(false);
         rule.doc = read::text(&typed, "doc").unwrap_or_default();
         rule.of = self.narrowed(&typed);
+        rule.inner = self.inner(&typed);
+        let parts = read::list(&typed).into_iter().filter(|_| self.name == "either");
+        let mut parts = parts.chain(typed.raw_get::<Option<Value>>("items")?);
+        if let Some(part) = parts.find(|part| of(part).is_none() && !Poison::is(part)) {
+            let said = format!("{owner} is made of rules, and got {}", describe(&part));
+            session.fault(anchor.clone(), said, "write is.string, is.object { … } …", "");
+        }
         let empty = matches!(&rule.of, Type::OneOf(words) if words.is_empty())
             || matches!(&rule.of, Type::Either(types) if types.is_empty());
         if empty && !session.faulty_at(&anchor) {
@@ -145,6 +174,33 @@ impl Rule {
         lua.create_userdata(rule).map(Value::UserData)
     }
 
+    /// What an object says of itself beside its members, which are rules; the members.
+    fn settings(&mut self, lua: &Lua, table: &Table) -> mlua::Result<Table> {
+        let members = lua.create_table()?;
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = pair?;
+            match (key.as_string().map(|key| key.to_string_lossy()).as_deref(), &value) {
+                (Some("extra"), Value::Boolean(extra)) => self.inner.extra = Some(*extra),
+                (Some("optional"), Value::Boolean(optional)) => self.optional = *optional,
+                (Some("nullable"), Value::Boolean(nullable)) => self.inner.nullable = *nullable,
+                (Some("doc"), Value::String(doc)) => self.doc = doc.to_string_lossy(),
+                _ => members.raw_set(key, value)?,
+            }
+        }
+        Ok(members)
+    }
+
+    fn inner(&self, typed: &Table) -> Inner {
+        let exact = read::count(typed, "length");
+        Inner {
+            items: typed.raw_get::<Value>("items").ok().and_then(|value| of(&value)).map(Box::new),
+            choices: if self.name == "either" { read::list(typed).iter().filter_map(of).collect() } else { Vec::new() },
+            count: (exact.or_else(|| read::count(typed, "min")), exact.or_else(|| read::count(typed, "max"))),
+            nullable: read::get(typed, "nullable").unwrap_or(false),
+            ..Inner::default()
+        }
+    }
+
     /// What the rule's own table may say.
     fn takes(&self) -> Vec<Opt> {
         let number = || Type::Number(f64::NEG_INFINITY, f64::INFINITY);
@@ -152,17 +208,22 @@ impl Rule {
             "string" => vec![
                 ("min", Type::count()),
                 ("max", Type::count()),
+                ("length", Type::count()),
                 ("pattern", Type::Either(vec![Type::text(), Type::Regex])),
             ],
             "int" | "number" => vec![("min", number()), ("max", number())],
-            "array" => vec![("items", Type::Any), ("min", Type::count()), ("max", Type::count())],
+            "array" => {
+                let count = Type::count;
+                vec![("items", Type::Any), ("min", count()), ("max", count()), ("length", count())]
+            }
             "map" => vec![("items", Type::Any)],
             "enum" => vec![("1", Type::text())],
             "either" => vec![("1", Type::Any)],
             "template" => vec![("place", Type::one_of(&["url", "header", "json", "xml", "plain"]))],
             _ => Vec::new(),
         };
-        let common = [("default", Type::Any), ("optional", Type::Bool), ("doc", Type::text())];
+        let common =
+            [("default", Type::Any), ("optional", Type::Bool), ("nullable", Type::Bool), ("doc", Type::text())];
         let option = |(name, of): (&'static str, Type)| Opt {
             name: name.into(),
             of,
@@ -180,8 +241,8 @@ impl Rule {
             || typed.raw_get::<Value>("items").ok().and_then(|value| of(&value)).map_or(Type::Any, |rule| rule.of);
         match &self.of {
             Type::Text(text) => Type::Text(Text {
-                min: read::count(typed, "min"),
-                max: read::count(typed, "max"),
+                min: read::count(typed, "length").or_else(|| read::count(typed, "min")),
+                max: read::count(typed, "length").or_else(|| read::count(typed, "max")),
                 pattern: read::text(typed, "pattern").or_else(|| regex_of(&typed.raw_get("pattern").ok()?)),
                 format: text.format,
             }),
@@ -212,7 +273,7 @@ impl Rule {
 }
 
 /// The rule that `value` is.
-fn of(value: &Value) -> Option<Rule> {
+pub(super) fn of(value: &Value) -> Option<Rule> {
     value.as_userdata().and_then(|data| data.borrow::<Rule>().ok()).map(|rule| rule.clone())
 }
 
@@ -255,6 +316,10 @@ pub(super) fn read(
             );
             continue;
         };
+        if owner.starts_with("policy `") && (rule.inner.nullable || rule.inner.extra.is_some()) {
+            let said = format!("option `{name}` of {owner}: `nullable` and `extra` are for checks of requests");
+            session.fault(Anchor { spot: Spot::Value, ..inside(&inside(anchor, "options"), &name) }, said, "", "");
+        }
         let shown = rule.default.as_ref().map(super::step::shown_value).unwrap_or_default();
         let required = rule.default.is_none() && !rule.optional;
         options.push(Opt {

@@ -76,8 +76,8 @@ fn run(text: &str) -> (Result<String, Failure>, u32) {
     let waker = std::task::Waker::noop();
     loop {
         match future.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
-            std::task::Poll::Ready(outcome) => return (outcome.map(text_of), naps),
-            std::task::Poll::Pending => {
+            Poll::Ready(outcome) => return (outcome.map(text_of), naps),
+            Poll::Pending => {
                 naps += 1;
                 assert!(naps < 100, "it waits for nothing");
                 context.clock().advance(Duration::from_secs(1));

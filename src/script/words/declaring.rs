@@ -272,7 +272,7 @@ fn steps() -> Vec<Word> {
         declare(
             "is",
             "is.string { min, max, pattern, default, optional, doc } …",
-            "Rules for the options of a policy.",
+            "Rules for the options of a policy, and for what `validate` checks.",
             "policy \"greet\" {\n  options = { [1] = is.string { default = \"hello\" } },\n  step = function(o) return function(req) return { text = o[1] } end end,\n}\nroute \"GET /\" { greet \"hi\" }",
         )
         .with(RULES),
@@ -288,7 +288,7 @@ fn steps() -> Vec<Word> {
 
 /// The rules of `is`, for documentation and suggestions.
 pub(crate) const RULES: &[(&str, &str)] = &[
-    ("is.string", "text; min, max, pattern"),
+    ("is.string", "text; min, max, length, pattern"),
     ("is.int", "a whole number; min, max"),
     ("is.number", "a number; min, max"),
     ("is.bool", "true or false"),
@@ -298,10 +298,13 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("is.date", "text such as 2026-01-31"),
     ("is.datetime", "text such as 2026-01-31T12:00:00Z"),
     ("is.enum", "one of a few words: is.enum { \"a\", \"b\" }"),
-    ("is.array", "a list; items, min, max"),
-    ("is.object", "a table with named values: is.object { name = is.string {} }"),
+    ("is.array", "a list; items, min, max, length"),
+    (
+        "is.object",
+        "a table with named values: is.object { name = is.string {} }; in validate, extra = false refuses members that are not named",
+    ),
     ("is.map", "a table from names to values of one kind; items"),
-    ("is.any", "anything"),
+    ("is.any", "anything; every rule takes optional, default and doc, and in validate nullable"),
     ("is.duration", "\"5s\", \"2m\" or seconds; becomes seconds"),
     ("is.size", "\"64KB\" or bytes; becomes bytes"),
     ("is.rate", "\"100/min\""),

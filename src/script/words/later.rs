@@ -18,10 +18,7 @@ const NAMES: &[(&str, &str)] = &[
     ("throttle", "delays instead of refusing"),
     ("concurrency", "limits requests in flight"),
     ("ip_filter", "allows and denies addresses"),
-    ("validate", "checks parameters and bodies"),
-    ("schema", "a JSON Schema file"),
     ("openapi", "routes from an OpenAPI document"),
-    ("json_limit", "bounds of JSON bodies"),
     ("cache", "stores answers; as a primitive cache.get, cache.remember …"),
     ("compose", "joins parallel calls into one answer"),
     ("sign_upstream", "credentials towards the service"),
@@ -36,7 +33,6 @@ const NAMES: &[(&str, &str)] = &[
     ("mirror", "copies requests to another service"),
     ("compress", "compresses answers"),
     ("xml", "reads and writes XML"),
-    ("yaml", "reads YAML"),
     ("trace", "spans of your own"),
 ];
 

@@ -36,6 +36,13 @@ fn data() -> Vec<Word> {
             ("json.array{ … }", "marks a table as a list, also when it is empty"),
             ("json.null", "null inside a value; nil removes the key"),
         ]),
+        primitive("yaml", "yaml.decode(text)", "Reads YAML as the JSON it stands for; integers beyond 2^63 lose digits.", "local plans = yaml.decode \"gold: 100\\nfree: 5\"\nroute \"GET /\" { function(req) return { json = plans } end }").with(&[
+            ("yaml.decode(text)", "the value; bad YAML raises"),
+            ("yaml.try_decode(text)", "the value, or nil and what is wrong"),
+        ]),
+        primitive("schema", "schema \"pet.json\" · schema { type = \"object\" }", "A JSON Schema (2020-12, 2019-09, 07, 06, 04) from a file in the config folder, JSON or YAML, or from a table; stands where `validate` takes a rule. References lead to places in the same document, formats are asserted, patterns are linear. Files are watched.", "local pet = schema { type = \"object\", required = { \"name\" } }\nroute \"POST /pets\" { validate { body = pet }, to = \"echo:\" }").with(&[
+            (":check(value)", "true, or false and a list of { pointer, message }"),
+        ]),
         primitive("time", "time.now() · time.format(seconds?, style?)", "Seconds since 1970, and dates as text.", "route \"GET /\" { function(req) return { text = time.format(time.now()) } end }").with(&[
             ("time.now()", "seconds since 1970, with a fraction"),
             ("time.ms()", "whole milliseconds since 1970"),

@@ -72,7 +72,7 @@ pub(crate) fn certificate(lua: &Lua, shown: &Certificate) -> mlua::Result<Table>
 }
 
 /// The media type without parameters, lower case.
-pub(super) fn media_type(headers: &crate::http::Headers) -> Option<String> {
+pub(crate) fn media_type(headers: &crate::http::Headers) -> Option<String> {
     let field = headers.text("content-type")?;
     let media = field.split(';').next().unwrap_or_default().trim();
     (!media.is_empty()).then(|| media.to_ascii_lowercase())

@@ -19,6 +19,7 @@ use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::route::Param;
+use crate::script::bind::json;
 use crate::script::bind::json::Exact;
 use crate::script::bind::text::Text;
 use crate::script::driver::fault;
@@ -91,6 +92,7 @@ fn param(lua: &Lua, value: &Param) -> mlua::Result<Value> {
         Param::Text(text) => text.as_str().into_lua(lua),
         Param::Int(number) if number.unsigned_abs() < 1 << 53 => number.into_lua(lua),
         Param::Int(number) => Exact::new(&number.to_string()).push(lua)?.into_lua(lua),
+        Param::Value(value) => json::from_json(lua, value),
     }
 }
 
@@ -120,6 +122,13 @@ pub(super) fn get(lua: &Lua, (map, name): (Value, Value)) -> mlua::Result<Value>
                     text(length.as_ref().map(String::as_bytes))
                 }
                 _ => text(request.headers.joined(&known).as_deref()),
+            }
+        }
+        Map::Request(exchange, Kind::Query) => {
+            let typed = exchange.typed.borrow().iter().find(|pair| *pair.0 == *known).map(|pair| pair.1.clone());
+            match typed {
+                Some(value) => json::from_json(lua, &value),
+                None => first(&Map::Request(exchange, Kind::Query)),
             }
         }
         other => first(&other),
@@ -217,6 +226,7 @@ fn edit_query(exchange: &Exchange, name: &str, value: Option<&str>, add: bool) {
         Some(value) => query.set(name, value),
         None => drop(query.remove(name)),
     }
+    exchange.typed.borrow_mut().retain(|pair| *pair.0 != *name);
     if query.is_changed() {
         request.query = query.encode();
     }
