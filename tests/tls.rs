@@ -85,7 +85,8 @@ fn large_bodies_pass_both_ways() {
 #[test]
 fn the_oldest_version_is_chosen_by_the_script() {
     let authority = Authority::new("CA");
-    let gateway = with(r#"tls = { cert = "a.pem", key = "a.key", min = "1.3" }"#, &[&authority.server(&["a.dev"])]).start();
+    let gateway =
+        with(r#"tls = { cert = "a.pem", key = "a.key", min = "1.3" }"#, &[&authority.server(&["a.dev"])]).start();
     let old = Visitor::with(&authority, None, &[&rustls::version::TLS12]);
     let error = old.try_connect(gateway.address(), "a.dev").err().unwrap();
     assert!(error.contains("ProtocolVersion"), "{error}");

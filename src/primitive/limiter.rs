@@ -1,23 +1,33 @@
 //! Rate limits: how often something may happen per key, counted exactly, in bounded memory.
 
 mod calendar;
+mod decide;
+mod key;
+mod log;
+mod save;
+mod shard;
 mod state;
 
-use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use foldhash::quality::RandomState;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::clock::Moment;
-use crate::lru::Lru;
 use crate::primitive::rate::Rate;
-use state::State;
+pub use decide::Ask;
+pub use decide::Verdict;
+pub use decide::check;
+pub use key::Key;
+use key::Secret;
+pub use save::Saved;
+use shard::Shard;
 
 /// A limit as declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,16 +85,13 @@ pub struct Decision {
 /// A limit in force, shared by all workers.
 pub struct Limiter {
     config: ArcSwap<Config>,
-    shards: Box<[Mutex<Lru<Counters>>]>,
-    hasher: RandomState,
+    shards: Box<[Mutex<Shard>]>,
+    secret: Secret,
 }
-
-/// What is known of one key: a state for each rate.
-type Counters = Vec<State>;
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rates: Vec::new(), window: Window::default(), burst: None, keys: 200_000 }
+        Self { rates: Vec::new(), window: Window::default(), burst: None, keys: 1_000_000 }
     }
 }
 
@@ -98,50 +105,83 @@ impl Now {
 impl Limiter {
     /// A limit that nothing was charged to.
     pub fn new(config: Config) -> Self {
+        Self::with_secret(config, key::secret())
+    }
+
+    /// The same with the secret of counters that were kept.
+    pub fn with_secret(config: Config, secret: [u64; 2]) -> Self {
         let shards = if config.keys >= 64 * SHARDS { SHARDS } else { 1 };
+        let rates = config.rates.len();
         Self {
             config: ArcSwap::from_pointee(config),
-            shards: (0..shards).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::default(),
+            shards: (0..shards).map(|_| Mutex::new(Shard::new(rates))).collect(),
+            secret,
         }
     }
 
     /// Other rates from now on; what was used stays used.
     pub fn configure(&self, config: Config) {
+        let rates = config.rates.len();
         self.config.store(Arc::new(config));
+        self.shards.iter().for_each(|shard| shard.lock().reshape(rates));
+    }
+
+    /// Its rates now.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// The key that a text stands for. A text that is an address stands for the client there.
+    pub fn key(&self, name: &[u8]) -> Key {
+        let may_be =
+            name.len() <= 45 && name.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'));
+        let address = if may_be { std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()) } else { None };
+        match address {
+            Some(address) => self.client(address),
+            None => self.value(name),
+        }
+    }
+
+    /// The key of some value of a request, which a client may have chosen: it never meets an address.
+    pub fn value(&self, name: &[u8]) -> Key {
+        Key::of(&self.secret, 0, name)
+    }
+
+    /// The key of a client: its address, of IPv6 the first 64 bits.
+    pub fn client(&self, address: IpAddr) -> Key {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Key::of(&self.secret, CLIENT, &address.octets()),
+            IpAddr::V6(address) => Key::of(&self.secret, CLIENT, &address.octets()[..8]),
+        }
+    }
+
+    /// The key of clients without an address, those of a Unix socket.
+    pub fn nobody(&self) -> Key {
+        self.client(Ipv4Addr::UNSPECIFIED.into())
     }
 
     /// Charges `cost` to `key` if every rate has room for it, else nothing.
     pub fn check(&self, key: &str, cost: u64, now: Now) -> Decision {
-        self.with(key, now, |config, counters| {
-            let decision = decide(config, counters, cost, now);
-            if decision.ok {
-                charge(config, counters, cost, now);
-                return Decision { ok: true, retry_after: Duration::ZERO, ..decide(config, counters, 0, now) };
-            }
-            decision
-        })
+        check(&[self.ask(key, cost)], now).tightest()
     }
 
     /// What [`Limiter::check`] would say, charging nothing.
     pub fn peek(&self, key: &str, cost: u64, now: Now) -> Decision {
-        let config = self.config.load();
-        let shard = self.shard(key).lock();
-        let mut counters = shard.peek(key).cloned().unwrap_or_default();
-        settle(&config, &mut counters, now);
-        decide(&config, &counters, cost, now)
+        decide::peek(&self.ask(key, cost), now).tightest()
     }
 
     /// Charges `cost` whether there is room or not: what is known only afterwards.
     pub fn debit(&self, key: &str, cost: u64, now: Now) -> Decision {
-        self.with(key, now, |config, counters| {
-            charge(config, counters, cost, now);
-            decide(config, counters, 0, now)
-        })
+        decide::debit(&self.ask(key, cost), now).tightest()
+    }
+
+    fn ask(&self, key: &str, cost: u64) -> Ask<'_> {
+        Ask { limiter: self, key: self.key(key.as_bytes()), cost, config: None }
     }
 
     /// Forgets what was charged to `key`.
     pub fn reset(&self, key: &str) {
+        let key = self.key(key.as_bytes());
         self.shard(key).lock().remove(key);
     }
 
@@ -155,58 +195,15 @@ impl Limiter {
         self.len() == 0
     }
 
-    fn with<T>(&self, key: &str, now: Now, work: impl FnOnce(&Config, &mut Counters) -> T) -> T {
-        let config = self.config.load();
-        let mut shard = self.shard(key).lock();
-        let counters = shard.get_or_insert_with(key, Counters::new);
-        settle(&config, counters, now);
-        let result = work(&config, counters);
-        // This key is the newest: it stays.
-        while shard.len() > (config.keys / self.shards.len()).max(1) {
-            shard.pop_oldest();
-        }
-        result
+    #[allow(clippy::cast_possible_truncation, reason = "any bits of the key will do")]
+    fn shard(&self, key: Key) -> &Mutex<Shard> {
+        &self.shards[key.0 as usize % self.shards.len()]
     }
-
-    #[allow(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-    fn shard(&self, key: &str) -> &Mutex<Lru<Counters>> {
-        &self.shards[self.hasher.hash_one(key) as usize % self.shards.len()]
-    }
-}
-
-/// Brings a key's states up to date: one for each rate, what is over forgotten.
-fn settle(config: &Config, counters: &mut Counters, now: Now) {
-    counters.resize_with(config.rates.len(), State::default);
-    for (rate, state) in config.rates.iter().zip(counters) {
-        state.settle(rate, config, now);
-    }
-}
-
-fn charge(config: &Config, counters: &mut Counters, cost: u64, now: Now) {
-    for (rate, state) in config.rates.iter().zip(counters) {
-        state.charge(rate, cost, now);
-    }
-}
-
-/// The first rate without room speaks, else the one with the smallest share left.
-fn decide(config: &Config, counters: &Counters, cost: u64, now: Now) -> Decision {
-    let mut tightest: Option<Decision> = None;
-    for (rate, state) in config.rates.iter().zip(counters) {
-        let decision = state.decide(rate, config, cost, now);
-        if !decision.ok {
-            return decision;
-        }
-        let share = |decision: &Decision| (decision.left as f64) / (decision.limit as f64);
-        if tightest.as_ref().is_none_or(|known| share(&decision) < share(known)) {
-            tightest = Some(decision);
-        }
-    }
-    let unlimited =
-        Decision { ok: true, limit: u64::MAX, left: u64::MAX, reset: Duration::ZERO, retry_after: Duration::ZERO };
-    tightest.unwrap_or(unlimited)
 }
 
 const SHARDS: usize = 64;
+/// The kind of keys that are addresses.
+const CLIENT: u64 = 1;
 
 #[cfg(test)]
 mod tests;

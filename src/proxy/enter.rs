@@ -50,11 +50,10 @@ async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer
         Err((welcome, cause)) => {
             count(worker, welcome);
             let who = peer.address.map(|address| address.ip().to_string()).unwrap_or_default();
-            log::debug("a TLS handshake came to nothing", &[
-                ("client", &who),
-                ("result", &welcome.as_str()),
-                ("cause", &cause),
-            ]);
+            log::debug(
+                "a TLS handshake came to nothing",
+                &[("client", &who), ("result", &welcome.as_str()), ("cause", &cause)],
+            );
             None
         }
     }

@@ -29,9 +29,11 @@ fn each_name_gets_its_certificate() {
 #[test]
 fn a_name_that_is_nobodys_ends_the_handshake_where_every_certificate_has_its_own() {
     let authority = Authority::new("CA");
-    let gateway =
-        with(r#"tls = { { cert = "a.pem", key = "a.key", host = "a.dev" } }"#, &[&authority.server(&["a.dev", "b.dev"])])
-            .start();
+    let gateway = with(
+        r#"tls = { { cert = "a.pem", key = "a.key", host = "a.dev" } }"#,
+        &[&authority.server(&["a.dev", "b.dev"])],
+    )
+    .start();
     let visitor = Visitor::of(&authority);
     visitor.connect(&gateway, "a.dev").get("/who").with(200);
     for visitor in [visitor.clone(), visitor.nameless()] {

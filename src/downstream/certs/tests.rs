@@ -75,7 +75,8 @@ fn what_cannot_be_used_is_named() {
         assert_eq!(fault(&Pem::new(text), &key).option, "cert", "{text}");
         assert_eq!(fault(&cert, &Pem::new(text)).option, "key", "{text}");
     }
-    let locked = fault(&cert, &Pem::new("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"));
+    let locked =
+        fault(&cert, &Pem::new("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"));
     assert!(locked.advice.contains("encrypted"), "{locked:?}");
 }
 

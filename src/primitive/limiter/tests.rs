@@ -166,6 +166,31 @@ proptest! {
         }
     }
 
+    /// A list of every use says the same: exactly while a key's uses are few, and for many never more, nor much less.
+    #[test]
+    fn a_sliding_window_is_what_a_plain_list_says(
+        steps in prop::collection::vec((0u64..400, 1u64..4), 1..300),
+        count in prop::sample::select(vec![5u64, 40, 100, 150]),
+    ) {
+        let limiter = limiter(&[&format!("{count}/10s")], Window::Sliding, None);
+        let (mut millis, mut list): (u64, Vec<(u64, u64)>) = (0, Vec::new());
+        for (gap, cost) in steps {
+            millis += gap / 4;
+            let within = |period: u64| list.iter().filter(|(time, _)| millis - time < period).map(|(_, n)| n).sum::<u64>();
+            let decision = limiter.check("k", cost, at(millis as f64 / 1000.0));
+            let (used, longer) = (within(10_000), within(10_000 + 10_000 / 62 + 1));
+            prop_assert!(!decision.ok || used + cost <= count, "{used} and {cost} of {count}");
+            prop_assert!(decision.ok || longer + cost > count, "{longer} and {cost} of {count}, refused");
+            if count <= 40 {
+                prop_assert_eq!(decision.ok, used + cost <= count);
+                prop_assert_eq!(decision.left, count - used - if decision.ok { cost } else { 0 });
+            }
+            if decision.ok {
+                list.push((millis, cost));
+            }
+        }
+    }
+
     /// A bucket never lets more through than its burst and what flowed in since.
     #[test]
     fn a_bucket_never_lets_too_many_through(gaps in prop::collection::vec(0u64..900, 1..200)) {
@@ -183,4 +208,151 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn nothing_is_charged_unless_all_limits_of_a_decision_have_room() {
+    let (by_user, by_shop) = (limiter(&["3/min"], Window::Sliding, None), limiter(&["5/min"], Window::Fixed, None));
+    let both = |user: &str, shop: &str| {
+        let asks = [
+            Ask { limiter: &by_user, key: by_user.key(user.as_bytes()), cost: 1, config: None },
+            Ask { limiter: &by_shop, key: by_shop.key(shop.as_bytes()), cost: 2, config: None },
+        ];
+        let verdict = check(&asks, at(0.0));
+        (verdict.refused, verdict.decisions.iter().map(|decision| decision.left).collect::<Vec<_>>())
+    };
+    assert_eq!(both("a", "s"), (None, vec![2, 3]));
+    assert_eq!(both("b", "s"), (None, vec![2, 1]));
+    assert_eq!(both("a", "s"), (Some(1), vec![2, 1]));
+    assert_eq!((both("a", "t").0, both("a", "u").0), (None, None));
+    assert_eq!(both("a", "v"), (Some(0), vec![0, 5]), "the first in the order written answers");
+    assert_eq!(by_user.peek("a", 1, at(0.0)).left, 0);
+    assert_eq!(by_shop.peek("v", 1, at(0.0)).left, 5);
+}
+
+#[test]
+fn one_counter_asked_twice_in_a_decision_must_have_room_for_both() {
+    let limiter = limiter(&["3/min"], Window::Sliding, None);
+    let ask = |cost| Ask { limiter: &limiter, key: limiter.key(b"k"), cost, config: None };
+    assert_eq!(check(&[ask(2), ask(2)], at(0.0)).refused, Some(1));
+    assert_eq!(check(&[ask(2), ask(1)], at(0.0)).refused, None);
+    assert_eq!(limiter.peek("k", 0, at(0.0)).left, 0);
+}
+
+#[test]
+fn rates_chosen_for_a_request_share_what_was_used() {
+    let limiter = limiter(&["1/s"], Window::Sliding, None);
+    let (free, gold) = (config(&["2/min"], Window::Sliding, None), config(&["5/min"], Window::Sliding, None));
+    let ask =
+        |config| check(&[Ask { limiter: &limiter, key: limiter.key(b"u"), cost: 1, config: Some(config) }], at(0.0));
+    assert_eq!((ask(&free).refused, ask(&free).refused, ask(&free).refused), (None, None, Some(0)));
+    let verdict = ask(&gold);
+    assert_eq!((verdict.refused, verdict.decisions[0].left), (None, 2));
+}
+
+#[test]
+fn addresses_are_clients_and_values_never_are() {
+    let limiter = limiter(&["1/min"], Window::Fixed, None);
+    let address = |text: &str| limiter.client(text.parse().unwrap());
+    assert_eq!(limiter.key(b"2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
+    assert_eq!(address("::ffff:10.0.0.1"), limiter.key(b"10.0.0.1"));
+    assert_ne!(address("2001:db8:1:3::1"), address("2001:db8:1:2::1"));
+    assert_ne!(limiter.value(b"10.0.0.1"), limiter.key(b"10.0.0.1"));
+    let other = Limiter::new(Config::default());
+    assert_eq!(limiter.value(b"ann"), limiter.key(b"ann"));
+    assert_ne!(limiter.key(b"ann"), other.key(b"ann"), "the secret differs");
+}
+
+#[test]
+fn counters_come_back_from_bytes() {
+    for window in ALL {
+        let limiter = limiter(&["10/min", "20/h"], window, None);
+        limiter.remember_changes();
+        passes(&limiter, 3, 0.0);
+        passes(&limiter, 2, 10.0);
+        let saved = limiter.changed(at(12.0));
+        assert_eq!((saved.len(), limiter.changed(at(12.0)).len()), (1, 0));
+        assert_eq!(limiter.all(at(12.0)), saved);
+        let again = Limiter::with_secret((*limiter.config()).clone(), limiter.secret());
+        // Another process: its clock began elsewhere, and half a minute has gone by.
+        let later = Now { moment: Moment(100_000_000_000), unix: at(42.0).unix };
+        again.restore(saved[0].0, &saved[0].1, later);
+        let (one, other) = (limiter.peek("k", 1, at(42.0)), again.peek("k", 1, later));
+        assert_eq!((one.left, one.limit), (other.left, other.limit), "{window:?}");
+        // A machine that began a moment ago cannot count back so far: what was used counts from then, never less.
+        let booted = Now { moment: Moment(1_000_000_000), unix: at(42.0).unix };
+        again.restore(saved[0].0, &saved[0].1, booted);
+        assert!(again.peek("k", 1, booted).left <= one.left, "{window:?}");
+        limiter.reset("k");
+        for broken in [&saved[0].1[..5], &[9; 40], &[2, 255, 255]] {
+            again.restore(limiter.key(b"other"), broken, later);
+            assert!(again.check("other", 10, later).ok);
+            again.reset("other");
+        }
+    }
+}
+
+/// Many threads at one key, at one time: exactly what is allowed, also where two limits decide together.
+#[test]
+fn many_threads_at_one_key_never_get_more_than_allowed() {
+    for window in ALL {
+        let (first, second) = (limiter(&["500/min"], window, None), limiter(&["300/min"], window, None));
+        let passed = std::sync::atomic::AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for turn in 0..8 {
+                let (first, second, passed) = (&first, &second, &passed);
+                scope.spawn(move || {
+                    for try_ in 0..400u64 {
+                        // Half of them lock in the other order.
+                        let one = Ask { limiter: first, key: first.key(b"k"), cost: 1, config: None };
+                        let two = Ask { limiter: second, key: second.key(b"k"), cost: 1, config: None };
+                        let asks = if turn % 2 == 0 { [one, two] } else { [two, one] };
+                        let now = at(try_ as f64 / 1e6);
+                        if check(&asks, now).refused.is_none() {
+                            passed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        let bucket = window == Window::Bucket;
+        let passed = passed.into_inner();
+        assert!(passed == 300 || (bucket && passed <= 301), "{window:?}: {passed}");
+        assert!(first.peek("k", 0, at(0.0)).left >= 199, "refused ones charged nothing");
+    }
+}
+
+/// Prints bytes per key; one test a process, since freed memory would hide what is taken next.
+fn measure(window: Window, uses: u32) {
+    let resident = || {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        statm.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    let (before, limiter) = (resident(), limiter(&["60/min"], window, None));
+    let ask = |key: u32, now| {
+        let key = limiter.client(key.to_be_bytes().into());
+        check(&[Ask { limiter: &limiter, key, cost: 1, config: None }], now);
+    };
+    for turn in 0..uses {
+        (0..990_000).for_each(|key| ask(key, at(f64::from(turn) + f64::from(key) / 1e7)));
+    }
+    let bytes = resident() - before;
+    println!("{window:?}, {uses} uses each: {} keys, {} bytes a key", limiter.len(), bytes / limiter.len());
+    assert!(limiter.len() > 900_000 && bytes < 150 << 20, "{bytes}");
+    (990_000..1_200_000).for_each(|key| ask(key, at(50.0)));
+    assert!(limiter.len() <= 1_000_000);
+}
+
+/// `cargo test --lib a_million_keys_of_one -- --ignored --nocapture`
+#[test]
+#[ignore = "takes a while; prints figures"]
+fn a_million_keys_of_one_use_fit() {
+    measure(Window::Sliding, 1);
+}
+
+/// `cargo test --lib a_million_keys_of_ten -- --ignored --nocapture`
+#[test]
+#[ignore = "takes a while; prints figures"]
+fn a_million_keys_of_ten_uses_fit() {
+    measure(Window::Sliding, 10);
 }
