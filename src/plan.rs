@@ -183,12 +183,8 @@ pub struct Route {
     pub timeout: Option<Timeout>,
     /// `retry`; `None`: the upstream's.
     pub retry: Option<crate::upstream::Retry>,
-    /// `websocket = false` forbids upgrades.
-    pub upgrade: bool,
-    /// `websocket.idle`: an upgraded connection is closed after this long without a byte.
-    pub upgrade_idle: Option<Duration>,
-    /// `websocket.max`: the longest life of an upgraded connection.
-    pub upgrade_max: Option<Duration>,
+    /// `websocket`; `None`: upgrades are not passed on.
+    pub upgrade: Option<Upgrade>,
     /// Host globs that a template in the host of `to` may produce: the route's own and the gateway's.
     pub to_hosts: Vec<String>,
     /// `doc`.
@@ -197,6 +193,23 @@ pub struct Route {
     pub hooks: Levels,
     /// Where it was declared.
     pub place: Place,
+}
+
+/// `websocket = { … }`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgrade {
+    /// An upgraded connection is closed after this long without a byte.
+    pub idle: Option<Duration>,
+    /// The longest life of an upgraded connection.
+    pub max: Option<Duration>,
+    /// Globs of the origins whose pages may open a WebSocket; empty: any.
+    pub origins: Vec<String>,
+    /// Subprotocols, the most wanted first, where the gateway is the end.
+    pub protocols: Vec<String>,
+    /// Most upgraded connections at a time, all workers together.
+    pub connections: Option<u32>,
+    /// Whether functions read the messages.
+    pub functions: bool,
 }
 
 /// `to`.

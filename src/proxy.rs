@@ -17,7 +17,9 @@ pub mod serve;
 pub mod site;
 pub mod target;
 pub mod trace;
+pub mod tunnel;
 pub mod user;
+pub mod websocket;
 pub mod worker;
 
 use std::future::Future;

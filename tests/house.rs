@@ -22,6 +22,7 @@ const DOORS: &[(&str, &str)] = &[
     ("clap", "cli"),
     ("notify", "gateway/watch"),
     ("redis", "store/redis"),
+    ("tokio_tungstenite", "proxy/websocket/frames"),
 ];
 
 /// The only places that may be `unsafe`.

@@ -38,7 +38,7 @@
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
 //! | Unix sockets, names, listeners that come and go | `sockets` |
 //! | TLS on listeners: names, versions, clients' certificates, hostile handshakes (S-90) | `tls` |
-//! | upgrades and WebSocket functions | `upgrades` |
+//! | upgrades and WebSocket functions (RFC 6455), hostile frames | `upgrades` `websockets` |
 //! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
 //! | a broken file interrupts nothing (C-03), not even across a restart | `reload` `last_good` |
 //! | reloads under load, memory flat, streams live on (C-01, C-02) | `reload` |
@@ -97,5 +97,6 @@ mod trace;
 mod transforms;
 mod upgrades;
 mod validate;
+mod websockets;
 mod words;
 mod wrappers;

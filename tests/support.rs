@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod binary;
 pub(crate) mod client;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod temp;
 pub(crate) mod tls;

@@ -1,30 +1,18 @@
-//! Upgrades: a tunnel after a real 101, WebSocket frames in the script's hands, and what must not be tunnelled (U-64, U-65).
+//! Upgrades: a tunnel after a real 101, how long it may live, and what must not be tunnelled (U-64, U-65).
 
-use crate::support::client::Client;
+use std::time::Duration;
+
+use moongate::clock::Clock;
+
+use crate::support::frames;
+use crate::support::frames::ACCEPTED;
+use crate::support::frames::HANDSHAKE;
+use crate::support::frames::TEXT;
+use crate::support::frames::frame;
+use crate::support::frames::plain;
 use crate::support::gateway;
 use crate::support::upstream;
-
-const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-
-/// A masked frame from a client.
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0x80 | opcode, 0x80 | u8::try_from(payload.len()).unwrap(), 1, 2, 3, 4];
-    bytes.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ [1, 2, 3, 4][at % 4]));
-    bytes
-}
-
-/// The next frame from a server: opcode and payload.
-fn read(client: &mut Client) -> (u8, Vec<u8>) {
-    let head = client.exactly(2);
-    assert_eq!(head[1] & 0x80, 0, "a server must not mask");
-    let mut length = usize::from(head[1]);
-    if length == 126 {
-        let bytes = client.exactly(2);
-        length = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
-    }
-    (head[0] & 0x0f, client.exactly(length))
-}
+use crate::support::wait;
 
 fn echoing() -> upstream::Upstream {
     upstream::serve(|conn| {
@@ -50,7 +38,7 @@ fn bytes_pass_both_ways_after_a_101() {
     client.send("more");
     assert_eq!(client.exactly(4), b"more");
     client.half_close();
-    crate::support::wait::until("the tunnel is closed", || service.open() == 0);
+    wait::until("the tunnel is closed", || service.open() == 0);
 }
 
 #[test]
@@ -92,90 +80,123 @@ fn without_a_real_101_nothing_is_tunnelled() {
     assert_eq!((client.answer().status, client.answer().status), (200, 200));
 }
 
-#[test]
-#[ignore = "functions on WebSocket messages come in a later version"]
-fn the_gateway_may_be_the_end_of_a_websocket() {
-    let gateway = gateway::script(
-        r#"
-        route "GET /ws" { websocket = {
-          open = function(ws) ws.ctx.n = 0 ws:send("welcome " .. (ws.req.query.name or "you")) end,
-          message = function(ws, data) ws.ctx.n += 1 if data == "bye" then ws:close(4000) else ws:send(ws.ctx.n .. ":" .. data:upper()) end end,
-        } }
-        "#,
-    )
-    .start();
-    let mut client = gateway.client();
-    client.send(HANDSHAKE.replace("/ws", "/ws?name=ann"));
-    let (answer, _) = client.head();
-    assert_eq!((answer.status, answer.header("sec-websocket-accept")), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
-    assert_eq!(read(&mut client), (1, b"welcome ann".to_vec()));
-    client.send(frame(1, b"one"));
-    assert_eq!(read(&mut client), (1, b"1:ONE".to_vec()));
-    client.send(frame(9, b"ping"));
-    assert_eq!(read(&mut client), (10, b"ping".to_vec()));
-    client.send(frame(1, b"bye"));
-    assert_eq!(read(&mut client), (8, 4000_u16.to_be_bytes().to_vec()));
+/// Turns `clock` until `holds`, a second at a time.
+fn turn(clock: &Clock, mut holds: impl FnMut() -> bool) -> u32 {
+    let mut seconds = 0;
+    wait::until("the time has come", || {
+        clock.advance(Duration::from_secs(1));
+        seconds += 1;
+        std::thread::sleep(Duration::from_millis(1));
+        holds()
+    });
+    seconds
 }
 
 #[test]
-#[ignore = "functions on WebSocket messages come in a later version"]
-fn messages_may_be_rewritten_and_dropped_on_their_way() {
-    let service = echoing();
-    let gateway = gateway::script(
-        r#"route "GET /ws" { to = "service", websocket = { message = function(ws, data) if data == "drop" then return false end return data:upper() end } }"#,
-    )
-    .service("service", &upstream::serve(|conn| {
-        conn.head();
-        conn.send(ACCEPTED);
-        while let Some(bytes) = conn.some() {
-            // Unmasks single short frames and sends them back as a server does.
-            let mut rest = bytes.as_slice();
-            while rest.len() >= 6 {
-                let length = usize::from(rest[1] & 0x7f);
-                let mask = [rest[2], rest[3], rest[4], rest[5]];
-                let text: Vec<_> = rest[6..6 + length].iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]).collect();
-                conn.send([&[rest[0], u8::try_from(length).unwrap()], text.as_slice()].concat());
-                rest = &rest[6 + length..];
+fn a_silent_tunnel_is_closed_after_idle_and_any_after_max() {
+    for (limit, least, speaks) in [(r#"idle = "60s""#, 60, false), (r#"max = "60s""#, 60, true)] {
+        let clock = Clock::fake(Duration::from_secs(1_800_000_000));
+        let service = frames::service(|conn, opcode, payload| _ = conn.send(plain(opcode, payload)));
+        let gateway =
+            gateway::script(&format!("route \"/{{rest*}}\" {{ to = \"service\", websocket = {{ {limit} }} }}"))
+                .service("service", &service)
+                .clock(&clock)
+                .start();
+        let mut client = frames::open(&gateway, "/ws");
+        let mut spoken = 0;
+        let seconds = turn(&clock, || {
+            if speaks && client.try_send(frame(TEXT, "x")) {
+                spoken += 1;
             }
-        }
-    }))
-    .start();
-    drop(service);
-    let mut client = gateway.client();
-    client.send(HANDSHAKE);
-    assert_eq!(client.head().0.status, 101);
-    client.send(frame(1, b"drop"));
-    client.send(frame(1, b"keep"));
-    assert_eq!(read(&mut client), (1, b"KEEP".to_vec()));
+            service.open() == 0 || spoken > 300
+        });
+        assert!(seconds >= least, "{limit}: closed after {seconds} s");
+        assert!(service.open() == 0, "{limit}: still open");
+        let rest = client.rest();
+        assert!(rest.ends_with(&plain(8, frames::code(1001, ""))), "{limit}: {rest:?}");
+    }
 }
 
 #[test]
-#[ignore = "functions on WebSocket messages come in a later version"]
-fn broken_frames_end_their_own_socket() {
-    let gateway = gateway::script(
-        r#"
-        route "GET /ws" { websocket = { message = function(ws, data) ws:send(data) end } }
-        route "GET /" { function() return 204 end }
-        "#,
-    )
-    .start();
-    for broken in [
-        vec![0x81, 0x05, b'h', b'e', b'l', b'l', b'o'], // unmasked
-        vec![0xf1, 0x80, 0, 0, 0, 0],                   // reserved bits
-        vec![0x83, 0x80, 0, 0, 0, 0],                   // reserved opcode
-        vec![0x09, 0x80, 0, 0, 0, 0],                   // fragmented ping
-        vec![0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], // far too long
-        vec![0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe],       // text that is not UTF-8
-    ] {
+fn what_speaks_is_not_idle() {
+    let clock = Clock::fake(Duration::from_secs(1_800_000_000));
+    let service = frames::service(|conn, opcode, payload| _ = conn.send(plain(opcode, payload)));
+    let gateway = gateway::script(r#"route "/{rest*}" { to = "service", websocket = { idle = "10s" } }"#)
+        .service("service", &service)
+        .clock(&clock)
+        .start();
+    let mut client = frames::open(&gateway, "/ws");
+    for _ in 0..60 {
+        clock.advance(Duration::from_secs(1));
+        client.send(frame(TEXT, "x"));
+        assert_eq!(frames::read(&mut client), (TEXT, b"x".to_vec()));
+    }
+}
+
+#[test]
+fn a_stop_tells_both_sides_between_two_frames() {
+    let (told, hears) = std::sync::mpsc::channel();
+    let service = frames::service(move |conn, opcode, payload| match opcode {
+        8 => told.send(payload).unwrap(),
+        _ => {
+            // A frame whose second half comes only later.
+            conn.send(&plain(TEXT, "halves")[..4]);
+            std::thread::sleep(Duration::from_millis(300));
+            conn.send(&plain(TEXT, "halves")[4..]);
+        }
+    });
+    let gateway = gateway::before(&service);
+    let mut client = frames::open(&gateway, "/ws");
+    client.send(frame(TEXT, "go"));
+    assert_eq!(client.exactly(4), &plain(TEXT, "halves")[..4]);
+    let stopping = std::thread::spawn(move || gateway.stop());
+    assert_eq!(client.exactly(4), b"lves");
+    assert_eq!(frames::read(&mut client), (8, frames::code(1001, "")));
+    assert_eq!(hears.recv_timeout(wait::PATIENCE).unwrap(), frames::code(1001, ""));
+    drop(client);
+    stopping.join().unwrap();
+}
+
+#[test]
+fn a_route_takes_so_many_upgrades_and_no_more() {
+    let service = echoing();
+    let gateway = gateway::script(r#"route "/{rest*}" { to = "service", websocket = { connections = 2 } }"#)
+        .service("service", &service)
+        .start();
+    let open = || {
         let mut client = gateway.client();
         client.send(HANDSHAKE);
-        assert_eq!(client.head().0.status, 101);
-        client.try_send(&broken);
-        let rest = client.rest();
-        assert!(rest.is_empty() || rest[0] == 0x88, "{broken:?} was answered with {rest:?}");
-        gateway.get("/").with(204);
+        (client.head().0.status, client)
+    };
+    let (first, second) = (open(), open());
+    assert_eq!((first.0, second.0), (101, 101));
+    gateway.raw(HANDSHAKE).refused(503, "websocket.full");
+    drop(first);
+    wait::until("there is a place again", || open().0 == 101);
+}
+
+#[test]
+fn pages_of_other_origins_do_not_get_in() {
+    let service = echoing();
+    let gateway = gateway::script(
+        r#"route "/{rest*}" { to = "service", websocket = { origins = { "https://*.example.com", "http://localhost:3000" } } }"#,
+    )
+    .service("service", &service)
+    .start();
+    let ask = |fields: &str| {
+        let mut client = gateway.client();
+        client.send(HANDSHAKE.replace("\r\n\r\n", &format!("\r\n{fields}\r\n")));
+        client.head().0.status
+    };
+    for fields in ["", "origin: https://a.example.com\r\n", "Origin: HTTP://Localhost:3000\r\n"] {
+        assert_eq!(ask(fields), 101, "{fields}");
     }
-    let mut wrong = gateway.client();
-    wrong.send(HANDSHAKE.replace("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""));
-    assert!(wrong.answer().status >= 400);
+    for fields in [
+        "origin: https://example.com.evil.org\r\n",
+        "origin: http://a.example.com\r\n",
+        "origin: null\r\n",
+        "origin: https://a.example.com\r\norigin: https://evil.org\r\n",
+    ] {
+        assert_eq!(ask(fields), 403, "{fields}");
+    }
 }

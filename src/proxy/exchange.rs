@@ -22,6 +22,7 @@ use crate::proxy::User;
 use crate::proxy::cors::Standing;
 use crate::proxy::site::Setting;
 use crate::proxy::trace::Trace;
+use crate::proxy::tunnel::Place;
 use crate::route::Params;
 
 /// What belongs to one request: shared between the data path and the hooks of one worker, by `Rc`.
@@ -66,6 +67,10 @@ pub struct Exchange {
     pub record: RefCell<Record>,
     /// The hooks' own state (handles, `ctx`, coroutines); dropped with the exchange.
     pub hooks: RefCell<Option<Box<dyn Any>>>,
+    /// Its place among its route's upgraded connections, from the handshake on.
+    pub place: Cell<Option<Place>>,
+    /// Functions talk on its socket: the request as such is over.
+    pub upgraded: Cell<bool>,
     /// The worker this request lives on.
     pub worker: Rc<crate::proxy::Worker>,
     /// The generation this request is pinned to.

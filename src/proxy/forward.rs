@@ -20,6 +20,7 @@ use crate::proxy::Worker;
 use crate::proxy::respond::unrouted;
 use crate::proxy::target::Destination;
 use crate::proxy::target::destination;
+use crate::proxy::websocket::handshake;
 use crate::upstream::Answer;
 use crate::upstream::Outbound;
 use crate::upstream::SendError;
@@ -48,6 +49,9 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     if let Some(end) = last_hop(exchange)? {
         return Ok(end);
     }
+    if let Some(accepted) = handshake::look(exchange, with.to.is_some())? {
+        return Ok(accepted);
+    }
     if exchange.setting().is_some_and(|setting| setting.reads_body) {
         crate::proxy::buffer::request(exchange).await?;
     }
@@ -56,7 +60,9 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
     let answer = send(&exchange.worker, &upstream, outbound).await;
     note(exchange, &answer);
-    answer.map(joined)
+    let response = joined(answer?);
+    handshake::check_answer(exchange, &response)?;
+    Ok(response)
 }
 
 /// Requests that go round (S-02), and `Max-Forwards` of OPTIONS (S-07).
@@ -113,8 +119,7 @@ fn outbound(
         streaming => std::mem::take(streaming),
     };
     let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
-    let may_upgrade = exchange.route.get().is_none_or(|route| exchange.site.shared.plan.routes[route].upgrade);
-    let upgrade = request.upgrade.clone().filter(|_| may_upgrade);
+    let upgrade = request.upgrade.clone();
     Ok(Outbound { method: request.method.clone(), target, host, fields, body, upgrade, repeatable, deadline, retry })
 }
 

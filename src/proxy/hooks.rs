@@ -7,6 +7,8 @@ use std::rc::Rc;
 use crate::http::Response;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
+use crate::proxy::websocket::Line;
+use crate::proxy::websocket::Talk;
 
 /// A result at hand, or one that must be waited for: the first costs no allocation.
 pub enum Run<T> {
@@ -107,6 +109,12 @@ pub trait Hooks {
     /// Asked only where the plan's access log has functions. May not wait.
     fn access(&self, _exchange: &Rc<Exchange>) -> Option<Vec<(String, serde_json::Value)>> {
         Some(Vec::new())
+    }
+
+    /// The functions on the messages of this exchange's WebSocket, which is open now; `line` is what they speak on.
+    /// Asked only where the plan says that there are some.
+    fn talk(&self, _exchange: &Rc<Exchange>, _line: &Rc<Line>) -> Option<Rc<dyn Talk>> {
+        None
     }
 
     /// Whether the machine behind these hooks is worn out (it ran out of memory, or nearly): new requests need a fresh one.

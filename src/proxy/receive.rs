@@ -56,6 +56,8 @@ impl Exchange {
             failure: RefCell::default(),
             record: RefCell::new(Record::default()),
             hooks: RefCell::default(),
+            place: Cell::default(),
+            upgraded: Cell::new(false),
             worker: Rc::clone(worker),
             site,
         })

@@ -7,9 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use tokio::io::AsyncWriteExt;
-use tokio::io::copy_bidirectional;
-
 use crate::clock::Alarm;
 use crate::downstream::Connection;
 use crate::downstream::Next;
@@ -30,6 +27,9 @@ use crate::proxy::Worker;
 use crate::proxy::answer;
 use crate::proxy::enter;
 use crate::proxy::refused;
+use crate::proxy::tunnel::Terms;
+use crate::proxy::tunnel::join;
+use crate::proxy::websocket;
 
 /// Serves a client's connection until it closes.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
@@ -51,7 +51,7 @@ pub(crate) async fn converse(worker: Rc<Worker>, mut connection: Connection, pee
         match after {
             After::Next => {}
             After::Closed => return,
-            After::Tunnel(service) => return Box::pin(join(connection, service)).await,
+            After::Upgraded(upgraded) => return Box::pin(go_on(worker, connection, upgraded)).await,
         }
     }
 }
@@ -60,21 +60,35 @@ pub(crate) async fn converse(worker: Rc<Worker>, mut connection: Connection, pee
 enum After {
     Next,
     Closed,
-    Tunnel(Box<dyn Duplex>),
+    Upgraded(Upgraded),
 }
 
-/// Passes bytes both ways until both sides have ended; nothing of the generation is held.
-async fn join(connection: Connection, mut service: Box<dyn Duplex>) {
-    let Some((mut client, early)) = connection.into_tunnel() else { return };
-    if service.write_all(&early).await.is_err() {
-        return;
+/// What a connection is after a 101.
+enum Upgraded {
+    /// Bytes both ways; nothing of the generation is held.
+    Tunnel(Box<dyn Duplex>, Terms),
+    /// Functions read the messages, and keep the exchange they stand on.
+    Talk(Rc<Exchange>, Option<Box<dyn Duplex>>),
+}
+
+impl Upgraded {
+    fn of(exchange: &Rc<Exchange>, service: Option<Box<dyn Duplex>>) -> Option<Self> {
+        let terms = exchange.route.get().and_then(|route| exchange.site.shared.plan.routes[route].upgrade.clone());
+        if terms.as_ref().is_some_and(|terms| terms.functions) {
+            return Some(Self::Talk(Rc::clone(exchange), service));
+        }
+        let frames = exchange.request.borrow().upgrade.as_deref() == Some("websocket");
+        let terms = Terms { upgrade: terms.unwrap_or_default(), frames, _place: exchange.place.take() };
+        service.map(|service| Self::Tunnel(service, terms))
     }
-    // Either side may leave at any time; there is nobody to tell.
-    let _ = match &mut client {
-        Stream::Tcp(client) => copy_bidirectional(client, &mut service).await,
-        Stream::Tls(client) => copy_bidirectional(client, &mut service).await,
-        Stream::Unix(client) => copy_bidirectional(client, &mut service).await,
-    };
+}
+
+async fn go_on(worker: Rc<Worker>, connection: Connection, upgraded: Upgraded) {
+    let Some((client, early)) = connection.into_tunnel() else { return };
+    match upgraded {
+        Upgraded::Tunnel(service, terms) => join(worker, Box::new(client), early, service, terms).await,
+        Upgraded::Talk(exchange, service) => websocket::converse(exchange, Box::new(client), early, service).await,
+    }
 }
 
 /// One request.
@@ -128,7 +142,9 @@ async fn deliver(
     finish(exchange, &response, sent);
     match (broke, response.tunnel.take()) {
         (Some(_), _) => After::Closed,
-        (None, Some(service)) if response.status == 101 => After::Tunnel(service),
+        (None, service) if response.status == 101 => {
+            Upgraded::of(exchange, service).map_or(After::Closed, After::Upgraded)
+        }
         (None, _) => After::Next,
     }
 }

@@ -86,6 +86,8 @@ pub struct Setting {
     pub cors: Option<Arc<Cors>>,
     /// Whether a template here reads the request's body.
     pub reads_body: bool,
+    /// Origins whose pages may open a WebSocket; empty: any.
+    pub origins: Vec<Glob>,
 }
 
 /// Where a route goes.
@@ -209,8 +211,10 @@ impl Setting {
             || matches!(&path, Rewrite::Template(t) if reads(t))
             || matches!(&host, Host::Template(t) if reads(t));
         let timeout = route.timeout.unwrap_or(plan.gateway.timeout);
-        let to_hosts = compile_globs(&route.to_hosts)?;
-        Ok(Self { to, to_hosts, path, host, timeout, retry: route.retry.clone(), cors, reads_body })
+        let to_hosts = compile_globs("to_hosts", &route.to_hosts)?;
+        let origins = route.upgrade.as_ref().map_or(&[][..], |upgrade| &upgrade.origins);
+        let origins = compile_globs("origins", origins)?;
+        Ok(Self { to, to_hosts, path, host, timeout, retry: route.retry.clone(), cors, reads_body, origins })
     }
 }
 
@@ -258,8 +262,8 @@ fn build_routes(plan: &Plan) -> Result<Table, Vec<String>> {
     Table::build(&configs).map_err(|faults| faults.into_iter().map(|fault| fault.message).collect())
 }
 
-fn compile_globs(patterns: &[String]) -> Result<Vec<Glob>, String> {
-    patterns.iter().map(|pattern| Glob::new(pattern).map_err(|fault| format!("to_hosts: {fault}"))).collect()
+fn compile_globs(option: &str, patterns: &[String]) -> Result<Vec<Glob>, String> {
+    patterns.iter().map(|pattern| Glob::new(pattern).map_err(|fault| format!("{option}: {fault}"))).collect()
 }
 
 fn is_named_https(address: &Address) -> bool {

@@ -8,6 +8,7 @@ mod judge;
 mod outward;
 mod prepare;
 mod rest;
+mod socket;
 mod steps;
 mod stream;
 mod tape;
@@ -30,6 +31,9 @@ use crate::proxy::Hooks;
 use crate::proxy::Run;
 use crate::proxy::Verdict;
 use crate::proxy::Wants;
+use crate::proxy::respond;
+use crate::proxy::websocket::Line;
+use crate::proxy::websocket::Talk;
 use crate::script::bind::tasks;
 use crate::script::bind::tasks::Tasks;
 use crate::script::context::Context;
@@ -71,6 +75,9 @@ pub(crate) fn hooks(
 ) -> mlua::Result<Rc<dyn Hooks>> {
     context.set_limits(&plan.gateway.limits);
     handle::set_routes(lua, prepare::routes(lua, plan)?)?;
+    if pipelines.routes.iter().any(|pipeline| pipeline.socket.is_some()) {
+        socket::prepare(lua)?;
+    }
     let maker = prepare::Maker::new(lua)?;
     let listens = plan.timers.iter().any(|(word, _, _)| word == "on");
     let bare = maker.prepare(0, pipelines.bare, listens)?;
@@ -186,6 +193,16 @@ impl Hooks for Script {
 
     fn access(&self, exchange: &Rc<Exchange>) -> Option<Vec<(String, serde_json::Value)>> {
         self.0.access(exchange)
+    }
+
+    fn talk(&self, exchange: &Rc<Exchange>, line: &Rc<Line>) -> Option<Rc<dyn Talk>> {
+        match self.0.talk(exchange, line) {
+            Ok(talk) => Some(talk),
+            Err(error) => {
+                respond::report(exchange, &driver::fault::failure(&self.0.context, error));
+                None
+            }
+        }
     }
 
     fn worn(&self) -> bool {

@@ -1,8 +1,10 @@
 //! What a loaded script leaves in one machine: its functions, by the plan's indices.
 
 use mlua::Function;
+use mlua::Table;
 
 use crate::plan::Place;
+use crate::script::declare::read;
 
 /// Every function of one machine.
 pub(crate) struct Pipelines {
@@ -49,6 +51,33 @@ pub(crate) struct Pipeline {
     pub(crate) target: Option<Function>,
     /// Inner to outer: route, its groups, gateway.
     pub(crate) levels: Vec<Level>,
+    /// Functions on its WebSockets.
+    pub(crate) socket: Option<Socket>,
+}
+
+/// The functions of `websocket = { … }`.
+pub(crate) struct Socket {
+    /// `open(ws)`
+    pub(crate) open: Option<Function>,
+    /// `message(ws, data)` or `message(ws, data, from)`
+    pub(crate) message: Option<Function>,
+    /// It names the third parameter, and sees what the service says too.
+    pub(crate) both: bool,
+    /// `close(ws, code, reason)`
+    pub(crate) close: Option<Function>,
+}
+
+impl Socket {
+    /// `None` when there is no function.
+    pub(crate) fn read(table: &Table) -> Option<Self> {
+        let function = |name| read::function(table, name);
+        let (open, message, close) = (function("open"), function("message"), function("close"));
+        let both = message.as_ref().is_some_and(|function| {
+            let info = function.info();
+            info.num_params >= 3 || info.is_vararg
+        });
+        (open.is_some() || message.is_some() || close.is_some()).then_some(Self { open, message, both, close })
+    }
 }
 
 /// One step.

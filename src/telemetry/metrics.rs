@@ -41,6 +41,11 @@ impl Gauge {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// Adds one; the value now.
+    pub fn rise(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Replaces the value.
     pub fn set(&self, n: i64) {
         self.0.store(n, Ordering::Relaxed);

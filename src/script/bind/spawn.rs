@@ -44,7 +44,9 @@ pub(super) fn spawn(lua: &Lua, word: &'static str, delay: Option<Duration>, work
     }
     spawned.0.set(spawned.0.get() + 1);
     let seat = Seat(spawned);
-    let request = context.exchange().map(|exchange| Rc::downgrade(&exchange));
+    // On a socket there is no answer to wait for.
+    let request = context.exchange().filter(|exchange| !exchange.upgraded.get());
+    let request = request.map(|exchange| Rc::downgrade(&exchange));
     let machine = lua.clone();
     context.worker()?.spawn(async move {
         let _seat = seat;

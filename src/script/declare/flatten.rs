@@ -84,6 +84,7 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
         cors: cors_when,
         target: None,
         levels: outer.levels.clone(),
+        socket: None,
     };
     let mut builder = Builder { session, plan: &mut plan, routes: Vec::new(), names: HashMap::new() };
     let nodes = session.nodes.borrow();

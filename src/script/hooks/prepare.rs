@@ -16,6 +16,7 @@ use crate::script::hooks::outward;
 use crate::script::hooks::rest;
 use crate::script::pipeline::Level;
 use crate::script::pipeline::Pipeline;
+use crate::script::pipeline::Socket;
 use crate::script::pipeline::Step;
 
 /// A pipeline, ready to run.
@@ -35,6 +36,7 @@ pub(super) struct Prepared {
     /// What turns failures into answers, in the order they are asked.
     pub(super) answers: Vec<Turn>,
     pub(super) wants: Wants,
+    pub(super) socket: Option<Socket>,
 }
 
 /// What turns a failure into an answer.
@@ -92,7 +94,7 @@ impl<'a> Maker<'a> {
 
     /// `index` is the plan's plus one, 0 for requests without a route; `listens`: some function hears of failures.
     pub(super) fn prepare(&self, index: usize, pipeline: Pipeline, listens: bool) -> mlua::Result<Prepared> {
-        let Pipeline { steps, when, cors, target, levels } = pipeline;
+        let Pipeline { steps, when, cors, target, levels, socket } = pipeline;
         let run = if steps.is_empty() { None } else { Some(self.run(index, &steps)?) };
         let responders: Vec<_> = (0..levels.len()).filter(|&level| levels[level].on_response.is_some()).collect();
         let calls: Vec<_> = levels.iter().filter_map(|level| level.on_response.clone()).collect();
@@ -104,7 +106,7 @@ impl<'a> Maker<'a> {
             on_error: !answers.is_empty() || listens,
             on_log: levels.iter().any(|level| level.on_log.is_some()),
         };
-        Ok(Prepared { run, outward, responders, steps, when, cors, target, levels, answers, wants })
+        Ok(Prepared { run, outward, responders, steps, when, cors, target, levels, answers, wants, socket })
     }
 
     fn run(&self, index: usize, steps: &[Step]) -> mlua::Result<Function> {

@@ -58,6 +58,7 @@ pub(super) fn scene(text: &str) -> Scene {
             .zip(["route", "group", "gateway"])
             .map(|(level, name)| self::level(&level, name))
             .collect(),
+        socket: None,
     };
     let pipelines = Pipelines {
         on_request: table.get("on_request").unwrap(),

@@ -180,6 +180,12 @@ fn route() -> Word {
         "route \"GET /users/{id:int}\" {\n  function(req) if req.params.id == 0 then reject(404) end end,\n  to = \"echo:\",\n}",
     )
     .takes(options)
+    .with(&[
+        ("websocket: ws:send(data, to?) → boolean", "says text (a string) or bytes (a buffer) to the client, or to \"service\"; waits while much is on its way; false once the socket is closed"),
+        ("websocket: ws:close(code?, reason?)", "closes after what was said before; 1000 unless told"),
+        ("websocket: ws.ctx  ws.req  ws.closed", "a table of your own; the request of the handshake; whether it is closed or about to be"),
+        ("websocket: how functions run", "one message of a side after the other; each call has the route's `timeout`; an error closes with 1011, `reject` with 1008; a message has `limits.buffer` bytes at most; a socket keeps the version of the script it was opened with"),
+    ])
 }
 
 fn upstream() -> Word {

@@ -117,11 +117,29 @@ pub(super) fn retry() -> Opt {
 /// What only a route has.
 pub(super) fn route() -> Vec<Opt> {
     let websocket = vec![
-        opt("idle", Type::Duration, "", "close after this long without a byte"),
-        opt("max", Type::Duration, "", "longest life of an upgraded connection"),
-        later("open"),
-        later("message"),
-        later("close"),
+        opt("idle", Type::Duration, "", "close (1001) after this long without a byte"),
+        opt("max", Type::Duration, "", "longest life of an upgraded connection; then close (1001)"),
+        opt("connections", Type::positive(), "", "most at a time, all workers together; more are answered 503"),
+        opt(
+            "origins",
+            Type::list(Type::text()),
+            "any",
+            "pages that may connect, as globs (`\"https://*.example.com\"`); a client that names none is no browser, and passes",
+        ),
+        opt("protocols", Type::list(Type::text()), "", "without `to`: subprotocols, the most wanted first"),
+        opt("open", Type::Function("ws"), "", "once, before any message: `ws:send(\"hello\")`"),
+        opt(
+            "message",
+            Type::Function("ws, data, from"),
+            "",
+            "each whole message of the client, and with a third parameter (`\"client\"` or `\"service\"`) of the service too; text is a string, bytes are a buffer. What it returns goes on instead (without `to`: back to the client), `false` drops it, nothing lets it pass",
+        ),
+        opt(
+            "close",
+            Type::Function("ws, code, reason"),
+            "",
+            "once, when it is over; 1006 when the other side just left",
+        ),
     ];
     vec![
         opt("rewrite", Type::Template(Escape::Url), "", "the path sent on (`\"/v2/users/{id}\"`)"),

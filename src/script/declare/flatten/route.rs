@@ -1,7 +1,6 @@
 //! One route of the plan.
 
 use std::collections::hash_map::Entry;
-use std::time::Duration;
 
 use super::Builder;
 use super::Outer;
@@ -11,6 +10,8 @@ use super::running;
 use crate::plan::HostRule;
 use crate::plan::Route;
 use crate::plan::To;
+use crate::plan::Upgrade;
+use crate::primitive::glob::Glob;
 use crate::route::Config;
 use crate::route::Slash;
 use crate::route::pattern::Pattern;
@@ -20,6 +21,8 @@ use crate::script::declare::service;
 use crate::script::declare::session::Block;
 use crate::script::declare::session::Node;
 use crate::script::declare::target;
+use crate::script::diagnose::Segment;
+use crate::script::pipeline;
 use crate::script::pipeline::Pipeline;
 use crate::transform::Template;
 use crate::transform::template::Escape;
@@ -63,9 +66,7 @@ impl Builder<'_> {
             host: self.host_rule(block, &params),
             timeout: inner.timeout,
             retry: service::retry(self.session, &block.options, &block.anchor),
-            upgrade: read::get::<bool>(&block.options, "websocket") != Some(false),
-            upgrade_idle: websocket(block, "idle"),
-            upgrade_max: websocket(block, "max"),
+            upgrade: self.upgrade(block, inner.to.is_some()),
             doc: read::text(&block.options, "doc"),
             hooks: inner.hooks,
             place: block.place(),
@@ -76,7 +77,8 @@ impl Builder<'_> {
         let target =
             inner.to.filter(|_| route.to == Some(To::Function)).and_then(|block| read::function(&block.options, "to"));
         let steps = running(&inner.steps);
-        Some((route, Pipeline { steps, when: inner.when, cors: cors_when, target, levels: inner.levels }))
+        let socket = read::table(&block.options, "websocket").and_then(|table| pipeline::Socket::read(&table));
+        Some((route, Pipeline { steps, when: inner.when, cors: cors_when, target, levels: inner.levels, socket }))
     }
 
     fn params(&self, node: &Node, path: &str) -> Option<Vec<String>> {
@@ -105,7 +107,9 @@ impl Builder<'_> {
 
     fn to(&mut self, inner: &Outer<'_>, block: &Block, params: &[String]) -> Option<Option<To>> {
         let Some(source) = inner.to else {
-            let mute = inner.steps.iter().all(|placed| placed.step.level == "gateway") && block.steps.is_empty();
+            let mute = inner.steps.iter().all(|placed| placed.step.level == "gateway")
+                && block.steps.is_empty()
+                && !talks(block);
             if mute && !self.session.faulty_at(&block.anchor) {
                 let said = format!("{} answers nothing", block.owner);
                 self.session.fault(block.subject(), said, "write `to = \"…\"` or a step that answers", "");
@@ -152,6 +156,37 @@ impl Builder<'_> {
             }
         }
         name
+    }
+
+    /// `websocket`
+    fn upgrade(&self, block: &Block, leads: bool) -> Option<Upgrade> {
+        if read::get::<bool>(&block.options, "websocket") == Some(false) {
+            return None;
+        }
+        let Some(table) = read::table(&block.options, "websocket") else { return Some(Upgrade::default()) };
+        let upgrade = Upgrade {
+            idle: read::duration(&table, "idle"),
+            max: read::duration(&table, "max"),
+            origins: read::texts(&table, "origins").iter().map(|origin| origin.to_ascii_lowercase()).collect(),
+            protocols: read::texts(&table, "protocols"),
+            connections: read::small(&table, "connections"),
+            functions: talks(block),
+        };
+        for (index, origin) in upgrade.origins.iter().enumerate() {
+            let mut at = block.value(&["websocket", "origins"]);
+            at.path.push(Segment::Index(index + 1));
+            if let Err(fault) = Glob::new(origin) {
+                self.session.fault(at, fault.to_string(), "", "");
+            } else if !origin.contains("://") && origin != "*" && origin != "null" {
+                let label = format!("an origin has a scheme: \"https://{origin}\"");
+                self.session.fault(at, format!("`{origin}` is no origin"), label, "");
+            }
+        }
+        if !upgrade.protocols.is_empty() && (leads || !upgrade.functions) {
+            let label = "where a service answers the handshake, it chooses the subprotocol";
+            self.session.fault(block.value(&["websocket", "protocols"]), "`protocols` beside `to`", label, "");
+        }
+        Some(upgrade)
     }
 
     fn template(&self, block: &Block, name: &str, escape: Escape, params: &[String]) -> Option<String> {
@@ -222,6 +257,8 @@ fn slash(word: Option<&str>) -> Slash {
     }
 }
 
-fn websocket(block: &Block, name: &str) -> Option<Duration> {
-    read::table(&block.options, "websocket").and_then(|table| read::duration(&table, name))
+/// Whether functions read the messages of its sockets.
+fn talks(block: &Block) -> bool {
+    let table = read::table(&block.options, "websocket");
+    table.is_some_and(|table| ["open", "message", "close"].iter().any(|name| read::function(&table, name).is_some()))
 }
