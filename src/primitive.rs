@@ -24,6 +24,8 @@ pub mod json_limit;
 pub mod jwt;
 /// Rate limits.
 pub mod limiter;
+/// Client certificates that a route accepts.
+pub mod mtls;
 /// Query strings as ordered lists that are encoded again only where they were changed.
 pub mod query;
 /// Rates as scripts write them.

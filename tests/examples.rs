@@ -1,5 +1,6 @@
 //! Every folder in `examples/` runs, and answers as its transcript says.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +8,8 @@ use std::sync::Arc;
 use crate::support::binary::Setup;
 use crate::support::client::Client;
 use crate::support::temp::Dir;
+use crate::support::tls::Authority;
+use crate::support::tls::Visitor;
 
 #[test]
 fn every_example_answers_as_its_transcript_says() {
@@ -21,9 +24,14 @@ fn every_example_answers_as_its_transcript_says() {
             .unwrap_or_else(|error| panic!("{}: no transcript.txt: {error}", example.display()));
         let dir = Dir::new();
         copy(&example, dir.path());
-        let gateway = Setup::again(&Arc::new(dir)).start();
+        let authority = certificates(&dir);
+        let dir = Arc::new(dir);
+        let gateway = Setup::again(&dir).start();
         let mut client = gateway.client();
         for turn in turns(&transcript) {
+            if let (Some(name), Some(authority)) = (&turn.caller, &authority) {
+                client = caller(authority, name, gateway.address());
+            }
             turn.play(&mut client, &example);
             played += 1;
         }
@@ -31,9 +39,31 @@ fn every_example_answers_as_its_transcript_says() {
     assert!(played >= 10, "only {played} requests in all examples");
 }
 
+/// What an example's `certs.sh` makes, made here.
+fn certificates(dir: &Dir) -> Option<Authority> {
+    if !dir.join("certs.sh").exists() {
+        return None;
+    }
+    let authority = Authority::new("Example CA");
+    dir.write("certs/ca.pem", &authority.pem);
+    let server = authority.server(&["localhost"]);
+    dir.write("certs/server.pem", &server.cert);
+    dir.write("certs/server.key", &server.key);
+    Some(authority)
+}
+
+fn caller(authority: &Authority, name: &str, address: SocketAddr) -> Client {
+    let visitor = match name {
+        "" => Visitor::of(authority),
+        name => Visitor::showing(authority, &authority.client(name, &[])),
+    };
+    visitor.try_connect(address, "localhost").unwrap()
+}
+
 /// One request of a transcript and what must come back.
 ///
 /// ```text
+/// ~ orders                  from here on over TLS, by this caller's certificate; `~` alone: without one
 /// > POST /orders            the request line
 /// > x-shop: bikes           its fields
 /// > {"n":1}                 its body, the first line that is no field
@@ -44,6 +74,7 @@ fn every_example_answers_as_its_transcript_says() {
 #[derive(Default)]
 struct Turn {
     line: usize,
+    caller: Option<String>,
     request: Vec<String>,
     expected: Vec<String>,
 }
@@ -76,16 +107,23 @@ fn field(line: &str) -> Option<(&str, &str)> {
 
 fn turns(transcript: &str) -> Vec<Turn> {
     let mut turns: Vec<Turn> = Vec::new();
+    let mut caller = None;
     for (index, line) in transcript.lines().enumerate() {
         if let Some(text) = line.strip_prefix("> ") {
             if turns.last().is_none_or(|turn| !turn.expected.is_empty()) {
-                turns.push(Turn { line: index + 1, ..Turn::default() });
+                turns.push(Turn { line: index + 1, caller: caller.take(), ..Turn::default() });
             }
             turns.last_mut().unwrap().request.push(text.to_owned());
+        } else if let Some(name) = line.strip_prefix('~') {
+            caller = Some(name.trim().to_owned());
         } else if let Some(text) = line.strip_prefix("< ") {
             turns.last_mut().expect("a request first").expected.push(text.to_owned());
         } else {
-            assert!(line.is_empty() || line.starts_with('#'), "{}: {line:?} is neither `>` nor `<` nor `#`", index + 1);
+            assert!(
+                line.is_empty() || line.starts_with('#'),
+                "{}: {line:?} is neither `>` nor `<`, `~` nor `#`",
+                index + 1
+            );
         }
     }
     turns

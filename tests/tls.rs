@@ -2,6 +2,7 @@
 
 mod clients;
 mod hostile;
+mod mtls;
 mod names;
 mod swap;
 

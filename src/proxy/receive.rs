@@ -25,6 +25,7 @@ impl Exchange {
         let trusted = trust.believes(address);
         let client = trust.client(address, &request.headers);
         let id = OnceCell::new();
+        drop_certificates(&mut request);
         if trusted {
             request.scheme = identity::scheme(&request.headers).unwrap_or(request.scheme);
             if let Some(given) = request.headers.known(Known::XRequestId).next().and_then(sound_id) {
@@ -71,28 +72,36 @@ impl Drop for Exchange {
     }
 }
 
-/// What only a trusted proxy may say (S-20, S-22, S-73) goes before any step could believe it.
-fn drop_claims(request: &mut Request) {
-    let claims = request.headers.iter().any(|(known, name, _)| is_claim(known, name));
-    if claims {
-        request.headers.retain(|known, name, _| !is_claim(known, name));
+/// A client's certificate is what its handshake showed, and never what somebody says about it: RFC 9440 §4 leaves no
+/// way to tell a proxy's word from one that passed through it.
+fn drop_certificates(request: &mut Request) {
+    let is_word = |known, name: &[u8]| {
+        known == Known::Other
+            && (name.eq_ignore_ascii_case(b"client-cert") || name.eq_ignore_ascii_case(b"client-cert-chain"))
+    };
+    if request.headers.iter().any(|(known, name, _)| is_word(known, name)) {
+        request.headers.retain(|known, name, _| !is_word(known, name));
     }
 }
 
-fn is_claim(known: Known, name: &[u8]) -> bool {
-    let certificate = known == Known::Other
-        && (name.eq_ignore_ascii_case(b"client-cert") || name.eq_ignore_ascii_case(b"client-cert-chain"));
-    certificate
-        || matches!(
-            known,
-            Known::Forwarded
-                | Known::XForwardedFor
-                | Known::XForwardedProto
-                | Known::XForwardedHost
-                | Known::XForwardedPort
-                | Known::XRealIp
-                | Known::XRequestId
-        )
+/// What only a trusted proxy may say (S-20, S-73) goes before any step could believe it.
+fn drop_claims(request: &mut Request) {
+    if request.headers.iter().any(|(known, ..)| is_claim(known)) {
+        request.headers.retain(|known, _, _| !is_claim(known));
+    }
+}
+
+fn is_claim(known: Known) -> bool {
+    matches!(
+        known,
+        Known::Forwarded
+            | Known::XForwardedFor
+            | Known::XForwardedProto
+            | Known::XForwardedHost
+            | Known::XForwardedPort
+            | Known::XRealIp
+            | Known::XRequestId
+    )
 }
 
 /// An id another gateway gave: short, and nothing that could break a log line or a header.

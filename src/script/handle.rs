@@ -39,6 +39,7 @@ use crate::proxy::Failure;
 use crate::script::context::Context;
 
 pub(crate) use calm::calm;
+pub(crate) use cold::certificate;
 pub(crate) use cold::media_type;
 pub(crate) use cold::replace_body;
 pub(crate) use cold::request_body;

@@ -160,7 +160,7 @@ impl Binary {
         let watch = wait::Stopwatch::start();
         loop {
             let output = self.output();
-            let found = |line: &str| line.rsplit_once("http://").and_then(|(_, rest)| address_at(rest));
+            let found = |line: &str| line.rsplit_once("://").and_then(|(_, rest)| address_at(rest));
             self.admin = output.lines().filter(|line| line.contains("admin")).find_map(found);
             self.address = output.lines().filter(|line| !line.contains("admin")).find_map(found);
             if self.address.is_some() && self.admin.is_some() {

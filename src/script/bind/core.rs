@@ -11,6 +11,7 @@ mod edits;
 mod fields;
 mod identity;
 mod json_limit;
+mod mtls;
 mod networks;
 pub(crate) mod object;
 mod split;
@@ -54,6 +55,8 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;
     core.set("identity", function(lua, "identity", identity::identity)?)?;
     core.set("identify", function(lua, "identify", identity::identify)?)?;
+    core.set("mtls", function(lua, "mtls", mtls::mtls)?)?;
+    core.set("client_cert", function(lua, "client_cert", mtls::client_cert)?)?;
     core.set("note", function(lua, "note", note)?)?;
     core.set(
         "silence",

@@ -14,6 +14,7 @@ use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
 
+pub(crate) use fields::certificate;
 pub(crate) use fields::media_type;
 
 use super::Held;

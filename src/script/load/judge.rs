@@ -48,6 +48,7 @@ pub(super) fn judge(session: &Session, plan: &Plan) -> Judged {
     if judged.faults.is_empty() {
         judged.unused(session, plan, &sketches, &texts);
         judged.shadows(plan, &sketches);
+        judged.nobody_asks(plan, &sketches);
     }
     judged
 }
@@ -109,6 +110,22 @@ impl Judged {
                 if other.is_some() { "give one of them a `match`, a `when`, another method or path" } else { "" };
             let told = Diagnostic::error(fault.message).label(other.unwrap_or_default()).help(help);
             self.faults.push(place(sketches, &anchor, told));
+        }
+    }
+
+    /// `mtls` where no listener asks a client for a certificate refuses everybody.
+    fn nobody_asks(&mut self, plan: &Plan, sketches: &BTreeMap<String, Sketch>) {
+        let tls = plan.gateway.listen.iter().filter_map(|listener| listener.tls.as_ref()).chain(&plan.gateway.tls);
+        if tls.flat_map(|tls| &tls.entries).any(|entry| entry.client_ca.is_some()) {
+            return;
+        }
+        let steps = plan.gateway.steps.iter().chain(plan.routes.iter().flat_map(|route| &route.steps));
+        let places: BTreeSet<_> = steps.filter(|step| step.word == "mtls").map(|step| step.place.clone()).collect();
+        for (file, line) in places {
+            let anchor = Anchor { file, line, word: "mtls".into(), ..Anchor::default() };
+            let told = Diagnostic::warning("`mtls` refuses everybody: no listener asks for a certificate")
+                .label("write tls = { …, client_ca = \"ca.pem\" }");
+            self.warnings.push(place(sketches, &anchor, told));
         }
     }
 

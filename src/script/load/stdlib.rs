@@ -31,6 +31,7 @@ files![
     "transform_response",
     "body_limit",
     "any_of",
+    "mtls",
     "cors",
     "security_headers",
     "maintenance",

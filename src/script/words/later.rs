@@ -9,7 +9,6 @@ const NAMES: &[(&str, &str)] = &[
     ("api_key", "authenticates by a key"),
     ("basic_auth", "authenticates by name and password"),
     ("hmac_auth", "authenticates by a signature"),
-    ("mtls", "authenticates by a client certificate"),
     ("introspect", "authenticates by token introspection"),
     ("forward_auth", "asks a service whether the request may pass"),
     ("authorize", "roles, scopes and claims"),
