@@ -38,7 +38,11 @@ files![
     "fault",
     "split",
     "json_limit",
-    "validate"
+    "validate",
+    "authorize",
+    "api_key",
+    "basic_auth",
+    "ip_filter"
 ];
 
 /// What they share.
