@@ -2,8 +2,11 @@
 
 pub mod body;
 pub mod buffers;
+pub mod coding;
+pub mod file;
 pub mod h1;
 pub mod headers;
+pub mod media;
 pub mod message;
 pub mod method;
 pub mod path;

@@ -1,10 +1,12 @@
 //! Pure changes to messages: templates, header lists, JSON, YAML, content codings.
 
+pub mod compress;
 pub mod encoding;
 pub mod fields;
 pub mod headers;
 pub mod json;
 pub mod limited;
+pub mod tee;
 pub mod template;
 pub mod yaml;
 

@@ -15,6 +15,7 @@
 //! | the whole of `req` and `res`, `on_request`, `on_response`, `on_log` | `requests` `responses` |
 //! | `fetch`, `parallel`, `settle`, `race` · `spawn`, `sleep`, `every`, `after`, `on`, `emit` | `fetching` `tasks` |
 //! | `cors`: preflights before every step, fields on every answer (S-60 to S-63, U-47, U-48) | `cors` |
+//! | `compress`: codings, flushes, what is left alone (U-59, U-60) · `static`: ranges, conditions, no way out · `mirror` | `compress` `static_files` `mirror` |
 //! | `security_headers`, `maintenance`, `fault`, `split` | `decorations` |
 //! | `include`, `require`, `env`, `secret`, `file` | `files` |
 //! | `json` … `metrics`, words of later versions | `words` |
@@ -57,11 +58,9 @@ mod vocabulary;
 
 mod admin;
 mod any_of;
-mod api_key;
-mod authorize;
-mod basic_auth;
 mod budgets;
 mod cli;
+mod compress;
 mod cors;
 mod decorations;
 mod duties;
@@ -73,11 +72,11 @@ mod files;
 mod forwarded;
 mod framing;
 mod gone;
-mod ip_filter;
 mod last_good;
 mod limits;
 mod logs;
 mod memory;
+mod mirror;
 mod mutants;
 mod numbers;
 mod paths;
@@ -90,6 +89,7 @@ mod retries;
 mod routing;
 mod sending;
 mod sockets;
+mod static_files;
 mod steps;
 mod stop;
 mod stores;

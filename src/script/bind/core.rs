@@ -5,17 +5,16 @@
 //! the thing itself while requests run. Its Rust side implements [`Kept`](crate::script::live::Kept): made once for an
 //! identity, changed in place when its declaration changes, shared by all workers and generations.
 
-mod api_key;
-mod authorize;
-mod basic;
 mod chance;
+mod compress;
 mod cors;
 mod edits;
 mod fields;
+mod files;
 mod identity;
 mod json_limit;
+mod mirror;
 mod mtls;
-mod ip;
 mod networks;
 pub(crate) mod object;
 mod split;
@@ -48,6 +47,7 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("mentions", function(lua, "mentions", template::mentions)?)?;
     core.set("edits", function(lua, "edits", edits::edits)?)?;
     core.set("json_edit", function(lua, "json_edit", edits::json_edit)?)?;
+    core.set("compress", function(lua, "compress", compress::compress)?)?;
     core.set("cors", function(lua, "cors", cors::cors)?)?;
     core.set("fields", function(lua, "fields", fields::fields)?)?;
     core.set("networks", function(lua, "networks", networks::networks)?)?;
@@ -55,6 +55,9 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("split", function(lua, "split", split::split)?)?;
     core.set("json_limit", function(lua, "json_limit", json_limit::json_limit)?)?;
     core.set("validate", function(lua, "validate", validate::validate)?)?;
+    core.set("static", files::serve(lua)?)?;
+    core.set("mirror", function(lua, "mirror", mirror::mirror)?)?;
+    core.set("media", function(lua, "media", |_, name: String| Ok(crate::http::media::of(&name)))?)?;
     core.set("deadline", function(lua, "deadline", deadline)?)?;
     core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;
     core.set("identity", function(lua, "identity", identity::identity)?)?;
@@ -71,11 +74,6 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     )?;
     core.set("fail", wait::strict(lua, "fail", fail)?)?;
     core.set("any_of", function(lua, "any_of", hooks::any_of)?)?;
-    core.set("api_key", function(lua, "api_key", api_key::make)?)?;
-    core.set("authorize", function(lua, "authorize", authorize::authorize)?)?;
-    core.set("basic_auth", function(lua, "basic_auth", basic::make)?)?;
-    core.set("denied", wait::strict(lua, "authorize", authorize::denied)?)?;
-    core.set("ip_filter", function(lua, "ip_filter", ip::ip_filter)?)?;
     core.set_readonly(true);
     Ok(core)
 }
@@ -88,11 +86,6 @@ fn is_json(media: &str) -> bool {
 /// The exchange that `req` stands for.
 fn exchange(lua: &Lua, req: &Value) -> mlua::Result<Rc<Exchange>> {
     handle::exchange(lua, req)?.ok_or_else(|| mlua::Error::runtime("a step is called with the request: step(req)"))
-}
-
-/// A challenge of this scheme (RFC 9110, 11.6.1), to which parameters may be added.
-fn challenge(scheme: &str) -> String {
-    format!("{scheme} realm=\"api\"")
 }
 
 /// The answer's head must be there within `seconds` from now, or when it had to be before, whatever comes first.

@@ -14,6 +14,7 @@ use super::read;
 use super::session::Block;
 use super::session::Kind;
 use super::session::Node;
+use super::target;
 use crate::plan::Cors;
 use crate::plan::Levels;
 use crate::plan::Plan;
@@ -101,6 +102,7 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
         pipelines.push(pipeline);
     }
     session.hold_rest();
+    target::check_called(session, &mut plan.upstreams);
     let timers = session.timers.borrow();
     plan.timers =
         timers.iter().map(|timer| (timer.word.clone(), timer.argument.clone(), timer.place.clone())).collect();

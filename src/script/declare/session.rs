@@ -44,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) pending: RefCell<Vec<(Anchor, String, bool)>>,
     /// Texts given to names that nobody knows: `upstrem "users"` may well have been an upstream.
     pub(crate) poisoned: RefCell<BTreeSet<String>>,
+    /// Services that steps call, by name or URL: checked once every upstream is declared.
+    pub(crate) called: RefCell<Vec<(String, Anchor)>>,
     /// A chunk is being made, and its imports are looked up: nobody has called anything.
     pub(crate) compiling: Cell<bool>,
     /// Files that were run, with the words that stand in them.
@@ -150,6 +152,7 @@ impl Session {
             used: RefCell::default(),
             pending: RefCell::default(),
             poisoned: RefCell::default(),
+            called: RefCell::default(),
             compiling: Cell::new(false),
             ran: RefCell::default(),
             written: RefCell::default(),

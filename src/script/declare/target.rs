@@ -91,6 +91,19 @@ fn one(scope: &mut Scope<'_>, text: &str, at: Anchor) -> Option<(String, String)
     }
 }
 
+/// Tells what is wrong with services that steps call.
+pub(super) fn check_called(session: &Session, upstreams: &mut Vec<Config>) {
+    let scope = Scope { session, upstreams, params: &[], to_hosts: &[] };
+    for (text, at) in session.called.borrow().iter() {
+        let name = text.split('/').next().unwrap_or(text);
+        if !address::looks_like_one(text) {
+            check_name(&scope, name, at.clone());
+        } else if let Err((message, label)) = address::service(text, true) {
+            scope.session.fault(at.clone(), message, label, "");
+        }
+    }
+}
+
 fn check_name(scope: &Scope<'_>, name: &str, at: Anchor) -> Option<()> {
     scope.session.used.borrow_mut().insert(name.to_owned());
     if scope.upstreams.iter().any(|upstream| upstream.name == name) {

@@ -2,8 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::Read as _;
-use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::rc::Weak;
@@ -16,9 +14,11 @@ use mlua::Lua;
 use mlua::MultiValue;
 use mlua::Value;
 
+use crate::http;
 use crate::http::Body;
 use crate::http::BodyError;
 use crate::http::Source;
+use crate::http::media;
 use crate::proxy::Exchange;
 use crate::proxy::Run;
 use crate::script::bind::text::Text;
@@ -153,59 +153,7 @@ pub(super) fn file(context: &Context, value: &Value) -> mlua::Result<(Body, &'st
         return Err(refused());
     }
     let file = std::fs::File::open(&path).map_err(|_| refused())?;
-    let left = file.metadata().map_err(|_| refused())?.len();
-    Ok((Body::stream(Reading { file, left, buffer: Vec::new(), taken: 0 }), media(&path)))
-}
-
-/// A file as it is read.
-struct Reading {
-    file: std::fs::File,
-    left: u64,
-    buffer: Vec<u8>,
-    taken: usize,
-}
-
-impl Source for Reading {
-    fn poll_fill(&mut self, _: &mut Cx<'_>) -> Poll<Result<&[u8], BodyError>> {
-        if self.taken == self.buffer.len() && self.left > 0 {
-            self.buffer.clear();
-            self.taken = 0;
-            let piece = self.left.min(AHEAD as u64);
-            let read = (&mut self.file).take(piece).read_to_end(&mut self.buffer);
-            if read.map_or(true, |read| read == 0) {
-                return Poll::Ready(Err(BodyError::Cut));
-            }
-            self.left -= self.buffer.len() as u64;
-        }
-        Poll::Ready(Ok(&self.buffer[self.taken..]))
-    }
-
-    fn consume(&mut self, n: usize) {
-        self.taken = (self.taken + n).min(self.buffer.len());
-    }
-
-    fn left(&self) -> Option<u64> {
-        Some(self.left + (self.buffer.len() - self.taken) as u64)
-    }
-}
-
-fn media(path: &Path) -> &'static str {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    match ending {
-        "html" | "htm" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
-        "json" => "application/json",
-        "xml" => "application/xml",
-        "txt" | "md" => "text/plain; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "ico" => "image/x-icon",
-        "wasm" => "application/wasm",
-        "pdf" => "application/pdf",
-        _ => "application/octet-stream",
-    }
+    let length = file.metadata().map_err(|_| refused())?.len();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    Ok((http::file::body(file, 0, length), media::of(name)))
 }

@@ -39,10 +39,9 @@ files![
     "split",
     "json_limit",
     "validate",
-    "authorize",
-    "api_key",
-    "basic_auth",
-    "ip_filter"
+    "compress",
+    "static",
+    "mirror"
 ];
 
 /// What they share.
