@@ -2,6 +2,10 @@
 
 /// Content negotiation: which of several media types a client would rather have.
 pub mod accept;
+/// Credentials of API keys: where they stand, whose they are.
+pub mod api_key;
+/// Roles, scopes and claims.
+pub mod authorize;
 /// Choices by chance, for a share of requests.
 pub mod chance;
 /// Networks of addresses.
@@ -22,12 +26,16 @@ pub mod form;
 pub mod glob;
 /// Bounds of JSON texts.
 pub mod json_limit;
+/// Sets of addresses, and who may come in.
+pub mod ip;
 /// JSON Web Tokens.
 pub mod jwt;
 /// Rate limits.
 pub mod limiter;
 /// Client certificates that a route accepts.
 pub mod mtls;
+/// Names and passwords.
+pub mod password;
 /// Query strings as ordered lists that are encoded again only where they were changed.
 pub mod query;
 /// Rates as scripts write them.

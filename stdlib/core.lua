@@ -25,6 +25,33 @@ function M.shared(more)
   return options
 end
 
+-- `forward` of a policy that authenticates: an option, and what it does.
+M.forwarded = is.map {
+  items = is.either { is.template { place = "header" }, is.func },
+  optional = true,
+  doc = "fields that tell the service who the caller is: template, or function(user); what the client sent under these names is removed",
+}
+
+-- `before(req)` takes away what a client says of itself, `after(req)` says who it is. Both nil without `forward`.
+function M.forward(forward)
+  if forward == nil or next(forward) == nil then return nil, nil end
+  local names, filled, made = {}, {}, {}
+  for name, value in forward do
+    table.insert(names, name)
+    if type(value) == "function" then made[name] = value else filled[name] = value end
+  end
+  local before = core.edits { remove = names }
+  local fill = if next(filled) ~= nil then core.edits { set = filled } else nil
+  local function after(req)
+    if fill then fill(req) end
+    for name, make in made do
+      local value = make(req.user)
+      if value ~= nil then req.headers[name] = tostring(value) end
+    end
+  end
+  return before, after
+end
+
 local EDITS = { "remove", "rename", "set", "default", "add", "json", "body", "status" }
 
 -- The edits of `on`, whose names nobody has checked yet.

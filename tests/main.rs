@@ -58,6 +58,9 @@ mod vocabulary;
 
 mod admin;
 mod any_of;
+mod api_key;
+mod authorize;
+mod basic_auth;
 mod budgets;
 mod cli;
 mod compress;
@@ -72,6 +75,7 @@ mod files;
 mod forwarded;
 mod framing;
 mod gone;
+mod ip_filter;
 mod last_good;
 mod limits;
 mod logs;

@@ -5,6 +5,9 @@
 //! the thing itself while requests run. Its Rust side implements [`Kept`](crate::script::live::Kept): made once for an
 //! identity, changed in place when its declaration changes, shared by all workers and generations.
 
+mod api_key;
+mod authorize;
+mod basic;
 mod chance;
 mod compress;
 mod cors;
@@ -15,6 +18,7 @@ mod identity;
 mod json_limit;
 mod mirror;
 mod mtls;
+mod ip;
 mod networks;
 pub(crate) mod object;
 mod split;
@@ -74,6 +78,11 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     )?;
     core.set("fail", wait::strict(lua, "fail", fail)?)?;
     core.set("any_of", function(lua, "any_of", hooks::any_of)?)?;
+    core.set("api_key", function(lua, "api_key", api_key::make)?)?;
+    core.set("authorize", function(lua, "authorize", authorize::authorize)?)?;
+    core.set("basic_auth", function(lua, "basic_auth", basic::make)?)?;
+    core.set("denied", wait::strict(lua, "authorize", authorize::denied)?)?;
+    core.set("ip_filter", function(lua, "ip_filter", ip::ip_filter)?)?;
     core.set_readonly(true);
     Ok(core)
 }
@@ -86,6 +95,11 @@ fn is_json(media: &str) -> bool {
 /// The exchange that `req` stands for.
 fn exchange(lua: &Lua, req: &Value) -> mlua::Result<Rc<Exchange>> {
     handle::exchange(lua, req)?.ok_or_else(|| mlua::Error::runtime("a step is called with the request: step(req)"))
+}
+
+/// A challenge of this scheme (RFC 9110, 11.6.1), to which parameters may be added.
+fn challenge(scheme: &str) -> String {
+    format!("{scheme} realm=\"api\"")
 }
 
 /// The answer's head must be there within `seconds` from now, or when it had to be before, whatever comes first.

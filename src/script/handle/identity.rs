@@ -1,10 +1,10 @@
 //! What a step may change that then refuses: who the caller is, fields, query. Noted before, put back after.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use mlua::Lua;
 use mlua::Value;
-use mlua::ffi;
 
 use super::slots::Keep;
 use super::slots::Slots;
@@ -15,6 +15,8 @@ use crate::proxy::Exchange;
 pub(in crate::script) struct Identity {
     user: Option<Value>,
     key: Option<Value>,
+    claims: Option<Arc<serde_json::Value>>,
+    name: Option<Rc<str>>,
     request: Option<(Headers, Option<String>)>,
 }
 
@@ -25,37 +27,26 @@ pub(in crate::script) fn identity(lua: &Lua, exchange: &Rc<Exchange>, whole: boo
         let request = exchange.request.borrow();
         (request.headers.clone(), request.query.clone())
     });
-    Identity { user: slots.kept(lua, exchange, "user"), key: slots.kept(lua, exchange, "key"), request }
+    Identity {
+        user: slots.kept(lua, exchange, "user"),
+        key: slots.kept(lua, exchange, "key"),
+        claims: exchange.user.claims(),
+        name: exchange.user.key(),
+        request,
+    }
 }
 
 /// As it was then.
 pub(in crate::script) fn put_back(lua: &Lua, exchange: &Rc<Exchange>, before: Identity) -> mlua::Result<()> {
-    keep(lua, exchange, Keep::User, before.user)?;
-    keep(lua, exchange, Keep::Key, before.key)?;
+    let slots = Slots::of(lua);
+    for (keep, value) in [(Keep::User, before.user), (Keep::Key, before.key)] {
+        slots.keep(lua, exchange, keep, value.unwrap_or(Value::Nil))?;
+    }
+    exchange.user.set_claims(before.claims);
+    exchange.user.set_key(before.name);
     if let Some((headers, query)) = before.request {
         let mut request = exchange.request.borrow_mut();
         (request.headers, request.query) = (headers, query);
     }
     Ok(())
-}
-
-fn keep(lua: &Lua, exchange: &Rc<Exchange>, keep: Keep, value: Option<Value>) -> mlua::Result<()> {
-    let slots = Slots::of(lua);
-    let handle = slots.seat(exchange);
-    let Some(slot) = slots.slot(handle) else { return Ok(()) };
-    let cell = &slot.refs[keep as usize];
-    if value.is_none() && cell.get() == 0 {
-        return Ok(());
-    }
-    // SAFETY: protected by mlua, which pushes the value; `lua_ref` may raise for memory, with the old reference in force.
-    unsafe {
-        lua.exec_raw::<()>(value, |state| {
-            let fresh = if ffi::lua_type(state, -1) <= ffi::LUA_TNIL { 0 } else { ffi::lua_ref(state, -1) };
-            let before = cell.replace(fresh);
-            if before > 0 {
-                ffi::lua_unref(state, before);
-            }
-            ffi::lua_settop(state, 0);
-        })
-    }
 }

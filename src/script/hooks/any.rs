@@ -43,10 +43,15 @@ pub(crate) fn any_of(lua: &Lua, list: Table) -> mlua::Result<Function> {
         branches.push(branch);
     }
     let branches: Rc<[Branch]> = branches.into();
+    let owned: Vec<String> = branches.iter().flat_map(|branch| branch.owns.iter().cloned()).collect();
     wait::maybe(lua, "any_of", move |lua, req: Value| {
         let exchange = handle::exchange(lua, &req)?
             .ok_or_else(|| mlua::Error::runtime("a step is called with the request: step(req)"))?;
         let context = Context::of(lua);
+        // What any of them may say about the caller no client may, not even where another branch lets it in.
+        for name in &owned {
+            exchange.request.borrow_mut().headers.remove(name);
+        }
         let branches = Rc::clone(&branches);
         let tries = Tries {
             lua: lua.clone(),

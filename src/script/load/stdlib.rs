@@ -39,6 +39,10 @@ files![
     "split",
     "json_limit",
     "validate",
+    "authorize",
+    "api_key",
+    "basic_auth",
+    "ip_filter",
     "compress",
     "static",
     "mirror"

@@ -118,12 +118,24 @@ fn given(
             return Ok(None);
         }
     };
-    if let Some(Value::Table(more)) = arguments.get(1) {
-        if super::is_step(more) {
+    match arguments.get(1) {
+        Some(Value::Table(step)) if super::is_step(step) => {
             let said = format!("{owner} takes one table, and got two steps");
             session.fault(anchor.clone(), said, format!("write {} {{ step, step }}", policy.name), "");
             return Ok(None);
         }
+        // `authorize(function(req) … end, "why")`
+        Some(text @ Value::String(_)) if policy.options.iter().any(|option| option.name == "why") => {
+            table.raw_set("why", text)?;
+        }
+        None | Some(Value::Nil | Value::Table(_)) => {}
+        Some(other) => {
+            let said = format!("{owner} takes one argument and a table of options, and got {} too", describe(other));
+            session.fault(anchor.clone(), said, "", "");
+            return Ok(None);
+        }
+    }
+    if let Some(Value::Table(more)) = arguments.get(1) {
         for pair in more.pairs::<Value, Value>() {
             let (key, value) = pair?;
             table.raw_set(key, value)?;
@@ -207,6 +219,7 @@ fn finish(
         enforce: own("enforce") || read::get(typed, "enforce").unwrap_or(true),
         options: step::shown(typed),
         needs,
+        owns: if policy.place.0.is_empty() { step::owns(typed) } else { Vec::new() },
         slots,
         place: (anchor.file.clone(), anchor.line),
     };
@@ -298,6 +311,7 @@ pub(super) fn steps(lua: &Lua, table: Value) -> mlua::Result<Value> {
         enforce: true,
         options: String::new(),
         needs: Vec::new(),
+        owns: Vec::new(),
         slots,
         place: (anchor.file.clone(), anchor.line),
     };

@@ -43,6 +43,8 @@ pub(crate) struct Made {
     pub(crate) options: String,
     /// Path parameters its templates name.
     pub(crate) needs: Vec<String>,
+    /// Fields that only it may set: what a client sends under these names is removed.
+    pub(crate) owns: Vec<String>,
     /// What it keeps across reloads, by its place among the session's.
     pub(crate) slots: Vec<usize>,
     /// Where it was made.
@@ -98,6 +100,7 @@ impl Made {
                 lua.create_function(move |lua, more: Table| make::refine(lua, &policy, &written, &slots, &more))?,
             )?;
         }
+        table.raw_set("owns", self.owns)?;
         table.raw_set("slots", self.slots)?;
         table.set_metatable(Some(lua.named_registry_value(META)?))?;
         table.set_readonly(true);
@@ -120,6 +123,7 @@ impl Made {
                 enforce: true,
                 options: String::new(),
                 needs: Vec::new(),
+                owns: Vec::new(),
                 slots: Vec::new(),
                 place: place_of(function),
             }),
@@ -142,6 +146,7 @@ impl Made {
             enforce: table.raw_get("enforce")?,
             options: table.raw_get("options")?,
             needs: table.raw_get("needs")?,
+            owns: table.raw_get("owns")?,
             slots: table.raw_get("slots")?,
             place: (table.raw_get("file")?, table.raw_get("line")?),
         })
@@ -178,6 +183,8 @@ pub(crate) struct Branch {
     pub(crate) word: String,
     /// Whether it may change the request before it refuses: a fragment, or a function of the script.
     pub(crate) open: bool,
+    /// Fields that only its steps may set.
+    pub(crate) owns: Vec<String>,
 }
 
 /// `value` as one of several ways; the word of a wrapper among its steps, which is none.
@@ -186,6 +193,7 @@ pub(crate) fn branch(lua: &Lua, value: &Value) -> mlua::Result<Result<Branch, St
     if let Some(wrapper) = wrapper(&made) {
         return Ok(Err(wrapper));
     }
+    let owns = owned(&made);
     let open = made.items.is_some() || matches!(value, Value::Function(_));
     let call = match made.call {
         _ if !made.enforce => {
@@ -194,7 +202,23 @@ pub(crate) fn branch(lua: &Lua, value: &Value) -> mlua::Result<Result<Branch, St
         Some(call) => call,
         None => fragment(lua, made.items.as_ref())?,
     };
-    Ok(Ok(Branch { call, status: made.status, detail: made.detail, when: made.when, word: made.word, open }))
+    Ok(Ok(Branch { call, status: made.status, detail: made.detail, when: made.when, word: made.word, open, owns }))
+}
+
+/// Fields of a step and of all within it.
+fn owned(made: &Made) -> Vec<String> {
+    let items = made.items.as_ref().map(crate::script::declare::read::list).unwrap_or_default();
+    let within = items.iter().filter_map(Made::of).flat_map(|inner| owned(&inner));
+    made.owns.iter().cloned().chain(within).collect()
+}
+
+/// The fields that the options of a policy of the standard library name as its own.
+pub(super) fn owns(typed: &Table) -> Vec<String> {
+    let table = |name: &str| typed.raw_get::<Option<Table>>(name).ok().flatten();
+    let named = table("forward").map(|forward| crate::script::declare::read::sorted(&forward)).unwrap_or_default();
+    let listed = table("copy").map(|copy| crate::script::declare::read::list(&copy)).unwrap_or_default();
+    let listed = listed.iter().filter_map(Value::as_string).map(|name| name.to_string_lossy());
+    named.into_iter().map(|(name, _)| name).chain(listed).collect()
 }
 
 /// The first step in it that wraps what follows.

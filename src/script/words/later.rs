@@ -6,17 +6,13 @@ use super::word;
 
 const NAMES: &[(&str, &str)] = &[
     ("jwt", "verifies JSON Web Tokens; as a primitive jwt.verify, jwt.sign, jwt.decode"),
-    ("api_key", "authenticates by a key"),
-    ("basic_auth", "authenticates by name and password"),
     ("hmac_auth", "authenticates by a signature"),
     ("introspect", "authenticates by token introspection"),
     ("forward_auth", "asks a service whether the request may pass"),
-    ("authorize", "roles, scopes and claims"),
     ("rate_limit", "limits requests per key"),
     ("quota", "calendar limits kept across restarts"),
     ("throttle", "delays instead of refusing"),
     ("concurrency", "limits requests in flight"),
-    ("ip_filter", "allows and denies addresses"),
     ("openapi", "routes from an OpenAPI document"),
     ("cache", "stores answers; as a primitive cache.get, cache.remember …"),
     ("compose", "joins parallel calls into one answer"),
