@@ -24,10 +24,10 @@ pub mod files;
 pub mod form;
 /// Globs.
 pub mod glob;
-/// Bounds of JSON texts.
-pub mod json_limit;
 /// Sets of addresses, and who may come in.
 pub mod ip;
+/// Bounds of JSON texts.
+pub mod json_limit;
 /// JSON Web Tokens.
 pub mod jwt;
 /// Rate limits.

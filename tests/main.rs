@@ -76,6 +76,8 @@ mod forwarded;
 mod framing;
 mod gone;
 mod ip_filter;
+mod jwks;
+mod jwt;
 mod last_good;
 mod limits;
 mod logs;

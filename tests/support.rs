@@ -5,6 +5,7 @@ pub(crate) mod binary;
 pub(crate) mod client;
 pub(crate) mod frames;
 pub(crate) mod gateway;
+pub(crate) mod idp;
 pub(crate) mod temp;
 pub(crate) mod tls;
 pub(crate) mod upstream;

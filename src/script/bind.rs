@@ -11,6 +11,7 @@ mod glob;
 mod hash;
 mod hex;
 pub(crate) mod json;
+mod jwks;
 mod limiter;
 pub(crate) mod log;
 mod metrics;

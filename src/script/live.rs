@@ -1,6 +1,7 @@
 //! What lives across reloads, for the whole process: stores, limiters and flags, found by identity, and the event bus.
 
 mod bus;
+mod keyset;
 mod objects;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,9 @@ use parking_lot::Mutex;
 pub use bus::Bus;
 pub use bus::Ears;
 pub use bus::Event;
+pub use keyset::Ask;
+pub use keyset::KeySet;
+pub use keyset::Source;
 pub use objects::Kept;
 
 use crate::primitive::limiter;

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use mlua::Function;
+use mlua::IntoLua;
 use mlua::Lua;
 use mlua::MultiValue;
 use mlua::Table;
@@ -77,6 +78,13 @@ pub(crate) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
 pub(crate) fn word_of(session: &Session, function: &Function) -> Option<String> {
     let policies = session.policies.borrow();
     policies.values().find(|policy| policy.constructor.get() == Some(function)).map(|policy| policy.name.clone())
+}
+
+/// The policy whose word `table` is, for words that are tables of functions too.
+pub(crate) fn word_of_table(table: &Table) -> Option<String> {
+    let meta = table.metatable()?;
+    let is_word = meta.raw_get::<Option<String>>("__metatable").ok()?.as_deref() == Some("word");
+    if is_word { meta.raw_get("word").ok() } else { None }
 }
 
 fn first(lua: &Lua, arguments: &MultiValue) -> mlua::Result<Value> {
@@ -166,14 +174,15 @@ fn named(session: &Session, name: &str, subject: &Anchor) {
 }
 
 /// Makes the word a global, though globals are closed to scripts.
-fn publish(lua: &Lua, name: &str, constructor: &Function) -> mlua::Result<()> {
+/// Makes `value` the global `name`.
+pub(crate) fn publish(lua: &Lua, name: &str, value: impl IntoLua) -> mlua::Result<()> {
     let globals: Table = match lua.globals().get::<Option<Table>>("_G") {
         Ok(Some(base)) => base,
         _ => lua.globals(),
     };
     let closed = globals.is_readonly();
     globals.set_readonly(false);
-    let done = globals.raw_set(name, constructor);
+    let done = globals.raw_set(name, value);
     globals.set_readonly(closed);
     done
 }

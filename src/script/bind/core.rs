@@ -15,10 +15,12 @@ mod edits;
 mod fields;
 mod files;
 mod identity;
+mod ip;
 mod json_limit;
+pub(crate) mod jwt;
 mod mirror;
 mod mtls;
-mod ip;
+mod namespace;
 mod networks;
 pub(crate) mod object;
 mod split;
@@ -68,6 +70,9 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("identify", function(lua, "identify", identity::identify)?)?;
     core.set("mtls", function(lua, "mtls", mtls::mtls)?)?;
     core.set("client_cert", function(lua, "client_cert", mtls::client_cert)?)?;
+    core.set("jwt", function(lua, "jwt", jwt::jwt)?)?;
+    core.set("jwt_tools", function(lua, "jwt_tools", |lua, (): ()| jwt::tools(lua))?)?;
+    core.set("namespace", function(lua, "namespace", namespace::namespace)?)?;
     core.set("note", function(lua, "note", note)?)?;
     core.set(
         "silence",

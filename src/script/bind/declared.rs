@@ -15,6 +15,7 @@ use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Spot;
 use crate::script::driver::fault;
 use crate::script::live::STORE;
+use crate::script::live::Source;
 use crate::store;
 
 /// The declarations of one machine.
@@ -23,6 +24,7 @@ pub(crate) struct Declared {
     /// Identity and configuration; `None` while only a reference was seen.
     objects: RefCell<BTreeMap<String, Option<String>>>,
     subscribers: RefCell<Vec<Rc<Subscriber>>>,
+    keys: RefCell<Vec<Source>>,
 }
 
 /// `store:subscribe(channel, fn)`
@@ -59,6 +61,22 @@ impl Declared {
         }
         let subscriber = Rc::new(Subscriber { store: store.to_owned(), channel, function });
         Self::of(lua).subscribers.borrow_mut().push(subscriber);
+        Ok(())
+    }
+
+    /// Key sets that somebody must keep fresh.
+    pub(crate) fn keys(&self) -> Vec<Source> {
+        self.keys.borrow().clone()
+    }
+
+    /// Notes a key set: what shares an address shares the keys.
+    pub(crate) fn key_set(lua: &Lua, word: &str, source: &Source) -> mlua::Result<()> {
+        Session::of(lua, word)?.object(source.identity(), text(source));
+        let declared = Self::of(lua);
+        let mut keys = declared.keys.borrow_mut();
+        if !keys.contains(source) {
+            keys.push(source.clone());
+        }
         Ok(())
     }
 

@@ -24,8 +24,10 @@ use crate::primitive::units;
 use crate::script::bind::declared::Declared;
 use crate::script::bind::declared::Subscriber;
 use crate::script::bind::declared::running;
+use crate::script::bind::declared::text;
 use crate::script::bind::function;
 use crate::script::bind::json;
+use crate::script::bind::jwks;
 use crate::script::bind::options::duration;
 use crate::script::bind::spawn::report;
 use crate::script::bind::spawn::spawn;
@@ -34,6 +36,7 @@ use crate::script::driver;
 use crate::script::driver::Outcome;
 use crate::script::live::Ears;
 use crate::script::live::Event;
+use crate::script::live::KeySet;
 use crate::script::live::Live;
 use crate::script::live::STORE;
 use crate::script::pipeline::Timer;
@@ -147,6 +150,11 @@ pub(crate) fn start(lua: &Lua, timers: &[Timer]) -> mlua::Result<Tasks> {
         let (subscription, messages) = subscribe(lua, &live, &subscriber);
         subscriptions.push(subscription);
         run(&stopped, &context, Task::hearing(lua, &context, &subscriber).hear(messages))?;
+    }
+    for source in Declared::of(lua).keys() {
+        if let Some(set) = live.object::<KeySet>(&source.identity(), &text(&source)) {
+            run(&stopped, &context, jwks::keep(Rc::clone(&context), set))?;
+        }
     }
     let ears = live.bus().join(ears);
     let name = if live.started() == 0 { "start" } else { "reload" };

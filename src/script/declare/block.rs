@@ -70,6 +70,10 @@ impl Reader<'_> {
                 None => {}
             },
             _ if table => {}
+            Value::Table(words) if let Some(word) = policy::word_of_table(words) => {
+                let said = format!("`{word}` in the list of {} is the word itself, not a step", self.owner);
+                return self.fault(index, said, format!("write `{word} {{}}`"));
+            }
             other => return self.foreign(index, other),
         }
         if let Some(first) = self.children.first() {

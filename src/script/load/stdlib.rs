@@ -32,6 +32,7 @@ files![
     "body_limit",
     "any_of",
     "mtls",
+    "jwt",
     "cors",
     "security_headers",
     "maintenance",

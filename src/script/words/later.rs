@@ -5,7 +5,6 @@ use super::Word;
 use super::word;
 
 const NAMES: &[(&str, &str)] = &[
-    ("jwt", "verifies JSON Web Tokens; as a primitive jwt.verify, jwt.sign, jwt.decode"),
     ("hmac_auth", "authenticates by a signature"),
     ("introspect", "authenticates by token introspection"),
     ("forward_auth", "asks a service whether the request may pass"),
