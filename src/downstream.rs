@@ -5,6 +5,7 @@ pub mod bind;
 pub mod certs;
 pub mod door;
 pub mod listener;
+pub mod proxy_protocol;
 pub mod serve_h1;
 mod stream;
 pub mod tls;

@@ -39,6 +39,7 @@
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
 //! | Unix sockets, names, listeners that come and go | `sockets` |
 //! | TLS on listeners: names, versions, clients' certificates, hostile handshakes (S-90) | `tls` |
+//! | the PROXY protocol (S-21) | `proxy_protocol` |
 //! | upgrades and WebSocket functions (RFC 6455), hostile frames | `upgrades` `websockets` |
 //! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
 //! | a broken file interrupts nothing (C-03), not even across a restart | `reload` `last_good` |
@@ -87,6 +88,7 @@ mod mutants;
 mod numbers;
 mod paths;
 mod pools;
+mod proxy_protocol;
 mod reject;
 mod reload;
 mod requests;

@@ -1,15 +1,20 @@
-//! What happens between a listener and the first request of a connection: TLS, or a sign to the right door.
+//! What happens between a listener and the first request of a connection: PROXY header, TLS, a sign to the right door.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::downstream::Listen;
+use crate::downstream::Peer;
 use crate::downstream::Stream;
 use crate::downstream::Tools;
 use crate::downstream::certs::CertFault;
 use crate::downstream::certs::Certs;
 use crate::downstream::listener::Listener;
+use crate::downstream::proxy_protocol;
+use crate::downstream::proxy_protocol::Announced;
 use crate::downstream::tls;
 use crate::downstream::tls::Failed;
 use crate::downstream::tls::Greeted;
@@ -20,6 +25,8 @@ use crate::downstream::tls::Session;
 pub struct Door {
     /// Its certificates; `None`: clear text.
     pub tls: Option<Arc<Certs>>,
+    /// Who must begin with a PROXY header; `None`: nobody.
+    pub proxy: Option<Arc<[IpNet]>>,
     /// In clear text: everybody is sent to this port.
     pub redirect: Option<u16>,
 }
@@ -59,6 +66,10 @@ pub enum Welcome {
     Overload,
     /// The handshake was broken off.
     Failed,
+    /// The listener speaks the PROXY protocol, and not with this peer.
+    Unlisted,
+    /// No PROXY header, or a malformed one.
+    Header,
 }
 
 impl Welcome {
@@ -71,6 +82,8 @@ impl Welcome {
             Self::Late => "timeout",
             Self::Overload => "overload",
             Self::Failed => "failed",
+            Self::Unlisted => "proxy_unlisted",
+            Self::Header => "proxy_header",
         }
     }
 }
@@ -82,7 +95,8 @@ impl Door {
         for listener in listeners {
             let tls = listener.tls.as_ref().map(|config| Certs::new(config, &[b"http/1.1"]));
             let tls = tls.transpose().map_err(|fault| (listener.at.clone(), fault))?.map(Arc::new);
-            doors.push((listener.at.clone(), Self { tls, redirect: None }));
+            let proxy = listener.proxy.clone().map(Arc::from);
+            doors.push((listener.at.clone(), Self { tls, proxy, redirect: None }));
         }
         let redirecting = |(at, door): &(Listen, Self)| match at {
             Listen::Tcp(address) if door.tls.as_ref().is_some_and(|certs| certs.redirects()) => Some(address.port()),
@@ -99,17 +113,23 @@ impl Door {
 
     /// Whether connections are served as they are.
     pub fn is_plain(&self) -> bool {
-        self.tls.is_none() && self.redirect.is_none()
+        self.tls.is_none() && self.redirect.is_none() && self.proxy.is_none()
     }
 
-    /// Takes a fresh connection through; the error says why there is nobody to serve, and the system's words for it.
+    /// Takes a fresh connection through, `peer` becoming who a PROXY header says it is; the error says why there is nobody to serve, and the system's words for it.
     pub async fn enter(
         &self,
         at: &Listen,
-        stream: Stream,
+        mut stream: Stream,
+        peer: &mut Peer,
         tools: &Tools,
         limit: Duration,
     ) -> Result<(Stream, Rc<Arrival>, Option<Welcome>), (Welcome, String)> {
+        let end = tools.clock.now().after(limit);
+        if let Some(from) = &self.proxy {
+            *peer = announced(from, &mut stream, *peer, tools, limit).await?;
+        }
+        let limit = end.since(tools.clock.now());
         let arrival = |tls, aside| Rc::new(Arrival { at: at.clone(), tls, aside });
         let Some(certs) = &self.tls else {
             let aside = self.redirect.map(|port| Aside::Redirect(Some(port)));
@@ -131,5 +151,29 @@ impl Door {
             Err(Failed::Overload) => Err((Welcome::Overload, String::new())),
             Err(Failed::Broken(error)) => Err((Welcome::Failed, error.to_string())),
         }
+    }
+}
+
+/// Who a listed proxy says is at the other end.
+async fn announced(
+    from: &[IpNet],
+    stream: &mut Stream,
+    peer: Peer,
+    tools: &Tools,
+    limit: Duration,
+) -> Result<Peer, (Welcome, String)> {
+    let listed = match peer.address {
+        Some(address) => from.iter().any(|network| network.contains(&address.ip().to_canonical())),
+        // Whoever may open the socket's file is listed.
+        None => true,
+    };
+    if !listed {
+        return Err((Welcome::Unlisted, String::new()));
+    }
+    match tools.clock.timeout(limit, proxy_protocol::read(stream)).await {
+        None => Err((Welcome::Late, String::new())),
+        Some(Err(error)) => Err((Welcome::Header, error.to_string())),
+        Some(Ok(Announced::Nobody)) => Ok(peer),
+        Some(Ok(Announced::Client(client, called))) => Ok(Peer { address: Some(client), local: Some(called) }),
     }
 }

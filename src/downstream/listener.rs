@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::Serialize;
@@ -17,6 +18,8 @@ pub struct Listener {
     pub at: Listen,
     /// Its certificates; `None`: clear text.
     pub tls: Option<TlsConfig>,
+    /// Connections begin with a PROXY header, from these networks; `None`: they do not. Empty on a Unix socket.
+    pub proxy: Option<Vec<IpNet>>,
 }
 
 /// `tls = { … }` of the gateway or of a listener.
@@ -76,7 +79,7 @@ impl Listener {
             Listen::Tcp(address) => address.port() == 80,
             Listen::Unix(_) => true,
         };
-        Self { at, tls: tls.filter(|_| !clear).cloned() }
+        Self { at, tls: tls.filter(|_| !clear).cloned(), proxy: None }
     }
 }
 

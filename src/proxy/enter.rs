@@ -25,11 +25,11 @@ use crate::route::host::without_port;
 use crate::telemetry::log;
 
 /// Takes a connection through `door` and serves it.
-pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, stream: Stream, peer: Peer) {
+pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, stream: Stream, mut peer: Peer) {
     let connection = match door.filter(|door| !door.is_plain()) {
         None => Connection::new(stream, peer, worker.tools()),
         // In a box of its own: once it is through, a connection keeps nothing of it.
-        Some(door) => match Box::pin(through(&worker, &door, &at, stream, peer)).await {
+        Some(door) => match Box::pin(through(&worker, &door, &at, stream, &mut peer)).await {
             Some(connection) => connection,
             None => return,
         },
@@ -37,21 +37,28 @@ pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, 
     converse(worker, connection, peer).await;
 }
 
-async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer: Peer) -> Option<Connection> {
+async fn through(
+    worker: &Worker,
+    door: &Door,
+    at: &Listen,
+    stream: Stream,
+    peer: &mut Peer,
+) -> Option<Connection> {
     let tools = worker.tools();
     let limit = worker.limits().header_timeout;
-    match door.enter(at, stream, &tools, limit).await {
+    let who = *peer;
+    match door.enter(at, stream, peer, &tools, limit).await {
         Ok((stream, arrival, welcome)) => {
             if let Some(welcome) = welcome {
                 count(worker, welcome);
             }
-            Some(Connection::new(stream, peer, tools).arrived(arrival))
+            Some(Connection::new(stream, *peer, tools).arrived(arrival))
         }
         Err((welcome, cause)) => {
             count(worker, welcome);
-            let who = peer.address.map(|address| address.ip().to_string()).unwrap_or_default();
+            let who = who.address.map(|address| address.ip().to_string()).unwrap_or_default();
             log::debug(
-                "a TLS handshake came to nothing",
+                "a connection did not come in",
                 &[("client", &who), ("result", &welcome.as_str()), ("cause", &cause)],
             );
             None
@@ -62,7 +69,8 @@ async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer
 /// A handshake costs a hundred times what this look-up does.
 fn count(worker: &Worker, welcome: Welcome) {
     let labels = [("result", welcome.as_str())];
-    worker.metrics.counter("moongate_tls_handshakes_total", "TLS handshakes by their end.", &labels).add(1);
+    let help = "Connections by how their TLS handshake or PROXY header ended.";
+    worker.metrics.counter("moongate_tls_handshakes_total", help, &labels).add(1);
 }
 
 /// The answer to a request that may not go on by the way its connection came; `None` lets it pass.

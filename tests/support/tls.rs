@@ -138,9 +138,14 @@ impl Visitor {
 
     /// A connection asking for `name`, which is its Host too; or why the handshake failed.
     pub(crate) fn try_connect(&self, address: SocketAddr, name: &str) -> Result<Client, String> {
+        self.over(Client::connect(address), name)
+    }
+
+    /// The same over a connection that is there already.
+    pub(crate) fn over(&self, client: Client, name: &str) -> Result<Client, String> {
         let server = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(Arc::new(self.0.clone()), server).unwrap();
-        Ok(Client::connect(address).secure(connection)?.host(name))
+        Ok(client.secure(connection)?.host(name))
     }
 
     /// The same; a failed handshake fails the test.

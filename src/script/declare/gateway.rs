@@ -145,15 +145,32 @@ fn listen(session: &Session, block: &Block, tls: Option<&TlsConfig>) -> Option<V
 
 fn listener(session: &Session, at: Listen, value: &Value, tls: Option<&TlsConfig>, anchor: Anchor) -> Listener {
     let Value::Table(table) = value else { return Listener::usual(at, tls) };
-    match secure::read(session, table, &anchor) {
+    let proxy = proxies(session, table, &at, &anchor);
+    let listener = match secure::read(session, table, &anchor) {
         Said::Nothing => Listener::usual(at, tls),
-        Said::Off => Listener { at, tls: None },
+        Said::Off => Listener::usual(at, None),
         Said::Own(_) if matches!(at, Listen::Unix(_)) => {
             session.fault(anchor, "a Unix socket does not speak TLS", "leave out `tls`", "");
-            Listener { at, tls: None }
+            Listener::usual(at, None)
         }
-        Said::Own(own) => Listener { at, tls: Some(own) },
+        Said::Own(own) => Listener { tls: Some(own), ..Listener::usual(at, None) },
+    };
+    Listener { proxy, ..listener }
+}
+
+/// `proxy_protocol` of a listener.
+fn proxies(session: &Session, table: &Table, at: &Listen, anchor: &Anchor) -> Option<Vec<ipnet::IpNet>> {
+    let table = read::table(table, "proxy_protocol")?;
+    let mut anchor = anchor.clone();
+    anchor.path.push(Segment::Key("proxy_protocol".to_owned()));
+    let mut within = anchor.clone();
+    within.path.push(Segment::Key("from".to_owned()));
+    let list = read::table(&table, "from").filter(|list| list.raw_len() > 0);
+    if list.is_none() && matches!(at, Listen::Tcp(_)) {
+        let label = "write { from = { \"10.0.0.0/8\" } }";
+        session.fault(anchor, "nobody says whose PROXY headers are believed", label, "");
     }
+    Some(list.map(|list| networks(session, &list, &within)).unwrap_or_default())
 }
 
 /// The unnamed first value, when it is text.
@@ -216,14 +233,20 @@ fn trust(session: &Session, block: &Block) -> Trust {
         return if hops == 0 { Trust::Nobody } else { Trust::Hops(hops) };
     }
     let Some(list) = read::table(&block.options, "trust_proxies") else { return Trust::Nobody };
+    let networks = networks(session, &list, &block.value(&["trust_proxies"]));
+    if networks.is_empty() { Trust::Nobody } else { Trust::Networks(networks) }
+}
+
+/// Addresses and networks of a list, which stands at `anchor`.
+fn networks(session: &Session, list: &Table, anchor: &Anchor) -> Vec<ipnet::IpNet> {
     let mut networks = Vec::new();
-    for (index, value) in read::list(&list).iter().enumerate() {
+    for (index, value) in read::list(list).iter().enumerate() {
         let Some(text) = value.as_string().map(|text| text.to_string_lossy()) else { continue };
         let network = text.parse::<ipnet::IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(ipnet::IpNet::from));
         match network {
             Some(network) => networks.push(network),
             None => {
-                let mut at = block.value(&["trust_proxies"]);
+                let mut at = anchor.clone();
                 at.path.push(Segment::Index(index + 1));
                 session.fault(
                     at,
@@ -234,7 +257,7 @@ fn trust(session: &Session, block: &Block) -> Trust {
             }
         }
     }
-    if networks.is_empty() { Trust::Nobody } else { Trust::Networks(networks) }
+    networks
 }
 
 fn limits(options: &Table, gateway: &mut Gateway) {

@@ -74,7 +74,18 @@ fn gateway() -> Word {
 }
 
 fn listener() -> Type {
-    let table = vec![opt("1", Type::text(), "", "the address"), tls(true), later("http2"), later("proxy_protocol")];
+    let proxy = vec![opt("from", Type::list(Type::text()), "", "the networks of those proxies")];
+    let table = vec![
+        opt("1", Type::text(), "", "the address"),
+        tls(true),
+        later("http2"),
+        opt(
+            "proxy_protocol",
+            Type::Table(proxy),
+            "",
+            "every connection begins with a PROXY header (version 1 or 2) from one of these; others are closed",
+        ),
+    ];
     Type::Either(vec![Type::text(), Type::Table(table)])
 }
 
