@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod failure;
 pub mod forward;
 pub mod hooks;
+pub mod limits;
 pub mod lookup;
 pub mod meter;
 pub mod receive;

@@ -190,4 +190,53 @@ function M.is_json(field)
   return media == "application/json" or string.sub(media, -5) == "+json"
 end
 
+-- What every policy that counts takes.
+function M.limits(more)
+  local options = {
+    [1] = is.any { doc = "the limits: \"60/min\", { \"5/s\", by = \"user\" }, a limiter, a function" },
+    by = is.either {
+      is.template,
+      is.func,
+      default = "ip",
+      doc = "whom it counts: \"ip\" (IPv6 by /64), \"user\" (id or sub), \"key\", a template or function(req); what is absent is the client address",
+    },
+    cost = is.either { is.int { min = 0 }, is.func, default = 1, doc = "what a request takes, or function(req)" },
+    count = is.func {
+      optional = true,
+      doc = "function(req, res): what is charged after the answer instead; a request needs room for one",
+    },
+    keys = is.int { default = 1000000, min = 1, max = 10000000, doc = "most keys remembered; the least recently used go" },
+    name = is.string {
+      optional = true,
+      min = 1,
+      max = 100,
+      doc = "what fields, req.limits and reloads know it by; policies of one name share counters",
+    },
+    headers = is.bool { default = true, doc = "whether answers carry RateLimit and RateLimit-Policy" },
+  }
+  for name, rule in more do options[name] = rule end
+  return options
+end
+
+-- The step of such a policy.
+function M.limiting(word, o)
+  local check, charge, reads = core.limit(word, o)
+  local count = o.count
+  if count then
+    return function(req, next)
+      if reads then req:text() end
+      check(req)
+      local res = next()
+      charge(req, count(req, res))
+    end
+  end
+  if reads then
+    return function(req)
+      req:text()
+      check(req)
+    end
+  end
+  return check
+end
+
 return table.freeze(M)

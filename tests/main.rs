@@ -89,6 +89,7 @@ mod numbers;
 mod paths;
 mod pools;
 mod proxy_protocol;
+mod rate_limit;
 mod reject;
 mod reload;
 mod requests;

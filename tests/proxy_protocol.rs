@@ -135,10 +135,8 @@ fn proxies_behind_the_announced_one_are_trusted_as_told() {
 fn a_unix_socket_takes_headers_too() {
     let dir = Dir::new();
     let path = dir.join("p.sock");
-    let script = format!(
-        r#"gateway {{ listen = {{ {{ "unix:{}", proxy_protocol = {{}} }} }} }} {WHO}"#,
-        path.display()
-    );
+    let script =
+        format!(r#"gateway {{ listen = {{ {{ "unix:{}", proxy_protocol = {{}} }} }} }} {WHO}"#, path.display());
     let _gateway = gateway::script(&script).listeners_of_the_script().start();
     let mut stream = UnixStream::connect(&path).unwrap();
     stream.write_all(V2).unwrap();

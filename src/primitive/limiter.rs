@@ -176,7 +176,7 @@ impl Limiter {
     }
 
     fn ask(&self, key: &str, cost: u64) -> Ask<'_> {
-        Ask { limiter: self, key: self.key(key.as_bytes()), cost, config: None }
+        Ask { limiter: self, key: self.key(key.as_bytes()), cost, need: cost, config: None }
     }
 
     /// Forgets what was charged to `key`.

@@ -37,13 +37,7 @@ pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, 
     converse(worker, connection, peer).await;
 }
 
-async fn through(
-    worker: &Worker,
-    door: &Door,
-    at: &Listen,
-    stream: Stream,
-    peer: &mut Peer,
-) -> Option<Connection> {
+async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer: &mut Peer) -> Option<Connection> {
     let tools = worker.tools();
     let limit = worker.limits().header_timeout;
     let who = *peer;

@@ -20,6 +20,7 @@ use crate::net::Certificate;
 use crate::proxy::Failure;
 use crate::proxy::User;
 use crate::proxy::cors::Standing;
+use crate::proxy::limits::Limits;
 use crate::proxy::site::Setting;
 use crate::proxy::trace::Trace;
 use crate::proxy::tunnel::Place;
@@ -61,6 +62,8 @@ pub struct Exchange {
     pub cors: OnceCell<Option<Standing>>,
     /// What steps asked to be done to the answer once it is known, whatever it is; the last asked is done first.
     pub finishers: RefCell<Vec<Finisher>>,
+    /// What limits said, and the permits held.
+    pub limits: Limits,
     /// The failure in force, if the answer is one.
     pub failure: RefCell<Option<Rc<Failure>>>,
     /// What the log will say.

@@ -15,6 +15,7 @@ use crate::proxy::Site;
 use crate::proxy::User;
 use crate::proxy::Worker;
 use crate::proxy::exchange::Record;
+use crate::proxy::limits::Limits;
 
 impl Exchange {
     /// The exchange of a request whose head is complete.
@@ -54,6 +55,7 @@ impl Exchange {
             unrouted: RefCell::default(),
             cors: OnceCell::new(),
             finishers: RefCell::default(),
+            limits: Limits::default(),
             failure: RefCell::default(),
             record: RefCell::new(Record::default()),
             hooks: RefCell::default(),

@@ -98,6 +98,7 @@ pub(crate) fn finish(exchange: &Rc<Exchange>, response: &mut Response) {
     for finish in finishers.iter().rev() {
         finish(exchange, response);
     }
+    exchange.limits.finish(response);
     crate::proxy::cors::finish(exchange, response);
     response.headers.set("X-Request-Id", exchange.id().as_bytes());
     response

@@ -57,7 +57,9 @@ fn bent_lines_are_refused() {
     ] {
         assert!(matches!(all(line.as_bytes()).0, Err(HeaderError::Malformed(_))), "{line}");
     }
-    for other in ["GET / HTTP/1.1\r\nhost: x\r\n\r\n", "proxy TCP4 192.0.2.1 192.0.2.2 1 443\r\n", "\r\n\r\n\0\r\nQUIX\nxxxxxx"] {
+    for other in
+        ["GET / HTTP/1.1\r\nhost: x\r\n\r\n", "proxy TCP4 192.0.2.1 192.0.2.2 1 443\r\n", "\r\n\r\n\0\r\nQUIX\nxxxxxx"]
+    {
         assert!(matches!(all(other.as_bytes()).0, Err(HeaderError::Missing)), "{other}");
     }
     for cut in ["", "PROXY", "PROXY TCP4 192.0.2.1 192.0.2.2 1 443\r"] {

@@ -23,6 +23,8 @@ pub struct Ask<'a> {
     pub key: Key,
     /// For how many.
     pub cost: u64,
+    /// How many there must be room for; more than the cost where that is known only afterwards.
+    pub need: u64,
     /// Rates chosen for this request instead of the limiter's own; no more of them.
     pub config: Option<&'a Config>,
 }
@@ -120,7 +122,7 @@ pub fn check(asks: &[Ask<'_>], now: Now) -> Verdict {
         let ready = Ready::new(ask, now);
         let shard = &mut *ready.lock.lock();
         let place = ready.settle(shard);
-        ready.decide(shard.at(place), ask.cost, &mut verdict);
+        ready.decide(shard.at(place), ask.need, &mut verdict);
         if verdict.refused.is_none() {
             ready.charge(shard, place);
             verdict.clear();
@@ -135,7 +137,7 @@ pub fn check(asks: &[Ask<'_>], now: Now) -> Verdict {
         // The same counter asked twice must have room for both.
         let same = |other: &&Ready<'_>| std::ptr::eq(other.lock, one.lock) && other.ask.key == one.ask.key;
         let cost =
-            ready[..place].iter().filter(same).fold(one.ask.cost, |sum, other| sum.saturating_add(other.ask.cost));
+            ready[..place].iter().filter(same).fold(one.ask.need, |sum, other| sum.saturating_add(other.ask.need));
         let shard = locked.of(one.lock);
         let place = one.settle(shard);
         one.decide(shard.at(place), cost, &mut verdict);
@@ -163,7 +165,7 @@ pub(super) fn peek(ask: &Ask<'_>, now: Now) -> Verdict {
     let known = ready.lock.lock().peek(ask.key).map(<[State]>::to_vec);
     let mut states = known.unwrap_or_else(|| vec![State::Unused; ready.terms.len()]);
     states.iter_mut().zip(&ready.terms).for_each(|(state, terms)| state.settle(terms));
-    ready.decide(&states, ask.cost, &mut verdict);
+    ready.decide(&states, ask.need, &mut verdict);
     verdict
 }
 

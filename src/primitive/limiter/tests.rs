@@ -215,8 +215,8 @@ fn nothing_is_charged_unless_all_limits_of_a_decision_have_room() {
     let (by_user, by_shop) = (limiter(&["3/min"], Window::Sliding, None), limiter(&["5/min"], Window::Fixed, None));
     let both = |user: &str, shop: &str| {
         let asks = [
-            Ask { limiter: &by_user, key: by_user.key(user.as_bytes()), cost: 1, config: None },
-            Ask { limiter: &by_shop, key: by_shop.key(shop.as_bytes()), cost: 2, config: None },
+            Ask { limiter: &by_user, key: by_user.key(user.as_bytes()), cost: 1, need: 1, config: None },
+            Ask { limiter: &by_shop, key: by_shop.key(shop.as_bytes()), cost: 2, need: 2, config: None },
         ];
         let verdict = check(&asks, at(0.0));
         (verdict.refused, verdict.decisions.iter().map(|decision| decision.left).collect::<Vec<_>>())
@@ -233,7 +233,7 @@ fn nothing_is_charged_unless_all_limits_of_a_decision_have_room() {
 #[test]
 fn one_counter_asked_twice_in_a_decision_must_have_room_for_both() {
     let limiter = limiter(&["3/min"], Window::Sliding, None);
-    let ask = |cost| Ask { limiter: &limiter, key: limiter.key(b"k"), cost, config: None };
+    let ask = |cost| Ask { limiter: &limiter, key: limiter.key(b"k"), cost, need: cost, config: None };
     assert_eq!(check(&[ask(2), ask(2)], at(0.0)).refused, Some(1));
     assert_eq!(check(&[ask(2), ask(1)], at(0.0)).refused, None);
     assert_eq!(limiter.peek("k", 0, at(0.0)).left, 0);
@@ -243,8 +243,9 @@ fn one_counter_asked_twice_in_a_decision_must_have_room_for_both() {
 fn rates_chosen_for_a_request_share_what_was_used() {
     let limiter = limiter(&["1/s"], Window::Sliding, None);
     let (free, gold) = (config(&["2/min"], Window::Sliding, None), config(&["5/min"], Window::Sliding, None));
-    let ask =
-        |config| check(&[Ask { limiter: &limiter, key: limiter.key(b"u"), cost: 1, config: Some(config) }], at(0.0));
+    let ask = |config| {
+        check(&[Ask { limiter: &limiter, key: limiter.key(b"u"), cost: 1, need: 1, config: Some(config) }], at(0.0))
+    };
     assert_eq!((ask(&free).refused, ask(&free).refused, ask(&free).refused), (None, None, Some(0)));
     let verdict = ask(&gold);
     assert_eq!((verdict.refused, verdict.decisions[0].left), (None, 2));
@@ -304,8 +305,8 @@ fn many_threads_at_one_key_never_get_more_than_allowed() {
                 scope.spawn(move || {
                     for try_ in 0..400u64 {
                         // Half of them lock in the other order.
-                        let one = Ask { limiter: first, key: first.key(b"k"), cost: 1, config: None };
-                        let two = Ask { limiter: second, key: second.key(b"k"), cost: 1, config: None };
+                        let one = Ask { limiter: first, key: first.key(b"k"), cost: 1, need: 1, config: None };
+                        let two = Ask { limiter: second, key: second.key(b"k"), cost: 1, need: 1, config: None };
                         let asks = if turn % 2 == 0 { [one, two] } else { [two, one] };
                         let now = at(try_ as f64 / 1e6);
                         if check(&asks, now).refused.is_none() {
@@ -331,7 +332,7 @@ fn measure(window: Window, uses: u32) {
     let (before, limiter) = (resident(), limiter(&["60/min"], window, None));
     let ask = |key: u32, now| {
         let key = limiter.client(key.to_be_bytes().into());
-        check(&[Ask { limiter: &limiter, key, cost: 1, config: None }], now);
+        check(&[Ask { limiter: &limiter, key, cost: 1, need: 1, config: None }], now);
     };
     for turn in 0..uses {
         (0..990_000).for_each(|key| ask(key, at(f64::from(turn) + f64::from(key) / 1e7)));

@@ -8,6 +8,7 @@
 mod api_key;
 mod authorize;
 mod basic;
+mod by;
 mod chance;
 mod compress;
 mod cors;
@@ -18,6 +19,7 @@ mod identity;
 mod ip;
 mod json_limit;
 pub(crate) mod jwt;
+mod limit;
 mod mirror;
 mod mtls;
 mod namespace;
@@ -64,6 +66,7 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("static", files::serve(lua)?)?;
     core.set("mirror", function(lua, "mirror", mirror::mirror)?)?;
     core.set("media", function(lua, "media", |_, name: String| Ok(crate::http::media::of(&name)))?)?;
+    core.set("limit", function(lua, "limit", limit::limit)?)?;
     core.set("deadline", function(lua, "deadline", deadline)?)?;
     core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;
     core.set("identity", function(lua, "identity", identity::identity)?)?;

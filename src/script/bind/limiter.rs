@@ -88,6 +88,19 @@ fn declare(lua: &Lua, name: &str, table: &Table) -> mlua::Result<()> {
 }
 
 impl Limit {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The limiter itself, which policies share.
+    pub(crate) fn shared(&self, lua: &Lua) -> mlua::Result<Arc<Limiter>> {
+        if let Some(limiter) = &*self.limiter.borrow() {
+            return Ok(Arc::clone(limiter));
+        }
+        self.open(lua).map(|(limiter, _)| limiter)
+    }
+
     /// The limiter itself, and the time.
     fn open(&self, lua: &Lua) -> mlua::Result<(Arc<Limiter>, Now)> {
         let context = running(lua, &format!("limiter `{}`", self.name))?;

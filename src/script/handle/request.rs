@@ -44,6 +44,7 @@ unsafe extern "C-unwind" fn index(state: *mut ffi::lua_State) -> c_int {
             // Claims become a table where a script looks at them; from then on the table is the truth.
             atoms::USER if exchange.user.has_claims() => return raw::cold(state, 1),
             atoms::USER => return kept_table(state, slot, Keep::User),
+            atoms::LIMITS if exchange.limits.is_news() => return raw::cold(state, 1),
             atoms::LIMITS => return kept_table(state, slot, Keep::Limits),
             atoms::KEY if exchange.user.has_key() => return raw::cold(state, 1),
             atoms::KEY => return get_kept(state, slot, Keep::Key),

@@ -27,6 +27,7 @@ files![
     "request_id",
     "access_log",
     "timeout",
+    "rate_limit",
     "transform_request",
     "transform_response",
     "body_limit",

@@ -8,7 +8,6 @@ const NAMES: &[(&str, &str)] = &[
     ("hmac_auth", "authenticates by a signature"),
     ("introspect", "authenticates by token introspection"),
     ("forward_auth", "asks a service whether the request may pass"),
-    ("rate_limit", "limits requests per key"),
     ("quota", "calendar limits kept across restarts"),
     ("throttle", "delays instead of refusing"),
     ("concurrency", "limits requests in flight"),

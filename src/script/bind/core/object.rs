@@ -16,13 +16,11 @@ use crate::script::live::Kept;
 /// An object that a policy's value owns: one for the value wherever it stands, in all workers, across reloads.
 ///
 /// Its identity is its name, else (route, group or gateway that first holds the value, the word, its ordinal there).
-#[allow(dead_code, reason = "the first policies that keep something are on their way")]
 pub(crate) struct Object<T> {
     slot: Rc<Slot>,
     live: OnceCell<Arc<T>>,
 }
 
-#[allow(dead_code, reason = "the first policies that keep something are on their way")]
 impl<T: Kept> Object<T> {
     /// Declares it while the step of policy `word` is made.
     pub(crate) fn declare(lua: &Lua, word: &str, name: Option<&str>, config: &T::Config) -> mlua::Result<Self> {

@@ -31,6 +31,7 @@ pub(super) fn request(lua: &Lua, (this, name): (Value, Value)) -> mlua::Result<V
     let request = exchange.request.borrow();
     match &*name {
         "user" => handle::user(lua, &exchange),
+        "limits" => handle::limits(lua, &exchange),
         "key" => exchange.user.key().as_deref().into_lua(lua),
         "scheme" => request.scheme.as_str().into_lua(lua),
         "raw_path" => request.raw_path.as_str().into_lua(lua),
