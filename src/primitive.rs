@@ -34,6 +34,8 @@ pub mod jwt;
 pub mod limiter;
 /// Client certificates that a route accepts.
 pub mod mtls;
+/// OpenAPI documents as contracts.
+pub mod openapi;
 /// Names and passwords.
 pub mod password;
 /// Query strings as ordered lists that are encoded again only where they were changed.

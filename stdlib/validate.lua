@@ -17,14 +17,18 @@ policy "validate" {
       doc = "media types a body may have (application/json with `body`), others are refused with 415; image/* and */* work",
     },
     response = is.any { optional = true, doc = "a rule for JSON answers of 2xx, or rules by status: { [200] = …, [\"4xx\"] = …, [\"*\"] = … }" },
+    openapi = is.any {
+      optional = true,
+      doc = "an OpenAPI document (3.0, 3.1; a file, watched) instead of rules: the operation is found by method and path; response = \"reject\" or \"log\" checks answers too",
+    },
     mode = is.enum { "reject", "log", default = "reject", doc = "what a bad answer leads to: 502, or a line in the log" },
   },
   step = function(o)
     local check, checked = core.validate(o)
     if not checked then return check end
     return function(req, next)
-      if check then check(req) end
-      checked(req, next())
+      local operation = if check then check(req) else nil
+      checked(req, next(), operation)
     end
   end,
 }

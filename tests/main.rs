@@ -20,6 +20,7 @@
 //! | `include`, `require`, `env`, `secret`, `file` | `files` |
 //! | `json` … `metrics`, words of later versions | `words` |
 //! | `validate`, `schema`, `json_limit`, `yaml` | `validate` |
+//! | `openapi`, documents as validators | `openapi` |
 //! | `store` and `limiter` in memory | `stores` |
 //! | budgets: CPU time, memory, recursion, tasks; neighbours go on (C-11) | `budgets` |
 //! | integers beyond 2^53 | `numbers` |
@@ -86,6 +87,7 @@ mod memory;
 mod mirror;
 mod mutants;
 mod numbers;
+mod openapi;
 mod paths;
 mod pools;
 mod proxy_protocol;

@@ -6,7 +6,7 @@ mod fault;
 pub mod format;
 mod params;
 pub mod read;
-mod schema;
+pub(super) mod schema;
 
 use std::fmt;
 use std::sync::Arc;

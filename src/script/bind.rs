@@ -15,6 +15,7 @@ mod jwks;
 mod limiter;
 pub(crate) mod log;
 mod metrics;
+pub(crate) mod openapi;
 pub(crate) mod options;
 mod parallel;
 pub(crate) mod regex;

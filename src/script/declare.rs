@@ -8,6 +8,7 @@ mod level;
 mod loading;
 mod matching;
 mod nodes;
+mod openapi;
 mod pattern;
 pub(crate) mod poison;
 pub(crate) mod read;
@@ -42,6 +43,7 @@ pub(crate) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
     gateway::install(lua, globals)?;
     nodes::install(lua, globals)?;
     service::install(lua, globals)?;
+    openapi::install(lua, globals)?;
     timers::install(lua, globals)?;
     loading::install(lua, globals)
 }

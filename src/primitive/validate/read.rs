@@ -20,26 +20,28 @@ pub struct Types {
     object: Option<Vec<(String, Self)>>,
 }
 
-/// References and branches followed into each other.
-const DEEP: usize = 16;
+/// Schemas looked at for one parameter: references and branches may lead to each other.
+const MOST: usize = 200;
 
 impl Types {
     /// The types that `schema`, a part of `document`, allows.
     pub fn of(schema: &Value, document: &Value) -> Self {
         let mut types = Self::default();
-        types.gather(schema, document, 0);
+        types.gather(schema, document, 0, &mut MOST.clone());
         types
     }
 
-    fn gather(&mut self, schema: &Value, document: &Value, depth: usize) {
-        if depth > DEEP {
+    /// Lists and members are read one level deep: no parameter is written deeper.
+    fn gather(&mut self, schema: &Value, document: &Value, level: usize, left: &mut usize) {
+        if *left == 0 || level > 2 {
             return;
         }
+        *left -= 1;
         if let Some(target) = schema["$ref"].as_str().and_then(|reference| target(document, reference)) {
-            self.gather(target, document, depth + 1);
+            self.gather(target, document, level, left);
         }
         for branch in ["allOf", "anyOf", "oneOf"].iter().filter_map(|name| schema[*name].as_array()).flatten() {
-            self.gather(branch, document, depth + 1);
+            self.gather(branch, document, level, left);
         }
         let values = schema["enum"].as_array().into_iter().flatten().chain(schema.get("const"));
         let written = match &schema["type"] {
@@ -64,15 +66,15 @@ impl Types {
                 "null" => self.null = true,
                 "array" => {
                     let mut items = Self::default();
-                    items.gather(&schema["items"], document, depth + 1);
+                    items.gather(&schema["items"], document, level + 1, left);
                     self.list = Some(Box::new(items));
                 }
                 "object" => {
-                    let members = schema["properties"].as_object().into_iter().flatten();
+                    let members = schema["properties"].as_object().filter(|_| level == 0).into_iter().flatten();
                     let mut known = self.object.take().unwrap_or_default();
                     for (name, schema) in members {
                         let mut types = Self::default();
-                        types.gather(schema, document, depth + 1);
+                        types.gather(schema, document, level + 1, left);
                         known.push((name.clone(), types));
                     }
                     self.object = Some(known);
@@ -114,6 +116,26 @@ impl Types {
             (name.to_owned(), types.map_or_else(|| text.into(), |types| types.single(text)))
         };
         Value::Object(pairs.map(read).collect::<Map<_, _>>())
+    }
+
+    /// Fields of a form: several of one name are a list, where the schema wants one.
+    pub fn read_fields(&self, pairs: &[(String, String)]) -> Value {
+        let members = self.object.as_deref().unwrap_or_default();
+        let mut object = Map::new();
+        for (name, text) in pairs {
+            if object.contains_key(name) {
+                continue;
+            }
+            let all: Vec<&str> = pairs.iter().filter(|pair| pair.0 == *name).map(|pair| pair.1.as_str()).collect();
+            let types = members.iter().find(|member| member.0 == *name).map(|member| &member.1);
+            let value = match types {
+                Some(types) => types.read(&all),
+                None if all.len() > 1 => all.into_iter().map(Value::from).collect(),
+                None => text.as_str().into(),
+            };
+            object.insert(name.clone(), value);
+        }
+        Value::Object(object)
     }
 
     fn single(&self, text: &str) -> Value {

@@ -31,19 +31,19 @@ impl Schema {
 }
 
 /// What all schemas are compiled with.
-pub(super) fn options<'a>() -> jsonschema::ValidationOptions<'a> {
+pub(in crate::primitive) fn options<'a>() -> jsonschema::ValidationOptions<'a> {
     jsonschema::options().offline().should_validate_formats(true).with_pattern_options(PatternOptions::regex())
 }
 
 /// What the compiler says, short.
-pub(super) fn explain(said: &str) -> SchemaError {
+pub(in crate::primitive) fn explain(said: &str) -> SchemaError {
     let said: String = said.chars().take(300).collect();
     let far = said.contains("retriev") || said.contains("ffline");
     SchemaError(if far { format!("references lead to places in the same document only: {said}") } else { said })
 }
 
 /// What a validator finds, `most` faults at most.
-pub(super) fn faults(validator: &Validator, value: &Value, most: usize) -> Vec<Fault> {
+pub(in crate::primitive) fn faults(validator: &Validator, value: &Value, most: usize) -> Vec<Fault> {
     if validator.is_valid(value) {
         return Vec::new();
     }

@@ -28,12 +28,22 @@ pub(crate) fn read(
     options: &[Opt],
 ) -> mlua::Result<(Block, Vec<usize>)> {
     let options = Check::new(lua, session, anchor, owner, List::Steps).options(table, options)?;
+    let (steps, children) = list(session, anchor, owner, table)?;
+    Ok((Block { options, steps, anchor: anchor.clone(), owner: owner.to_owned() }, children))
+}
+
+/// The list part alone: steps, then routes and groups.
+pub(super) fn list(
+    session: &Session,
+    anchor: &Anchor,
+    owner: &str,
+    table: &Table,
+) -> mlua::Result<(Vec<Item>, Vec<usize>)> {
     let mut list = Reader { session, anchor, owner, steps: Vec::new(), children: Vec::new() };
     for index in 1..=table.raw_len() {
         list.entry(index, table.raw_get(index)?);
     }
-    let (steps, children) = (list.steps, list.children);
-    Ok((Block { options, steps, anchor: anchor.clone(), owner: owner.to_owned() }, children))
+    Ok((list.steps, list.children))
 }
 
 struct Reader<'a> {

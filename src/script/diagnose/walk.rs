@@ -327,6 +327,8 @@ impl Walker {
                     | "upstream"
                     | "policy"
                     | "include"
+                    | "openapi"
+                    | "schema"
                     | "require"
                     | "secret"
                     | "file"

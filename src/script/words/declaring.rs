@@ -11,7 +11,7 @@ use super::word;
 use crate::transform::template::Escape;
 
 pub(super) fn words() -> Vec<Word> {
-    let mut words = vec![gateway(), group(), route(), upstream()];
+    let mut words = vec![gateway(), group(), route(), openapi(), upstream()];
     words.extend(steps());
     words.extend(loading());
     words
@@ -197,6 +197,35 @@ fn route() -> Word {
         ("websocket: ws.ctx  ws.req  ws.closed", "a table of your own; the request of the handshake; whether it is closed or about to be"),
         ("websocket: how functions run", "one message of a side after the other; each call has the route's `timeout`; an error closes with 1011, `reject` with 1008; a message has `limits.buffer` bytes at most; a socket keeps the version of the script it was opened with"),
     ])
+}
+
+fn openapi() -> Word {
+    let mut options = vec![
+        opt(
+            "security",
+            Type::Either(vec![Type::map(Type::Step), Type::Exactly(false)]),
+            "",
+            "a step for each security scheme of the document; each requirement must hold as a whole, one of them is enough (any_of), scopes are asked of the identity (authorize); false: the document's security is not looked at",
+        ),
+        opt("validate", Type::Bool, "true", "whether requests must keep to the document"),
+        opt("response", Type::one_of(&["reject", "log"]), "", "what an answer that breaks the document leads to"),
+        opt("mock", Type::Bool, "false", "true: the document's examples are the answers"),
+        opt(
+            "operations",
+            Type::map(Type::Any),
+            "",
+            "steps and options of single operations, as those of a route, by operationId",
+        ),
+    ];
+    options.extend(level::placing());
+    options.extend(level::hooks());
+    declare(
+        "openapi",
+        "openapi \"api.yaml\" { to, security, validate, response, mock, steps…, operations }",
+        "One route for each operation of an OpenAPI document (3.0, 3.1; YAML or JSON, watched), named by its operationId; paths as written there, below those of the groups around. In each: security, validation, the steps of the list, then those of the operation.",
+        "",
+    )
+    .takes(options)
 }
 
 fn upstream() -> Word {

@@ -1,6 +1,7 @@
 //! `core.validate(options)`: rules of a script as checks of requests and of answers.
 
 mod answers;
+mod contract;
 mod params;
 
 use std::rc::Rc;
@@ -45,6 +46,9 @@ struct Body {
 
 /// Made once per step: the check of requests, and that of answers if there is one.
 pub(super) fn validate(lua: &Lua, options: Table) -> mlua::Result<(Option<Function>, Option<Function>)> {
+    if options.contains_key("openapi")? {
+        return contract::validate(lua, &options);
+    }
     let body = match options.raw_get::<Value>("body")? {
         Value::Nil => None,
         value => {

@@ -97,25 +97,31 @@ async fn whole(answers: &Answers, exchange: &Exchange, held: &Rc<Held>, most: us
     });
     let Some((status, is_json, silent)) = head else { return Ok(MultiValue::new()) };
     let Some(rule) = answers.rule(status).filter(|_| !silent) else { return Ok(MultiValue::new()) };
-    let told = if is_json {
+    let faults = if is_json {
         let text = handle::response_body(held, most).await?;
         match validate::check(rule, &text) {
             Ok(Checked::Fine | Checked::Filled(_)) => return Ok(MultiValue::new()),
             Ok(Checked::Faulty(faults)) => {
-                let told = faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.message));
-                told.collect::<Vec<_>>().join("; ")
+                let faults = faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.message));
+                faults.collect::<Vec<_>>().join("; ")
             }
             Err(fault) => format!("no JSON: {fault}"),
         }
     } else {
         "the answer is no JSON".to_owned()
     };
-    if answers.logs {
+    told(exchange, held, answers.logs, &faults)
+}
+
+/// An answer that breaks its rules: a line in the log, or a refusal.
+pub(super) fn told(exchange: &Exchange, held: &Held, logs: bool, faults: &str) -> mlua::Result<MultiValue> {
+    if logs {
+        let status = held.read(|response| response.status).unwrap_or_default();
         let fields: [(&str, &dyn std::fmt::Display); 3] =
-            [("status", &status), ("faults", &told), ("request_id", exchange.id())];
+            [("status", &status), ("faults", &faults), ("request_id", exchange.id())];
         log::warn("an answer breaks the rules of `validate`", &fields);
         return Ok(MultiValue::new());
     }
     let detail = "the service's answer is not what it should be";
-    Err(fault::raise(Failure::new(Code::ValidateResponse, detail).because(told)))
+    Err(fault::raise(Failure::new(Code::ValidateResponse, detail).because(faults)))
 }

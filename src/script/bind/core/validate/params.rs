@@ -13,6 +13,8 @@ use crate::http::headers::Known;
 use crate::http::headers::is_name;
 use crate::http::headers::is_value;
 use crate::primitive::cookie;
+use crate::primitive::openapi::Given;
+use crate::primitive::openapi::Place;
 use crate::primitive::query;
 use crate::primitive::query::Query;
 use crate::primitive::validate::Fault;
@@ -96,6 +98,22 @@ impl Places {
 }
 
 impl Reads {
+    /// What a document's parameters were read as.
+    pub(super) fn of(given: Vec<Given>) -> Self {
+        let mut reads = Self::default();
+        for Given { place, name, value, filled } in given {
+            match place {
+                Place::Path => reads.path.push((name, value)),
+                Place::Query => reads.query.push((name, value, filled)),
+                Place::Header if filled && is_name(name.as_bytes()) && is_value(text(&value).as_bytes()) => {
+                    reads.headers.push((name, value));
+                }
+                Place::Header | Place::Cookie => {}
+            }
+        }
+        reads
+    }
+
     /// Once everything is as it should be.
     pub(super) fn apply(self, exchange: &Exchange) {
         if !self.path.is_empty() {
@@ -147,7 +165,7 @@ fn fields<'r>(request: &'r Request, field: &Field) -> Vec<Cow<'r, str>> {
     vec![joined.into()]
 }
 
-fn text_of(param: &Param) -> Cow<'static, str> {
+pub(super) fn text_of(param: &Param) -> Cow<'static, str> {
     match param {
         Param::Text(text) => text.clone().into(),
         Param::Int(number) => number.to_string().into(),

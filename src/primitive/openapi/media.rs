@@ -1,0 +1,111 @@
+//! Bodies by media type.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::OpenapiError;
+use super::Refusal;
+use super::contract::Contract;
+use super::spot::Spot;
+use crate::primitive::form;
+use crate::primitive::scan::Scan;
+use crate::primitive::validate::MOST;
+use crate::primitive::validate::read::Types;
+
+/// What a body may be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content(Vec<(String, Entry)>);
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    key: Option<Arc<str>>,
+    types: Types,
+}
+
+impl Content {
+    pub(super) fn new(spot: &Spot<'_>) -> Result<Self, OpenapiError> {
+        let mut entries = Vec::new();
+        for (media, entry) in spot.members()? {
+            let schema = entry.get("schema");
+            let key = schema.is_there().then(|| schema.pointer.clone().into());
+            let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            entries.push((media, Entry { key, types: Types::of(schema.value, spot.document) }));
+        }
+        Ok(Self(entries))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().filter_map(|(_, entry)| entry.key.as_ref())
+    }
+
+    /// By type, by `image/*`, by `*/*`.
+    pub(super) fn of(&self, media: &str) -> Option<&Entry> {
+        let named = |wanted: &str| self.0.iter().find(|(name, _)| name == wanted).map(|(_, entry)| entry);
+        let family = media.split_once('/').map(|(family, _)| format!("{family}/*"));
+        named(media).or_else(|| named(&family?)).or_else(|| named("*/*"))
+    }
+
+    pub(super) fn accepted(&self) -> String {
+        self.0.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// How a body is read.
+enum Form {
+    Json,
+    Pairs,
+    Text,
+    /// Not at all.
+    Opaque,
+}
+
+fn form_of(media: &str) -> Form {
+    match media {
+        _ if media.ends_with("/json") || media.ends_with("+json") => Form::Json,
+        "application/x-www-form-urlencoded" => Form::Pairs,
+        _ if media.starts_with("text/") => Form::Text,
+        _ => Form::Opaque,
+    }
+}
+
+impl Entry {
+    /// Whether the content is looked at.
+    pub(super) fn reads(&self, media: &str) -> bool {
+        self.key.is_some() && !matches!(form_of(media), Form::Opaque)
+    }
+
+    pub(super) fn check(&self, media: &str, body: &[u8], contract: &Contract) -> Result<(), Refusal> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let value = match form_of(media) {
+            Form::Json => json(body).map_err(Refusal::Syntax)?,
+            Form::Pairs => self.pairs(body),
+            Form::Text => String::from_utf8_lossy(body).into_owned().into(),
+            Form::Opaque => return Ok(()),
+        };
+        let faults = contract.judge(key, value, MOST);
+        if faults.is_empty() { Ok(()) } else { Err(Refusal::Faults(faults)) }
+    }
+
+    /// Fields of a form as members: several of one name are a list.
+    fn pairs(&self, body: &[u8]) -> Value {
+        let pairs: Vec<(String, String)> =
+            form::parse(body).take(MANY).map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        self.types.read_fields(&pairs)
+    }
+}
+
+/// More fields are nobody's.
+const MANY: usize = 1000;
+
+/// Depth is looked at before a tree is made.
+pub(super) fn json(body: &[u8]) -> Result<Value, String> {
+    let mut scan = Scan::new(body).map_err(|fault| fault.to_string())?;
+    scan.skip().and_then(|()| scan.end()).map_err(|fault| fault.to_string())?;
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    serde_json::from_slice(body).map_err(|fault| fault.to_string())
+}
