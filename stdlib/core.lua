@@ -15,7 +15,16 @@ function M.shared(more)
       doc = "these fields get a value where they have none",
     },
     add = is.map { items = is.template { place = "header" }, optional = true, doc = "these lines are added" },
-    json = is.any { optional = true, doc = "{ keep, remove, rename, set } by JSONPath" },
+    json = is.either {
+      is.object {
+        keep = is.array { items = is.string, optional = true, doc = "only these places stay" },
+        remove = is.array { items = is.string, optional = true, doc = "these places go" },
+        rename = is.map { items = is.string, optional = true, doc = "members found there get another name" },
+        set = is.map { items = is.any, optional = true, doc = "these places get a value; its texts are templates" },
+      },
+      optional = true,
+      doc = "edits of a JSON body by JSONPath, in this order: keep, remove, rename, set",
+    },
     body = is.any {
       optional = true,
       doc = "text, a table (sent as JSON), a function, or one of them by media type",
@@ -52,17 +61,6 @@ function M.forward(forward)
   return before, after
 end
 
-local EDITS = { "remove", "rename", "set", "default", "add", "json", "body", "status" }
-
--- The edits of `on`, whose names nobody has checked yet.
-function M.checked(edits, key)
-  if type(edits) ~= "table" then error(`on["{key}"] must be a table of edits`, 0) end
-  for name in edits do
-    if not table.find(EDITS, name) then error(`on["{key}"] has no option \`{tostring(name)}\``, 0) end
-  end
-  return edits
-end
-
 -- `404`, `"404"` or `"4xx"`.
 function M.status_key(status)
   local key = tostring(status)
@@ -82,7 +80,7 @@ function M.reads(edits, what)
     end
     return false
   end
-  return any(edits.set) or any(edits.default) or any(edits.add) or any(edits.body) or any(edits.query)
+  return any(edits.set) or any(edits.default) or any(edits.add) or any(edits.body) or any(edits.query) or any(edits.json and edits.json.set)
 end
 
 -- Edits of the query, in the order of those of fields.
@@ -140,6 +138,31 @@ local function by_type(value)
   return true
 end
 
+-- How values are escaped in a text that becomes a body: as its look says, else (nil) as the media type says.
+local function look(text)
+  if string.find(text, "^%s*{{.*}}%s*$") or string.find(text, "^%s*%[.*%]%s*$") then return "json" end
+  if string.find(text, "^%s*<.*>%s*$") then return "xml" end
+  return nil
+end
+
+local function written(text)
+  local known = look(text)
+  if known then
+    local fill = core.template(text, known)
+    return function(req, subject) subject:set_body(fill(req, if req == subject then nil else subject)) end
+  end
+  local plain, as_json, as_xml = core.template(text, "plain"), core.template(text, "json"), core.template(text, "xml")
+  return function(req, subject)
+    local fill, media = plain, M.media_type(subject)
+    if M.is_json(media) then
+      fill = as_json
+    elseif string.find(media, "[/+]x?html") or string.find(media, "[/+]xml") then
+      fill = as_xml
+    end
+    subject:set_body(fill(req, if req == subject then nil else subject))
+  end
+end
+
 -- What a body is replaced with: `make(req, subject)`, where the subject is the request or the answer.
 function M.body(value)
   if by_type(value) then
@@ -170,10 +193,7 @@ function M.body(value)
       end
     end
   end
-  if type(value) == "string" then
-    local text = core.template(value, "plain")
-    return function(req, subject) subject:set_body(text(req, if req == subject then nil else subject)) end
-  end
+  if type(value) == "string" then return written(value) end
   if type(value) ~= "table" then error("`body` must be text, a table or a function", 0) end
   local make = filled(value)
   return function(req, subject) subject:set_json(make(req, if req == subject then nil else subject)) end

@@ -11,8 +11,12 @@ policy "redirect" {
   step = function(o)
     local target = core.template(o[1], "url")
     local status = tonumber(o.status)
+    -- A path that begins with two slashes would name another host.
+    local stays = type(o[1]) ~= "string" or string.sub(o[1], 1, 2) ~= "//"
     return function(req)
-      return { status = status, headers = { location = target(req) } }
+      local to = target(req)
+      if stays and string.sub(to, 1, 2) == "//" then to = "/." .. to end
+      return { status = status, headers = { location = to } }
     end
   end,
 }

@@ -31,7 +31,7 @@ policy "transform_request" {
       if edit_query then edit_query(req) end
       if o.method then req.method = o.method end
       if edit_json and core.is_json(req.type) then
-        local text, fault = edit_json(req:text())
+        local text, fault = edit_json(req:text(), req)
         if not text then core.fail("body.bad_json", fault) end
         req:set_body(text)
       end

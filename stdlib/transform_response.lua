@@ -6,7 +6,11 @@ policy "transform_response" {
   doc = "Edits an answer: fields (remove, rename, set, default, add), status, JSON, body; `on` adds edits for some statuses.",
   options = core.shared {
     status = is.status { optional = true, doc = "another status" },
-    on = is.map { items = is.any, optional = true, doc = "edits by status: [404] = { … }, [\"5xx\"] = { … }" },
+    on = is.map {
+      items = is.object(core.shared { status = is.status { optional = true, doc = "another status" } }),
+      optional = true,
+      doc = "edits by status: [404] = { … }, [\"5xx\"] = { … }",
+    },
   },
   step = function(o)
     local function compile(edits)
@@ -23,7 +27,7 @@ policy "transform_response" {
     local always, by_status = compile(o), {}
     for status, edits in o.on or {} do
       local key = core.status_key(status)
-      by_status[key] = compile(core.checked(edits, key))
+      by_status[key] = compile(edits)
     end
 
     local function apply(edits, req, res, fixed)
@@ -31,7 +35,7 @@ policy "transform_response" {
       if edits.reads_answer then res:text() end
       if edits.fields then edits.fields(req, res) end
       if edits.json and not fixed and core.is_json(res.headers["content-type"]) then
-        local text, fault = edits.json(res:text())
+        local text, fault = edits.json(res:text(), req, res)
         if not text then core.fail("upstream.protocol", fault) end
         res:set_body(text)
       end

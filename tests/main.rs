@@ -11,7 +11,7 @@
 //! | `reject` from any depth, past `pcall` and coroutines | `reject` |
 //! | failure codes, `errors`, `on_error`, their events | `failures` |
 //! | templates and their escaping | `templates` |
-//! | `transform_request`, `transform_response`, `body_limit`, decoded answers | `transforms` |
+//! | `transform_request`, `transform_response`, `body_limit`, decoded answers; `mock`, `redirect` | `transforms` `shapes` |
 //! | the whole of `req` and `res`, `on_request`, `on_response`, `on_log` | `requests` `responses` |
 //! | `fetch`, `parallel`, `settle`, `race` · `spawn`, `sleep`, `every`, `after`, `on`, `emit` | `fetching` `tasks` |
 //! | `cors`: preflights before every step, fields on every answer (S-60 to S-63, U-47, U-48) | `cors` |
@@ -99,6 +99,7 @@ mod responses;
 mod retries;
 mod routing;
 mod sending;
+mod shapes;
 mod sockets;
 mod static_files;
 mod steps;

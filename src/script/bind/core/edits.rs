@@ -9,6 +9,7 @@ use mlua::LuaString;
 use mlua::MultiValue;
 use mlua::Table;
 use mlua::Value;
+use serde_json::Value as Json;
 
 use super::exchange;
 use super::template::parse;
@@ -77,31 +78,89 @@ fn refused(fault: Unsafe) -> mlua::Error {
     fault::raise(Failure::new(Code::HeaderUnsafe, detail).because(fault.to_string()))
 }
 
-/// `core.json_edit { keep, remove, rename, set }`: a function from JSON text to JSON text, or `nil` and what is wrong.
+/// A place in a JSON document and what it gets.
+struct Set {
+    path: Path,
+    value: Json,
+    /// Texts in the value that are templates, by JSON Pointer.
+    holes: Vec<(String, Template)>,
+}
+
+/// `core.json_edit { keep, remove, rename, set }`: a function from JSON text, `req` and `res` to JSON text, or `nil` and
+/// what is wrong.
 pub(super) fn json_edit(lua: &Lua, options: Table) -> mlua::Result<Function> {
     let path = |text: &str| Path::parse(text).map_err(|fault| mlua::Error::runtime(format!("`{text}`: {fault}")));
     let paths = |name| list(&options, name)?.iter().map(|text| path(text)).collect::<mlua::Result<Vec<_>>>();
     let rename = pairs(&options, "rename")?;
-    let mut edit = Edit {
+    let edit = Edit {
         keep: paths("keep")?,
         remove: paths("remove")?,
         rename: rename.into_iter().map(|(from, to)| Ok((path(&from)?, to))).collect::<mlua::Result<_>>()?,
         set: Vec::new(),
     };
+    let mut sets = Vec::new();
     for (name, value) in entries(&options, "set")? {
         let value = json::to_json(&value).map_err(|fault| mlua::Error::runtime(format!("`{name}`: {fault}")))?;
-        edit.set.push((path(&name)?, value));
+        sets.push(compiled(lua, path(&name)?, value)?);
     }
-    lua.create_function(move |lua, text: LuaString| edited(lua, &edit, &text.as_bytes()))
+    wait::strict(lua, "json_edit", move |lua, (text, req, res): (LuaString, Value, Value)| {
+        edited(lua, &edit, &sets, &text.as_bytes(), (&req, &res))
+    })
 }
 
-fn edited(lua: &Lua, edit: &Edit, text: &[u8]) -> mlua::Result<MultiValue> {
-    let mut value = match crate::transform::json::decode(text, Limits::default()) {
-        Ok(value) => value,
+/// Texts without names become what they stand for now (`{{` is a brace), the others when a request is there.
+fn compiled(lua: &Lua, path: Path, mut value: Json) -> mlua::Result<Set> {
+    let mut holes = Vec::new();
+    let mut open = vec![(String::new(), &mut value)];
+    while let Some((pointer, value)) = open.pop() {
+        match value {
+            Json::String(text) => {
+                let template = parse(&Value::String(lua.create_string(&*text)?), Escape::Plain)?;
+                match template.literal() {
+                    Some(literal) => *text = literal.to_owned(),
+                    None => holes.push((pointer, template)),
+                }
+            }
+            Json::Array(list) => {
+                open.extend(list.iter_mut().enumerate().map(|(at, value)| (format!("{pointer}/{at}"), value)));
+            }
+            Json::Object(map) => open.extend(map.iter_mut().map(|(key, value)| {
+                (format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), value)
+            })),
+            _ => {}
+        }
+    }
+    Ok(Set { path, value, holes })
+}
+
+fn edited(
+    lua: &Lua,
+    edit: &Edit,
+    sets: &[Set],
+    text: &[u8],
+    (req, res): (&Value, &Value),
+) -> mlua::Result<MultiValue> {
+    let mut document = match crate::transform::json::decode(text, Limits::default()) {
+        Ok(document) => document,
         Err(fault) => return (Value::Nil, fault.to_string()).into_lua_multi(lua),
     };
-    edit.apply(&mut value);
-    crate::transform::json::encode(&value).into_lua_multi(lua)
+    edit.apply(&mut document);
+    for set in sets {
+        if set.holes.is_empty() {
+            set.path.set(&mut document, &set.value);
+            continue;
+        }
+        let exchange = exchange(lua, req)?;
+        let mut value = set.value.clone();
+        for (pointer, template) in &set.holes {
+            let filled = super::template::fill(lua, &exchange, res, template)?;
+            if let Some(hole) = value.pointer_mut(pointer) {
+                *hole = Json::String(filled);
+            }
+        }
+        set.path.set(&mut document, &value);
+    }
+    crate::transform::json::encode(&document).into_lua_multi(lua)
 }
 
 fn list(options: &Table, name: &str) -> mlua::Result<Vec<String>> {

@@ -23,13 +23,17 @@ use crate::transform::template::Escape;
 pub(super) fn template(lua: &Lua, (text, place): (Value, String)) -> mlua::Result<Function> {
     let template = parse(&text, escape(&place))?;
     wait::strict(lua, "template", move |lua, (req, res): (Value, Value)| {
-        let exchange = exchange(lua, &req)?;
-        match handle::held(lua, &res) {
-            Some(held) => filled(&exchange, &held, &template),
-            None => lookup::render(&exchange, &template, None),
-        }
-        .map_err(fault::raise)
+        fill(lua, &exchange(lua, &req)?, &res, &template)
     })
+}
+
+/// A template with what is known of the request and, where there is one, its answer.
+pub(super) fn fill(lua: &Lua, exchange: &Rc<Exchange>, res: &Value, template: &Template) -> mlua::Result<String> {
+    match handle::held(lua, res) {
+        Some(held) => filled(exchange, &held, template),
+        None => lookup::render(exchange, template, None),
+    }
+    .map_err(fault::raise)
 }
 
 fn filled(exchange: &Rc<Exchange>, held: &Held, template: &Template) -> Result<String, Failure> {
