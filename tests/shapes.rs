@@ -33,17 +33,21 @@ fn queries_and_methods_are_edited_in_the_same_order_as_fields() {
     let (path, query) = seen.target.split_once('?').unwrap();
     assert_eq!(path, "/q/7");
     let pairs: Vec<_> = form(query);
-    let all = |name: &str| pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
+    let all =
+        |name: &str| pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
     assert_eq!((all("secret"), all("old"), all("new")), (vec![], vec![], vec!["a", "b"]));
     assert_eq!((all("page"), all("who")), (vec!["7"], vec!["a&b=c d"]), "a value cannot begin another pair");
     assert_eq!((all("size"), all("sort"), all("tag")), (vec!["10"], vec!["date"], vec!["one", "extra"]));
 }
 
 fn form(query: &str) -> Vec<(String, String)> {
-    let decoded = |text: &str| {
-        percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned()
-    };
-    query.split('&').filter_map(|pair| pair.split_once('=')).map(|(key, value)| (decoded(key), decoded(value))).collect()
+    let decoded =
+        |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned();
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (decoded(key), decoded(value)))
+        .collect()
 }
 
 #[test]
@@ -98,7 +102,8 @@ fn bodies_are_chosen_by_media_type_and_may_pass() {
     )
     .service("service", &service)
     .start();
-    let call = |target: &str, kind: &str, body: &str| gateway.call("POST", target, &[("content-type", kind)], body).with(200);
+    let call =
+        |target: &str, kind: &str, body: &str| gateway.call("POST", target, &[("content-type", kind)], body).with(200);
     assert_eq!(call("/t", "application/json", r#"{"a":"x"}"#).json(), json!({ "wrapped": "x" }));
     let lines = call("/t", "text/csv; header=present", "a\nb\nc");
     assert_eq!((lines.json(), lines.header("x-kind")), (json!({ "lines": 3 }), Some("application/json")));
@@ -115,7 +120,11 @@ fn answers_are_shaped_with_what_they_are() {
         "/204" => upstream::answer(204, &[], ""),
         "/503" => upstream::answer(503, &[("retry-after", "9")], "x"),
         "/broken" => b"nonsense\r\n\r\n".to_vec(),
-        _ => upstream::answer(200, &[JSON, ("x-internal-a", "1"), ("x-internal-b", "2"), ("x-old", "o")], r#"{"id":9007199254740993,"plan":"gold"}"#),
+        _ => upstream::answer(
+            200,
+            &[JSON, ("x-internal-a", "1"), ("x-internal-b", "2"), ("x-old", "o")],
+            r#"{"id":9007199254740993,"plan":"gold"}"#,
+        ),
     });
     let gateway = gateway::script(
         r#"
@@ -135,15 +144,25 @@ fn answers_are_shaped_with_what_they_are() {
     .start();
     let fine = gateway.get("/200").with(200);
     assert_eq!((fine.header("x-internal-a"), fine.header("x-internal-b")), (None, None));
-    assert_eq!((fine.header("x-new"), fine.header("x-kind"), fine.header("x-more")), (Some("o"), Some("usual"), Some("1")));
+    assert_eq!(
+        (fine.header("x-new"), fine.header("x-kind"), fine.header("x-more")),
+        (Some("o"), Some("usual"), Some("1"))
+    );
     assert_eq!((fine.header("x-plan"), fine.header("x-status")), (Some("gold"), Some("200")));
     assert_eq!((fine.header("x-type"), fine.header("x-id")), (Some("application/json"), Some("9007199254740993")));
     assert_eq!(fine.text(), r#"{"id":9007199254740993,"plan":"gold"}"#, "what was only read is as it was");
     let gone = gateway.get("/404").with(410);
-    assert_eq!((gone.header("x-exact"), gone.header("x-class"), gone.header("x-status")), (Some("yes"), Some("4"), Some("404")));
+    assert_eq!(
+        (gone.header("x-exact"), gone.header("x-class"), gone.header("x-status")),
+        (Some("yes"), Some("4"), Some("404"))
+    );
     for (target, status) in [("/503", 503), ("/broken", 502)] {
         let sorry = gateway.get(target).with(status);
-        assert_eq!((sorry.json(), sorry.header("x-class")), (json!({ "sorry": status.to_string() }), Some("5")), "{target}");
+        assert_eq!(
+            (sorry.json(), sorry.header("x-class")),
+            (json!({ "sorry": status.to_string() }), Some("5")),
+            "{target}"
+        );
     }
     assert!(gateway.get("/204").with(204).body.is_empty());
     let head = gateway.call("HEAD", "/200", &[], "").with(200);

@@ -124,22 +124,17 @@ fn compiled(lua: &Lua, path: Path, mut value: Json) -> mlua::Result<Set> {
             Json::Array(list) => {
                 open.extend(list.iter_mut().enumerate().map(|(at, value)| (format!("{pointer}/{at}"), value)));
             }
-            Json::Object(map) => open.extend(map.iter_mut().map(|(key, value)| {
-                (format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), value)
-            })),
+            Json::Object(map) => open.extend(
+                map.iter_mut()
+                    .map(|(key, value)| (format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), value)),
+            ),
             _ => {}
         }
     }
     Ok(Set { path, value, holes })
 }
 
-fn edited(
-    lua: &Lua,
-    edit: &Edit,
-    sets: &[Set],
-    text: &[u8],
-    (req, res): (&Value, &Value),
-) -> mlua::Result<MultiValue> {
+fn edited(lua: &Lua, edit: &Edit, sets: &[Set], text: &[u8], (req, res): (&Value, &Value)) -> mlua::Result<MultiValue> {
     let mut document = match crate::transform::json::decode(text, Limits::default()) {
         Ok(document) => document,
         Err(fault) => return (Value::Nil, fault.to_string()).into_lua_multi(lua),
