@@ -3,6 +3,8 @@
 pub mod body;
 pub mod buffers;
 pub mod coding;
+pub mod conditional;
+pub mod date;
 pub mod file;
 pub mod h1;
 pub mod headers;
@@ -11,6 +13,7 @@ pub mod message;
 pub mod method;
 pub mod path;
 pub mod problem;
+pub mod range;
 
 pub use body::Body;
 pub use body::BodyError;

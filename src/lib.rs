@@ -28,6 +28,7 @@ pub mod store;
 pub mod transform;
 pub mod upstream;
 
+pub mod cache;
 pub mod clock;
 pub mod http;
 pub mod lru;

@@ -19,6 +19,7 @@ pub mod site;
 pub mod target;
 pub mod trace;
 pub mod tunnel;
+pub mod twin;
 pub mod user;
 pub mod websocket;
 pub mod worker;

@@ -25,6 +25,7 @@ pub mod wait;
 mod watchdog;
 pub mod words;
 
+pub(crate) use bind::core::cache::forget;
 pub use declare::listener;
 pub use load::LoadOptions;
 pub use load::Loaded;

@@ -2,6 +2,7 @@
 
 mod access;
 mod pages;
+mod purge;
 
 pub(super) use pages::Desk;
 
@@ -183,9 +184,9 @@ impl Visit {
 
     async fn answer(&self, request: Request) -> Response {
         let page = pages::page(&request, self.token.borrow().as_deref());
-        drop(request);
         match page {
             Err(answer) => *answer,
+            Ok((Page::Purge, _)) => purge::purge(&self.desk.live, &request),
             Ok((Page::Reload, _)) => pages::reloaded(self.reload().await),
             // Rendering many series takes a while; other visitors and timers go on.
             Ok((page, known)) => {

@@ -123,6 +123,8 @@ pub struct Response {
     pub upstream: Option<Rc<str>>,
     /// The host that answered, `address:port`.
     pub host: Option<Rc<str>>,
+    /// What a cache on the way did: `hit`, `miss`, `stale`, `refresh` or `bypass`.
+    pub cache: Option<&'static str>,
     /// After a 101: the service's end of the connection, which is joined to the client's.
     pub tunnel: Option<Box<dyn Duplex>>,
 }

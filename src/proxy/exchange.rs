@@ -74,6 +74,8 @@ pub struct Exchange {
     pub place: Cell<Option<Place>>,
     /// Functions talk on its socket: the request as such is over.
     pub upgraded: Cell<bool>,
+    /// The exchange this one is the twin of, see [`Exchange::twin`].
+    pub twin_of: Option<Rc<Self>>,
     /// The worker this request lives on.
     pub worker: Rc<crate::proxy::Worker>,
     /// The generation this request is pinned to.

@@ -61,6 +61,7 @@ impl Exchange {
             hooks: RefCell::default(),
             place: Cell::default(),
             upgraded: Cell::new(false),
+            twin_of: None,
             worker: Rc::clone(worker),
             site,
         })

@@ -92,12 +92,17 @@ pub(crate) fn report(exchange: &Exchange, failure: &Failure) {
     );
 }
 
-/// What every answer carries.
-pub(crate) fn finish(exchange: &Rc<Exchange>, response: &mut Response) {
+/// What steps want done to the answer, the last one first.
+pub(crate) fn shape(exchange: &Exchange, response: &mut Response) {
     let finishers = std::mem::take(&mut *exchange.finishers.borrow_mut());
     for finish in finishers.iter().rev() {
         finish(exchange, response);
     }
+}
+
+/// What every answer carries.
+pub(crate) fn finish(exchange: &Rc<Exchange>, response: &mut Response) {
+    shape(exchange, response);
     exchange.limits.finish(response);
     crate::proxy::cors::finish(exchange, response);
     response.headers.set("X-Request-Id", exchange.id().as_bytes());

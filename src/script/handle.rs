@@ -71,7 +71,6 @@ pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
 }
 
 /// `req` for `exchange`: the same value for as long as the exchange lives.
-#[cfg(test)]
 pub(crate) fn request(lua: &Lua, exchange: &Rc<Exchange>) -> Value {
     Value::LightUserData(Slots::of(lua).seat(exchange))
 }
@@ -112,6 +111,13 @@ pub(crate) fn held(lua: &Lua, value: &Value) -> Option<Rc<Held>> {
 /// `user`, `ctx`, `limits` or `key` of `exchange`, if a step has set it.
 pub(crate) fn kept(lua: &Lua, exchange: &Rc<Exchange>, name: &str) -> Option<Value> {
     Slots::of(lua).kept(lua, exchange, name)
+}
+
+/// The twin of `exchange`, which keeps what its steps have set so far.
+pub(crate) fn twin(lua: &Lua, exchange: &Rc<Exchange>) -> mlua::Result<Rc<Exchange>> {
+    let twin = exchange.twin();
+    Slots::of(lua).share(lua, exchange, &twin)?;
+    Ok(twin)
 }
 
 /// Keeps something for as long as `exchange` lives, by a number of the keeper's own.

@@ -21,6 +21,7 @@ pub use keyset::KeySet;
 pub use keyset::Source;
 pub use objects::Kept;
 
+use crate::cache::Space;
 use crate::primitive::limiter;
 use crate::primitive::limiter::Limiter;
 use crate::store;
@@ -33,6 +34,7 @@ pub struct Live {
     stores: Mutex<HashMap<String, Arc<Memory>>>,
     limiters: Mutex<HashMap<String, Arc<Limiter>>>,
     flags: Mutex<HashMap<String, Arc<Flag>>>,
+    spaces: Mutex<HashMap<String, Arc<Space>>>,
     objects: objects::Objects,
     metrics: Mutex<BTreeMap<String, String>>,
     bus: Bus,
@@ -84,6 +86,17 @@ impl Live {
         Arc::clone(self.flags.lock().entry(identity.to_owned()).or_default())
     }
 
+    /// The cache space of this name, made with room for `bytes` when there is none yet.
+    pub fn space(&self, name: &str, bytes: u64) -> Arc<Space> {
+        let mut spaces = self.spaces.lock();
+        Arc::clone(spaces.entry(name.to_owned()).or_insert_with(|| Space::new(bytes)))
+    }
+
+    /// Every cache space, by name.
+    pub fn spaces(&self) -> BTreeMap<String, Arc<Space>> {
+        self.spaces.lock().iter().map(|(name, space)| (name.clone(), Arc::clone(space))).collect()
+    }
+
     /// What a policy keeps, by its identity, made with `config` when there is none yet; `None` when that cannot be read.
     pub fn object<T: Kept>(&self, identity: &str, config: &str) -> Option<Arc<T>> {
         self.objects.get(identity, config)
@@ -104,6 +117,11 @@ impl Live {
         self.limiters.lock().retain(|identity, limiter| {
             let config = objects.get(identity).and_then(|text| serde_json::from_str(text).ok());
             config.inspect(|config: &limiter::Config| limiter.configure(config.clone())).is_some()
+        });
+        self.spaces.lock().retain(|name, space| {
+            let bytes = objects.get(&format!("{SPACE}{name}")).and_then(|text| text.parse().ok());
+            let bytes = if name == MAIN { Some(bytes.unwrap_or(MAIN_BYTES)) } else { bytes };
+            bytes.inspect(|bytes| space.resize(*bytes)).is_some()
         });
         self.objects.commit(objects);
         self.flags.lock().retain(|identity, _| objects.contains_key(identity));
@@ -126,6 +144,12 @@ impl Live {
 pub const STORE: &str = "store:";
 /// Before the name in a limiter's identity.
 pub const LIMITER: &str = "limiter:";
+/// Before the name in a cache space's identity.
+pub const SPACE: &str = "space:";
+/// The cache space of whoever names none.
+pub const MAIN: &str = "main";
+/// Its size unless it is declared otherwise.
+pub const MAIN_BYTES: u64 = 128 << 20;
 /// Before the name in a metric's identity.
 pub const METRIC: &str = "metric:";
 

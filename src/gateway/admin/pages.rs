@@ -20,6 +20,7 @@ use crate::http::Response;
 use crate::http::problem;
 use crate::http::problem::Problem;
 use crate::proxy::site;
+use crate::script::live::Live;
 use crate::telemetry::metrics::Registry;
 use crate::upstream;
 
@@ -35,6 +36,8 @@ pub(crate) struct Desk {
     pub(crate) workers: usize,
     /// Where clients are accepted now.
     pub(crate) listeners: Mutex<Vec<String>>,
+    /// What lives across generations.
+    pub(crate) live: Arc<Live>,
     /// The upstreams that run.
     pub(crate) hosts: Mutex<Vec<Arc<upstream::Shared>>>,
     /// Every generation that may still serve a request.
@@ -49,6 +52,7 @@ pub(super) enum Page {
     Metrics,
     State,
     Reload,
+    Purge,
     Index,
 }
 
@@ -69,8 +73,11 @@ pub(super) fn page(request: &Request, token: Option<&str>) -> Result<(Page, bool
         "/metrics" => (Page::Metrics, "GET"),
         "/state" => (Page::State, "GET"),
         "/reload" => (Page::Reload, "POST"),
+        "/purge" => (Page::Purge, "POST"),
         "/" => (Page::Index, "GET"),
-        _ => return Err(no(404, "admin.none", "the pages are /livez, /readyz, /metrics, /state and POST /reload")),
+        _ => {
+            return Err(no(404, "admin.none", "the pages are /livez, /readyz, /metrics, /state, POST /reload, /purge"));
+        }
     };
     let checked = access::check(caller(request), token);
     let known = checked.is_ok();
@@ -97,19 +104,20 @@ impl Desk {
             file: options.file.clone(),
             workers: kit.workers,
             listeners: Mutex::default(),
+            live: Arc::clone(&kit.live),
             hosts: Mutex::default(),
             generations: Mutex::default(),
         }
     }
 
-    /// The text of every page but `reload`. Whoever is not `known` learns whether, not why.
+    /// The text of every page that only shows something. Whoever is not `known` learns whether, not why.
     pub(super) fn sheet(&self, page: Page, known: bool) -> Sheet {
         match page {
             Page::Live => Sheet { status: 200, media: TEXT, text: "ok\n".to_owned() },
             Page::Ready => self.ready(known),
             Page::Metrics => Sheet { status: 200, media: PROMETHEUS, text: self.series() },
             Page::State => Sheet::json(200, &self.state()),
-            Page::Index | Page::Reload => Sheet { status: 200, media: TEXT, text: INDEX.to_owned() },
+            Page::Index | Page::Reload | Page::Purge => Sheet { status: 200, media: TEXT, text: INDEX.to_owned() },
         }
     }
 
@@ -148,6 +156,15 @@ impl Desk {
         let now = self.status.now();
         let routes = now.plan.as_deref().map(listing::routes).unwrap_or_default();
         let upstreams: Vec<_> = self.hosts.lock().iter().map(|shared| listing::upstream(shared)).collect();
+        let caches: serde_json::Map<_, _> = self
+            .live
+            .spaces()
+            .into_iter()
+            .map(|(name, space)| {
+                let (entries, bytes) = space.size();
+                (name, json!({ "entries": entries, "bytes": bytes }))
+            })
+            .collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "file": self.file,
@@ -160,6 +177,7 @@ impl Desk {
             "listeners": &*self.listeners.lock(),
             "routes": routes,
             "upstreams": upstreams,
+            "caches": caches,
             "last_failure": now.failure,
         })
     }
@@ -218,6 +236,7 @@ moongate admin
   GET  /metrics  for Prometheus
   GET  /state    what runs, as JSON
   POST /reload   load the script now
+  POST /purge    forget stored answers: ?tag=a&tag=b, ?prefix=/x, ?tag=*; &hard=true, &space=name
 ";
 
 #[cfg(test)]

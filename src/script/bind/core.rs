@@ -9,6 +9,7 @@ mod api_key;
 mod authorize;
 mod basic;
 mod by;
+pub(crate) mod cache;
 mod chance;
 mod compress;
 mod cors;
@@ -85,6 +86,8 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
         })?,
     )?;
     core.set("fail", wait::strict(lua, "fail", fail)?)?;
+    core.set("cache", function(lua, "cache", cache::cache)?)?;
+    core.set("cache_tools", function(lua, "cache_tools", cache::tools)?)?;
     core.set("any_of", function(lua, "any_of", hooks::any_of)?)?;
     core.set("api_key", function(lua, "api_key", api_key::make)?)?;
     core.set("authorize", function(lua, "authorize", authorize::authorize)?)?;

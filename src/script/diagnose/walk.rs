@@ -21,6 +21,8 @@ use tokens::number;
 use tokens::range;
 use tokens::span;
 
+use crate::script::words;
+
 mod tables;
 mod tokens;
 
@@ -295,7 +297,7 @@ impl Walker {
             word = Some(member);
             suffixes.next();
         }
-        let at = self.sketch.calls.len();
+        let (at, steps) = (self.sketch.calls.len(), self.sketch.responses.len());
         let mut all: Option<Arguments> = None;
         while let Some(Suffix::Call(ast::Call::AnonymousCall(arguments))) = suffixes.peek() {
             let next = self.arguments(arguments);
@@ -306,6 +308,10 @@ impl Walker {
             suffixes.next();
         }
         if let (Some(word), Some(all)) = (word, all) {
+            // Functions in a policy's table are its options, not steps.
+            if words::STDLIB.contains(&name(word).as_str()) {
+                self.sketch.responses.truncate(steps);
+            }
             self.note(at, word, all, call);
         }
         self.suffixes(suffixes);

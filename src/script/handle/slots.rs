@@ -187,6 +187,16 @@ impl Slots {
         Ok(())
     }
 
+    /// What `from` keeps of its own (`ctx`, `user`, `limits`, `key`) is kept by `to` as well.
+    pub(super) fn share(self: &Rc<Self>, lua: &Lua, from: &Rc<Exchange>, to: &Rc<Exchange>) -> mlua::Result<()> {
+        for (name, place) in [("ctx", Keep::Ctx), ("user", Keep::User), ("limits", Keep::Limits), ("key", Keep::Key)] {
+            if let Some(value) = self.kept(lua, from, name) {
+                self.keep(lua, to, place, value)?;
+            }
+        }
+        Ok(())
+    }
+
     fn leave(&self, index: usize) {
         let Some(slot) = self.list.borrow().get(index).cloned() else { return };
         slot.exchange.set(std::ptr::null());

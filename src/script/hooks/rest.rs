@@ -25,12 +25,10 @@ use crate::script::wait;
 pub(super) fn follow(lua: &Lua) -> mlua::Result<Function> {
     wait::function(lua, "next", |lua, (pipeline, at, req): (usize, usize, Value)| {
         let hooks = Inner::of(lua)?;
-        // A `next` that was kept belongs to its own request, not to whichever runs now.
-        let exchange =
-            handle::exchange(lua, &req)?.ok_or_else(|| mlua::Error::runtime("`next` belongs to a request"))?;
-        if !hooks.context.exchange().is_some_and(|current| Rc::ptr_eq(&current, &exchange)) {
-            return Err(mlua::Error::runtime("this `next` belongs to another request"));
-        }
+        // A `next` that was kept belongs to its own request (or that one's twin), not to whichever runs now.
+        let own = handle::exchange(lua, &req)?.ok_or_else(|| mlua::Error::runtime("`next` belongs to a request"))?;
+        let current = hooks.context.exchange().filter(|current| current.stands_for(&own));
+        let exchange = current.ok_or_else(|| mlua::Error::runtime("this `next` belongs to another request"))?;
         let lua = lua.clone();
         Ok(Box::pin(async move {
             tape::play(&exchange, at, hooks.context.limits().buffer).map_err(fault::raise)?;

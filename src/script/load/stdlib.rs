@@ -34,6 +34,7 @@ files![
     "any_of",
     "mtls",
     "jwt",
+    "cache",
     "cors",
     "security_headers",
     "maintenance",

@@ -11,7 +11,6 @@ const NAMES: &[(&str, &str)] = &[
     ("quota", "calendar limits kept across restarts"),
     ("throttle", "delays instead of refusing"),
     ("concurrency", "limits requests in flight"),
-    ("cache", "stores answers; as a primitive cache.get, cache.remember …"),
     ("compose", "joins parallel calls into one answer"),
     ("sign_upstream", "credentials towards the service"),
     ("grpc", "calls a gRPC method"),

@@ -13,6 +13,7 @@ fn request(method: &str, path: &str) -> Request {
 fn desk() -> Desk {
     let metrics = Registry::default();
     Desk {
+        live: Arc::default(),
         status: Arc::new(Status::new(&metrics)),
         metrics,
         file: "gateway.lua".into(),

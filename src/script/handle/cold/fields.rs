@@ -158,7 +158,7 @@ pub(super) fn response(lua: &Lua, (this, name): (Value, Value)) -> mlua::Result<
             Some(failure) => handle::error(lua, failure),
             None => Ok(Value::Nil),
         },
-        "cache" => Ok(Value::Nil),
+        "cache" => held.read(|response| response.cache).ok_or_else(over)?.into_lua(lua),
         "took" => record(|record| record.took).map(|nanos| nanos as f64 / 1e9).into_lua(lua),
         "bytes" => record(|record| record.bytes_out).map(|bytes| bytes as f64).into_lua(lua),
         "from" => held.read(|response| response.origin.as_str()).ok_or_else(over)?.into_lua(lua),
