@@ -1,12 +1,15 @@
 """Runs every workload on moongate and nginx in turns, A B B A, and prints what a request costs."""
 
 import argparse
+import pathlib
 import resource
 import statistics
+import tempfile
 
 import callgrind
 import extras
 import measure
+import policies
 import servers
 from servers import Gateway
 from servers import Nginx
@@ -16,12 +19,18 @@ from workloads import WORKLOADS
 def main():
     options = arguments()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
-    chosen = [w for w in WORKLOADS if not options.only or w.name in options.only]
+    chosen = [w for w in WORKLOADS if w.name in options.only] if options.only else WORKLOADS
+    if options.policies and not options.only:
+        chosen = []
     backend = servers.backend()
     backend.start()
     try:
         if options.callgrind:
             callgrind.run([w for w in chosen if w.name != "new connection"], options.binary, backend.port)
+            if options.policies or not options.only:
+                with tempfile.TemporaryDirectory() as folder:
+                    found = policies.chains(options.binary, pathlib.Path(folder))
+                    callgrind.chains(found, policies.plain(backend.port), options.binary, backend.port)
             return
         counters = measure.have_counters()
         unit = "k instructions, user + kernel" if counters else "CPU seconds per 100k requests"
@@ -29,11 +38,13 @@ def main():
               f"{options.seconds} s a run, order A B B A; ratios of {unit}")
         if not counters:
             print("this machine has no instruction counters: CPU time instead, which moves with what else runs here (try --callgrind)")
-        heading = f"\n{'workload':<16}{'server':<10}{'k instr/req':>16}{'CPU s/100k':>11}{'user':>7}{'sys':>7}{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'peak MB':>9}{'errors':>8}{'ratio':>7}{'aim':>6}"
+        heading = f"\n{'workload':<20}{'server':<10}{'k instr/req':>16}{'CPU s/100k':>11}{'user':>7}{'sys':>7}{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'peak MB':>9}{'errors':>8}{'ratio':>7}{'aim':>6}"
         print(heading)
         for workload in chosen:
             compare(workload, options, backend.port, counters)
-        if not options.only:
+        if options.policies or not options.only:
+            policies.run(options.binary, options.seconds, backend.port, counters, row)
+        if not options.only and not options.policies:
             others(options, backend.port)
     finally:
         backend.stop()
@@ -44,6 +55,7 @@ def arguments():
     parser.add_argument("--binary", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=4, help="length of each run (4)")
     parser.add_argument("--only", action="append", metavar="WORKLOAD", help="one of: " + ", ".join(w.name for w in WORKLOADS))
+    parser.add_argument("--policies", action="store_true", help="only what identity, limits and validation cost")
     parser.add_argument("--callgrind", action="store_true", help="count user instructions under valgrind instead: slow, repeatable")
     return parser.parse_args()
 
@@ -66,7 +78,7 @@ def row(workload, server, cost, ratio, counters):
     thousand = 1000 * max(cost.requests, 1)
     instructions = f"{cost.instructions_user / thousand:.1f} + {cost.instructions_kernel / thousand:.1f}" if counters else "none"
     share = cost.cpu_per_100k() / max(cost.user + cost.system, 1e-9)
-    print(f"{workload.name:<16}{server.name:<10}{instructions:>16}{cost.cpu_per_100k():>11.2f}{cost.user * share:>7.2f}{cost.system * share:>7.2f}"
+    print(f"{workload.name:<20}{server.name:<10}{instructions:>16}{cost.cpu_per_100k():>11.2f}{cost.user * share:>7.2f}{cost.system * share:>7.2f}"
           f"{cost.requests / cost.seconds:>9.0f}{statistics.median(cost.p50):>8.2f}{statistics.median(cost.p99):>8.2f}{cost.peak_kb / 1024:>9.1f}{cost.errors:>8}"
           + (f"{ratio:>7.2f}{workload.aim or '':>6}" if ratio else ""), flush=True)
 

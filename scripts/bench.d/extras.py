@@ -9,17 +9,18 @@ import load
 import measure
 
 IDLE = 5_000
+GET = b"GET /1k HTTP/1.1\r\nhost: bench\r\n\r\n"
 
 
 def idle_kb(server):
     """Resident KB per idle keep-alive connection, each of which has made one request."""
-    load.counted(server.port, 50)
+    load.counted(server.port, 50, [GET])
     pids = server.pids()
     before = measure.memory_kb(pids)
     clients = []
     for _ in range(IDLE):
         client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
-        client.sendall(b"GET /1k HTTP/1.1\r\nhost: bench\r\n\r\n")
+        client.sendall(GET)
         load.read_answer(client)
         clients.append(client)
     grown = measure.memory_kb(pids) - before

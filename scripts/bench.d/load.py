@@ -18,8 +18,8 @@ class Result:
     p99: float
 
 
-def wrk(path, seconds, connections=64, script=None, headers=()):
-    """A load for `measure.around`."""
+def wrk(path, seconds, connections=64, script=None, headers=(), status=200):
+    """A load for `measure.around`; answers of another class than `status` are errors."""
 
     def run(port):
         command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
@@ -31,15 +31,16 @@ def wrk(path, seconds, connections=64, script=None, headers=()):
                 file.flush()
                 command += ["-s", file.name]
             output = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True).stdout
-        return parse(output)
+        return parse(output, status)
 
     return run
 
 
-def parse(output):
+def parse(output, status=200):
     requests, seconds = re.search(r"(\d+) requests in ([\d.]+)(m?s)", output).group(1, 2)
     errors = sum(int(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", output))
-    errors += sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", output))
+    refused = sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", output))
+    errors += refused if status < 400 else int(requests) - refused
     return Result(int(requests), errors, float(seconds), latency(output, 50), latency(output, 99))
 
 
@@ -61,25 +62,28 @@ request = function() n = (n * 1103515245 + 12345) % 2147483648 return wrk.format
 """
 
 
-def counted(port, count, request=b"GET /1k HTTP/1.1\r\nhost: bench\r\n\r\n"):
-    """Exactly `count` requests, one after another on one connection; every answer has a Content-Length."""
+def counted(port, count, requests, status=200):
+    """Exactly `count` requests, taken in turn, on one connection; every answer has a Content-Length."""
     with socket.create_connection(("127.0.0.1", port), timeout=120) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(count):
-            client.sendall(request)
-            read_answer(client)
+        for n in range(count):
+            client.sendall(requests[n % len(requests)])
+            read_answer(client, status)
 
 
-def read_answer(client):
+def read_answer(client, status=200):
+    """The body of the next answer."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += client.recv(65536) or fail("closed")
     head, body = data.split(b"\r\n\r\n", 1)
-    if not head.startswith(b"HTTP/1.1 200"):
+    if not head.startswith(b"HTTP/1.1 %d" % status):
         fail(head.decode("latin-1"))
     missing = int(re.search(rb"(?i)content-length: (\d+)", head).group(1)) - len(body)
     while missing > 0:
-        missing -= len(client.recv(65536) or fail("closed"))
+        more = client.recv(65536) or fail("closed")
+        body, missing = body + more, missing - len(more)
+    return body
 
 
 def fail(what):

@@ -7,6 +7,7 @@ import time
 import load
 import measure
 import servers
+from extras import GET
 from workloads import STEP
 from workloads import PLAIN
 
@@ -66,7 +67,7 @@ def wait_for(port, n):
 def client(port, done, failed, answered):
     while not done.is_set():
         try:
-            load.counted(port, 50)
+            load.counted(port, 50, [GET])
             answered[0] += 50
         except (SystemExit, OSError) as error:
             failed.append(str(error))

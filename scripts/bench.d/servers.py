@@ -21,8 +21,8 @@ def free_port():
 class Server:
     """A process of one worker on one core."""
 
-    def __init__(self, name, core, prefix=()):
-        self.name, self.core, self.prefix = name, core, list(prefix)
+    def __init__(self, name, core, prefix=(), up=b"HTTP/1.1 200"):
+        self.name, self.core, self.prefix, self.up = name, core, list(prefix), up
         self.port, self.folder = free_port(), pathlib.Path(tempfile.mkdtemp(prefix="moongate-bench-"))
         self.process = None
 
@@ -40,7 +40,7 @@ class Server:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=30) as client:
                 client.sendall(b"GET /1k HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")
-                return client.recv(15).startswith(b"HTTP/1.1 200")
+                return client.recv(15).startswith(self.up)
         except OSError:
             time.sleep(0.0005)
             return False
@@ -107,6 +107,35 @@ http {{
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
+
+
+class Haproxy(Server):
+    """HAProxy as proxy, one thread."""
+
+    def __init__(self, rules, port, name="haproxy", **options):
+        super().__init__(name, SERVER_CORE, **options)
+        self.rules, self.backend = rules, port
+
+    def command(self):
+        (self.folder / "haproxy.cfg").write_text(f"""
+global
+  nbthread 1
+  maxconn 20000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  option forwardfor
+frontend bench
+  bind 127.0.0.1:{self.port}
+  {self.rules}
+  default_backend backend
+backend backend
+  http-reuse always
+  server one 127.0.0.1:{self.backend}
+""")
+        return ["haproxy", "-f", str(self.folder / "haproxy.cfg")]
 
 
 def backend():
