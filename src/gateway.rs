@@ -5,6 +5,7 @@ mod build;
 mod control;
 pub mod diff;
 mod expiry;
+mod export;
 mod limits;
 mod listeners;
 pub mod listing;
@@ -42,8 +43,10 @@ use crate::proxy::Worker;
 use crate::script::Program;
 use crate::script::diagnose::Faults;
 use crate::telemetry::AccessWriter;
+use crate::telemetry::access::Batch;
 use crate::telemetry::access::Target;
 use crate::telemetry::log::Level;
+use crate::telemetry::metrics::Counter;
 use crate::telemetry::metrics::Registry;
 use build::Parts;
 use control::Control;
@@ -157,10 +160,12 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let system = |error: io::Error| StartError::System(error.to_string());
     let metrics = Registry::default();
     let status = Arc::new(Status::new(&metrics));
+    let dropped = metrics.counter("moongate_access_log_dropped_total", "Access log lines that were lost.", &[]);
+    let (posts, batches) = mpsc::channel(export::WAITING);
     let kit = Kit {
         clock: options.clock.clone(),
         metrics,
-        access: AccessWriter::start(Target::Stdout).map_err(system)?,
+        access: AccessWriter::start(Target::Stdout, dropped.clone(), posts).map_err(system)?,
         live: Arc::default(),
         gate: Gate::default(),
         workers: options.workers.max(1),
@@ -170,7 +175,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let (sender, shown) = (events.clone(), Arc::clone(&status));
     let runtime = runtime().map_err(system)?;
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
-        LocalSet::new().block_on(&runtime, control(options, kit, shown, (sender, received), &tell));
+        LocalSet::new().block_on(&runtime, control(options, kit, shown, (sender, received), (batches, dropped), &tell));
         // A name lookup that hangs must not keep us.
         runtime.shutdown_background();
     });
@@ -192,9 +197,10 @@ async fn control(
     kit: Kit,
     status: Arc<Status>,
     events: (Events, mpsc::UnboundedReceiver<Event>),
+    posts: (mpsc::Receiver<Batch>, Counter),
     tell: &Sender<Result<Started, StartError>>,
 ) {
-    match Control::start(options, kit, status, events).await {
+    match Control::start(options, kit, status, events, posts).await {
         Ok(control) => {
             let _ = tell.send(Ok(control.started()));
             control.run().await;

@@ -141,3 +141,19 @@ fn nonsense_on_the_admin_port_ends_only_its_own_connection() {
     }
     assert_eq!(gateway.admin().get("/livez").status, 200);
 }
+
+#[test]
+fn metrics_say_by_its_hash_which_script_runs() {
+    let gateway = gateway::script(r#"route "GET /" { function() return 204 end }"#).start();
+    let sha = |gateway: &gateway::Gateway| {
+        let page = gateway.admin().get("/metrics");
+        let lines: Vec<_> =
+            page.text().lines().filter(|line| line.starts_with("moongate_config_info{")).map(str::to_owned).collect();
+        assert_eq!(lines.len(), 1, "one script runs: {lines:?}");
+        lines[0].clone()
+    };
+    let before = sha(&gateway);
+    gateway.edit(r#"route "GET /" { function() return 205 end }"#).unwrap();
+    assert_ne!(sha(&gateway), before);
+    gateway.edit(r#"route "GET /" { function() return 204 end }"#).unwrap();
+}

@@ -173,8 +173,7 @@ fn posts(options: &str, count: usize) -> (usize, usize) {
 fn posts_to_a_service_that_closes_after_each_answer_are_never_doubled() {
     let (failed, doubles) = posts("", 2_000);
     assert_eq!(doubles, 0);
-    // Under 0.1 % where the service is not held up between answering and closing; a loaded machine holds it up.
-    assert!(failed <= 20, "{failed} of 2000 failed");
+    assert!(failed <= 2, "{failed} of 2000 failed");
 }
 
 #[test]

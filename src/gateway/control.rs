@@ -18,6 +18,8 @@ use crate::gateway::Started;
 use crate::gateway::admin;
 use crate::gateway::admin::Desk;
 use crate::gateway::build::Parts;
+use crate::gateway::export;
+use crate::gateway::export::Standing;
 use crate::gateway::listeners::Listeners;
 use crate::gateway::reload;
 use crate::gateway::signals;
@@ -29,7 +31,9 @@ use crate::gateway::worker::Kit;
 use crate::gateway::worker::Order;
 use crate::proxy::Worker;
 use crate::script::live;
+use crate::telemetry::access::Batch;
 use crate::telemetry::log;
+use crate::telemetry::metrics::Counter;
 
 /// What can happen to a gateway.
 pub(super) enum Event {
@@ -61,6 +65,9 @@ pub(super) struct Control {
     pub(super) resolver: Option<JoinHandle<()>>,
     /// Warns of certificates that end.
     pub(super) expiry: Option<JoinHandle<()>>,
+    /// Posts access log lines, and by which generation's rules.
+    pub(super) standing: Standing,
+    posts: JoinHandle<()>,
     pub(super) state: Option<State>,
     follow: Option<mpsc::UnboundedSender<(Vec<PathBuf>, SystemTime)>>,
     events: mpsc::UnboundedReceiver<Event>,
@@ -73,11 +80,14 @@ impl Control {
         kit: Kit,
         status: Arc<Status>,
         (sender, events): (Events, mpsc::UnboundedReceiver<Event>),
+        (batches, dropped): (mpsc::Receiver<Batch>, Counter),
     ) -> Result<Self, StartError> {
         let failed = |error: std::io::Error| StartError::System(error.to_string());
         let state = options.state.as_ref().map(State::open).transpose().map_err(failed)?;
         let worker = super::new_worker(kit.workers, &kit);
         spawn_local(Rc::clone(&worker).housekeeping());
+        let standing = Standing::default();
+        let posts = spawn_local(export::run(Rc::clone(&worker), Rc::clone(&standing), batches, dropped));
         let desk = Arc::new(Desk::new(&options, &kit, Arc::clone(&status)));
         let mut workers = Vec::new();
         for index in 0..kit.workers {
@@ -99,6 +109,8 @@ impl Control {
             running: None,
             resolver: None,
             expiry: None,
+            standing,
+            posts,
             state,
             follow,
             events,
@@ -170,6 +182,8 @@ impl Control {
             worker.stop();
         }
         self.kit.access.flush();
+        self.kit.access.close();
+        let _ = self.kit.clock.timeout(LAST_WORDS, &mut self.posts).await;
     }
 
     /// Waits until `done`, until `end`, or until we are told once more; false for the last.
@@ -213,7 +227,7 @@ fn seconds(time: Duration) -> String {
 
 /// How long new connections are accepted while readiness is 503, when the script does not say.
 const DELAY: Duration = Duration::from_secs(5);
-/// What functions of `on("stop", …)` get in any case.
+/// What functions of `on("stop", …)` get in any case, and lines of the access log on their way.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often we look whether all is done.
 const LOOK: Duration = Duration::from_millis(10);

@@ -22,6 +22,7 @@ use crate::gateway::expiry;
 use crate::gateway::listeners::BindError;
 use crate::gateway::listing;
 use crate::plan::Plan;
+use crate::proxy::hooks::NoHooks;
 use crate::script::LoadOptions;
 use crate::script::Loaded;
 use crate::script::Program;
@@ -208,6 +209,7 @@ impl Control {
         }
         let level = self.options.log.or_else(|| Level::of(&plan.gateway.log.level)).unwrap_or(Level::Info);
         log::configure(level, plan.gateway.log.format == "json");
+        *self.standing.borrow_mut() = Some(parts.site(&self.worker, Rc::new(NoHooks)));
         if let Some(access) = &plan.gateway.log.access {
             match Target::parse(&access.to) {
                 Ok(target) => self.kit.access.switch(target),

@@ -19,6 +19,7 @@ pub(crate) struct Status {
     draining: AtomicBool,
     now: Mutex<Now>,
     series: Series,
+    metrics: Registry,
 }
 
 /// A moment's view.
@@ -72,7 +73,7 @@ impl Status {
             loaded: reloads("ok"),
             failed: reloads("failed"),
         };
-        Self { draining: AtomicBool::new(false), now: Mutex::default(), series }
+        Self { draining: AtomicBool::new(false), now: Mutex::default(), series, metrics: metrics.clone() }
     }
 
     /// A new generation took over.
@@ -86,6 +87,9 @@ impl Status {
         if !last_good {
             now.failure = None;
         }
+        let name = "moongate_config_info";
+        self.metrics.forget(name);
+        self.metrics.gauge(name, "The script that runs, by the hash of everything read.", &[("sha", hash)]).set(1);
         self.series.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
         self.series.success.set(i64::from(!last_good));
         self.series.loaded.add(1);

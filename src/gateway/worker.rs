@@ -127,7 +127,7 @@ async fn work(index: usize, kit: Kit, mut orders: mpsc::UnboundedReceiver<Order>
     loop {
         match crew.worker.clock.timeout(Alarms::TICK, orders.recv()).await {
             Some(Some(order)) => crew.obey(order).await,
-            Some(None) => return,
+            Some(None) => return crew.worker.access.flush(),
             None => crew.renew().await,
         }
     }

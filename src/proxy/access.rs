@@ -28,7 +28,7 @@ impl Format {
     /// From `log = { … }`; `None` when there is no access log.
     pub fn build(log: &plan::Log) -> Result<Option<Self>, String> {
         let Some(access) = &log.access else { return Ok(None) };
-        Target::parse(&access.to)?;
+        let posted = matches!(Target::parse(&access.to)?, Target::Post(_));
         let mut fields = Vec::new();
         let mut asks = access.when;
         for (name, template) in &access.fields {
@@ -40,7 +40,12 @@ impl Format {
                 None => asks = true,
             }
         }
-        Ok(Some(Self { json: log.format == "json", fields, asks }))
+        Ok(Some(Self { json: log.format == "json" || posted, fields, asks }))
+    }
+
+    /// Whether functions see what was sent.
+    pub(crate) fn asks(&self) -> bool {
+        self.asks
     }
 
     /// Writes the line of an exchange that is over.

@@ -150,7 +150,7 @@ impl Exchange {
 }
 
 /// Facts of an exchange for the access log, metrics and `on_log`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Record {
     /// Status sent; 0 while none was.
     pub status: u16,
@@ -176,4 +176,6 @@ pub struct Record {
     pub noted: Vec<(String, serde_json::Value)>,
     /// No access log line for this one.
     pub silent: bool,
+    /// The fields of the answer, where a function is going to look at what was sent.
+    pub headers: Option<Box<crate::http::Headers>>,
 }

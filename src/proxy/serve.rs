@@ -24,6 +24,7 @@ use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Worker;
+use crate::proxy::access::Format;
 use crate::proxy::answer;
 use crate::proxy::enter;
 use crate::proxy::refused;
@@ -205,6 +206,8 @@ async fn before_end<T>(exchange: &Exchange, alarm: &Alarm, mut work: Pin<&mut im
 fn finish(exchange: &Rc<Exchange>, response: &Response, sent: u64) {
     let worker = &exchange.worker;
     let took = worker.clock.now().since(exchange.started);
+    let on_log = exchange.site.hooks.wants(exchange.route.get()).on_log;
+    let looks = on_log || exchange.site.shared.access.as_ref().is_some_and(Format::asks);
     {
         let mut record = exchange.record.borrow_mut();
         record.status = response.status;
@@ -214,12 +217,15 @@ fn finish(exchange: &Rc<Exchange>, response: &Response, sent: u64) {
         if let Some(reason) = &record.reason {
             worker.meter.failed(worker, reason);
         }
+        if looks {
+            record.headers = Some(Box::new(response.headers.clone()));
+        }
     }
     worker.meter.served(exchange, response.status, took);
     if let Some(format) = &exchange.site.shared.access {
         format.write(exchange, response);
     }
-    if exchange.site.hooks.wants(exchange.route.get()).on_log {
+    if on_log {
         exchange.site.hooks.on_log(exchange);
     }
 }

@@ -1,14 +1,9 @@
 //! The access log: lines gathered per worker, written by one thread, dropped and counted when it cannot keep up.
 
+mod sink;
+
 use std::cell::RefCell;
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io;
-use std::io::Write;
-use std::net::UdpSocket;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::TrySendError;
@@ -16,7 +11,11 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::telemetry::log;
+use crate::telemetry::metrics::Counter;
+use sink::Sink;
 
 /// Where lines end up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,23 +29,43 @@ pub enum Target {
     File(String),
     /// RFC 5424 datagrams over UDP to `host:port`.
     Syslog(String),
+    /// POSTed to a URL in batches, one JSON object a line.
+    Post(String),
+}
+
+/// Lines for a URL.
+#[derive(Debug)]
+pub struct Batch {
+    /// Where they go.
+    pub url: String,
+    /// Whole lines.
+    pub lines: Vec<u8>,
 }
 
 impl Target {
-    /// The target that `to` names: empty or `stdout`, `stderr`, `file:path`, `syslog://host[:port]`.
+    /// The target that `to` names: empty or `stdout`, `stderr`, `file:path`, `syslog://host[:port]`, a URL.
     pub fn parse(to: &str) -> Result<Self, String> {
         match to {
             "" | "stdout" => Ok(Self::Stdout),
             "stderr" => Ok(Self::Stderr),
             _ => match (to.strip_prefix("file:"), to.strip_prefix("syslog://")) {
                 (Some(path), _) if !path.is_empty() => Ok(Self::File(path.to_owned())),
-                (_, Some(host)) if !host.is_empty() => Ok(Self::Syslog(with_port(host))),
-                _ => Err(format!(
-                    "`{to}` is no place for a log; write \"stdout\", \"stderr\", \"file:a.log\" or \"syslog://host:514\""
-                )),
+                (_, Some(host)) if is_host(host) => Ok(Self::Syslog(with_port(host))),
+                (None, None) if is_url(to) => Ok(Self::Post(to.to_owned())),
+                _ => Err(format!("`{to}` is no place for the access log")),
             },
         }
     }
+}
+
+fn is_host(host: &str) -> bool {
+    let bare = host.trim_end_matches('/');
+    !bare.is_empty() && !bare.starts_with(':') && !bare.contains(['/', '?', '#', '@', ' '])
+}
+
+fn is_url(text: &str) -> bool {
+    let url = url::Url::parse(text);
+    url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty()))
 }
 
 fn with_port(host: &str) -> String {
@@ -59,25 +78,25 @@ enum Message {
     Lines(Vec<u8>),
     Switch(Target),
     Flush(SyncSender<()>),
+    Close,
 }
 
 /// The writer thread's other end, shared by all workers.
 #[derive(Clone)]
 pub struct AccessWriter {
     sender: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
+    dropped: Counter,
 }
 
 impl AccessWriter {
     /// Batches that may wait for the thread.
     const WAITING: usize = 256;
 
-    /// Starts the thread.
-    pub fn start(target: Target) -> io::Result<Self> {
+    /// Starts the thread; lines for a URL go to `posts`, those that are lost are counted.
+    pub fn start(target: Target, dropped: Counter, posts: mpsc::Sender<Batch>) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(Self::WAITING);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let told = Arc::clone(&dropped);
-        thread::Builder::new().name("access-log".into()).spawn(move || write_all(&receiver, target, &told))?;
+        let lost = dropped.clone();
+        thread::Builder::new().name("access-log".into()).spawn(move || write_all(&receiver, target, &lost, &posts))?;
         Ok(Self { sender, dropped })
     }
 
@@ -95,9 +114,10 @@ impl AccessWriter {
         }
     }
 
-    /// Lines lost because the thread could not keep up.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// Nothing more is written: the thread ends, and with it its end of `posts`.
+    pub fn close(&self) {
+        // A thread that is gone needs no telling.
+        let _ = self.sender.send(Message::Close);
     }
 
     /// One worker's end of it.
@@ -109,8 +129,7 @@ impl AccessWriter {
         if let Err(TrySendError::Full(Message::Lines(lines)) | TrySendError::Disconnected(Message::Lines(lines))) =
             self.sender.try_send(Message::Lines(lines))
         {
-            let lost = memchr::memchr_iter(b'\n', &lines).count() as u64;
-            self.dropped.fetch_add(lost, Ordering::Relaxed);
+            self.dropped.add(count(&lines));
         }
     }
 }
@@ -154,81 +173,104 @@ impl Drop for AccessLog {
     }
 }
 
-enum Sink {
-    Stdout,
-    Stderr,
-    File(File),
-    Syslog(UdpSocket),
-}
-
-impl Sink {
-    fn open(target: &Target) -> io::Result<Self> {
-        Ok(match target {
-            Target::Stdout => Self::Stdout,
-            Target::Stderr => Self::Stderr,
-            Target::File(path) => Self::File(OpenOptions::new().create(true).append(true).open(path)?),
-            Target::Syslog(host) => {
-                let socket = UdpSocket::bind("[::]:0").or_else(|_| UdpSocket::bind("0.0.0.0:0"))?;
-                socket.connect(host)?;
-                Self::Syslog(socket)
-            }
-        })
-    }
-
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout => io::stdout().write_all(lines),
-            Self::Stderr => io::stderr().write_all(lines),
-            Self::File(file) => file.write_all(lines),
-            Self::Syslog(socket) => {
-                lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).try_for_each(|line| {
-                    // Facility local0, severity informational (RFC 5424 §6.2.1); the line carries its own time.
-                    let datagram = [b"<134>1 - - moongate - - - ".as_slice(), line].concat();
-                    socket.send(&datagram).map(drop)
-                })
-            }
-        }
-    }
-}
-
-fn write_all(receiver: &Receiver<Message>, mut target: Target, dropped: &AtomicU64) {
-    let mut sink = opened(&target);
-    let mut told = 0;
+fn write_all(receiver: &Receiver<Message>, mut target: Target, dropped: &Counter, posts: &mpsc::Sender<Batch>) {
+    let mut trouble = Trouble::default();
+    let mut sink = trouble.open(&target, posts);
     for message in receiver {
         match message {
             Message::Switch(next) => {
                 target = next;
-                sink = opened(&target);
+                trouble = Trouble { told: trouble.told, ..Trouble::default() };
+                sink = trouble.open(&target, posts);
             }
             Message::Flush(done) => drop(done.send(())),
+            Message::Close => return,
             Message::Lines(lines) => {
-                let written = sink.as_mut().map_or(Ok(()), |sink| sink.write(&lines));
-                if let Err(error) = written {
-                    log::warn("the access log cannot be written", &[("error", &error)]);
-                    sink = opened(&target);
+                if sink.is_none() {
+                    sink = trouble.open(&target, posts);
+                }
+                let Some(open) = &mut sink else {
+                    dropped.add(count(&lines));
+                    continue;
+                };
+                match open.write(lines) {
+                    Ok(()) => trouble.failing = false,
+                    Err(lost) => {
+                        dropped.add(lost.lines);
+                        trouble.tell("the access log cannot be written", &lost.why);
+                        sink = trouble.open(&target, posts);
+                    }
                 }
             }
         }
-        let lost = dropped.load(Ordering::Relaxed);
-        if lost > told {
-            log::warn("access log lines were dropped", &[("lines", &(lost - told))]);
-            told = lost;
+        trouble.count(dropped.value());
+    }
+}
+
+/// What was said about lines that are lost: the first time, and then each time there are twice as many.
+#[derive(Default)]
+struct Trouble {
+    failing: bool,
+    told: u64,
+}
+
+impl Trouble {
+    fn open(&mut self, target: &Target, posts: &mpsc::Sender<Batch>) -> Option<Sink> {
+        match Sink::open(target, posts) {
+            Ok(sink) => Some(sink),
+            Err(error) => {
+                self.tell(&format!("the access log cannot be opened at {target:?}"), &error.to_string());
+                None
+            }
+        }
+    }
+
+    fn tell(&mut self, what: &str, why: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            log::error(what, &[("error", &why)]);
+        }
+    }
+
+    fn count(&mut self, lost: u64) {
+        if lost > self.told * 2 {
+            log::warn("access log lines were dropped", &[("lines", &lost)]);
+            self.told = lost;
         }
     }
 }
 
-fn opened(target: &Target) -> Option<Sink> {
-    Sink::open(target)
-        .map_err(|error| {
-            log::error("the access log cannot be opened", &[("to", &format!("{target:?}")), ("error", &error)])
-        })
-        .ok()
+fn count(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::AccessWriter;
+    use super::Counter;
     use super::Target;
+    use super::mpsc;
+
+    fn start(target: Target) -> AccessWriter {
+        AccessWriter::start(target, Counter::default(), mpsc::channel(1).0).unwrap()
+    }
+
+    #[test]
+    fn lines_for_a_url_are_handed_on_and_counted_when_nobody_takes_them() {
+        let (sender, mut posts) = mpsc::channel(1);
+        let dropped = Counter::default();
+        let writer = AccessWriter::start(Target::Post("http://logs/".into()), dropped.clone(), sender).unwrap();
+        let lines = writer.lines();
+        for line in ["one", "two"] {
+            lines.line(|out| out.extend_from_slice(line.as_bytes()));
+            lines.flush();
+        }
+        writer.flush();
+        assert_eq!(dropped.value(), 1);
+        let batch = posts.blocking_recv().unwrap();
+        assert_eq!((batch.url.as_str(), batch.lines.as_slice()), ("http://logs/", &b"one\n"[..]));
+        writer.close();
+        assert!(posts.blocking_recv().is_none(), "nobody sends any more");
+    }
 
     #[test]
     fn targets_are_told_apart() {
@@ -236,7 +278,10 @@ mod tests {
         assert_eq!(Target::parse("file:/var/log/a.log"), Ok(Target::File("/var/log/a.log".into())));
         assert_eq!(Target::parse("syslog://logs"), Ok(Target::Syslog("logs:514".into())));
         assert_eq!(Target::parse("syslog://[::1]:1514"), Ok(Target::Syslog("[::1]:1514".into())));
-        assert!(Target::parse("files:a").is_err());
+        assert_eq!(Target::parse("https://logs/in?x=1"), Ok(Target::Post("https://logs/in?x=1".into())));
+        for wrong in ["files:a", "file:", "syslog://", "syslog://:514", "syslog://a/b", "http://", "ftp://a", "logs"] {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -244,7 +289,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("moongate-access-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("a.log");
-        let writer = AccessWriter::start(Target::File(path.display().to_string())).unwrap();
+        let writer = start(Target::File(path.display().to_string()));
         let lines = writer.lines();
         lines.line(|out| out.extend_from_slice(b"one"));
         lines.flush();

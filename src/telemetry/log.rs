@@ -112,7 +112,7 @@ fn json(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String 
 }
 
 /// Wall time, to the millisecond; no decision hangs on it, so no clock is asked.
-fn now() -> String {
+pub(crate) fn now() -> String {
     stamp(jiff::Timestamp::now())
 }
 

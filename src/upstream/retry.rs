@@ -1,6 +1,7 @@
 //! Whether a request that failed is sent again: pure, with chance as a parameter.
 
-use std::cell::Cell;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::upstream::Retry;
@@ -70,34 +71,40 @@ pub(crate) fn backoff(policy: &Retry, nth: u32, chance: u64) -> Duration {
 }
 
 /// Retries as a share of requests: each request earns a part of a retry, up to a bound, so that a service in trouble is
-/// not asked much more often than in good times.
+/// not asked much more often than in good times. One for all workers, in thousandths of a retry.
 #[derive(Debug)]
-pub(crate) struct Budget(Cell<f64>);
+pub(crate) struct Budget(AtomicU32);
 
 impl Budget {
     /// What a quiet upstream may spend at once.
-    const RESERVE: f64 = 10.0;
+    const RESERVE: u32 = 10 * ONE;
     /// The most that is saved up.
-    const MOST: f64 = 100.0;
+    const MOST: u32 = 100 * ONE;
 
     pub(crate) fn new() -> Self {
-        Self(Cell::new(Self::RESERVE))
+        Self(AtomicU32::new(Self::RESERVE))
     }
 
-    /// A request came.
+    /// A request came. In good times the account is full, and nothing is written.
     pub(crate) fn earn(&self, share: f64) {
-        self.0.set((self.0.get() + share).min(Self::MOST));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share lies between 0 and 1")]
+        let earned = (share * f64::from(ONE)) as u32;
+        let saved = self.0.load(Ordering::Relaxed);
+        if saved < Self::MOST {
+            // A request of another worker that is lost in between is made up for by the next.
+            let full = (saved + earned).min(Self::MOST);
+            let _ = self.0.compare_exchange(saved, full, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Pays for a retry, if there is enough.
     pub(crate) fn spend(&self) -> bool {
-        let enough = self.0.get() >= 1.0;
-        if enough {
-            self.0.set(self.0.get() - 1.0);
-        }
-        enough
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| saved.checked_sub(ONE)).is_ok()
     }
 }
+
+/// A whole retry.
+const ONE: u32 = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,6 @@ use crate::upstream::pool::Lane;
 use crate::upstream::pool::Pools;
 use crate::upstream::pool::Want;
 use crate::upstream::retry;
-use crate::upstream::retry::Budget;
 use crate::upstream::retry::Next;
 use crate::upstream::retry::Setback;
 use crate::upstream::retry::Standing;
@@ -45,7 +44,6 @@ pub struct Upstream {
     pools: Rc<Pools>,
     /// The members last seen, and their version.
     spots: RefCell<(u64, Rc<[Spot]>)>,
-    budget: Budget,
 }
 
 /// A member with this worker's connections to it.
@@ -96,7 +94,7 @@ impl Upstream {
     /// This worker's way to `shared`, over its pools.
     pub fn new(shared: Arc<Shared>, pools: Rc<Pools>) -> Self {
         let name = Rc::from(shared.config().name.as_str());
-        Self { name, shared, pools, spots: RefCell::new((0, Rc::from([]))), budget: Budget::new() }
+        Self { name, shared, pools, spots: RefCell::new((0, Rc::from([]))) }
     }
 
     /// Its name in the script.
@@ -119,7 +117,7 @@ impl Upstream {
         let mut upload = Upload::new(body, may_repeat && policy.times > 0);
         let want = if may_repeat { Want::Any } else { Want::Settled };
         let mut course = Course { attempts: 0, spent: 0, resent: false, tried: Vec::new(), want };
-        self.budget.earn(policy.budget);
+        self.shared.budget().earn(policy.budget);
         loop {
             course.attempts += 1;
             course.spent += 1;
@@ -188,11 +186,11 @@ impl Upstream {
             }
             Next::Again => {
                 course.want = Want::Fresh;
-                self.budget.spend()
+                self.shared.budget().spend()
             }
             Next::Elsewhere { paid } => {
                 course.tried.push(lane.host.id);
-                !paid || self.budget.spend()
+                !paid || self.shared.budget().spend()
             }
         }
     }
@@ -248,6 +246,9 @@ impl Upstream {
                     Broke::Unsent => (SendError::Reset { host, reused }, Some(Setback::Unsent)),
                     Broke::Reset { silent } => {
                         let reused = reused && silent;
+                        if reused {
+                            lane.distrust();
+                        }
                         (SendError::Reset { host, reused }, reused.then_some(Setback::Reset))
                     }
                     Broke::Protocol(cause) => (SendError::Protocol { host, cause }, None),

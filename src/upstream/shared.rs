@@ -13,6 +13,7 @@ use crate::upstream::Address;
 use crate::upstream::Config;
 use crate::upstream::host::Host;
 use crate::upstream::host::written;
+use crate::upstream::retry::Budget;
 use crate::upstream::tls::Tls;
 
 /// One upstream, shared by all workers of one generation. Hosts that stay the same live on from the previous one.
@@ -24,6 +25,8 @@ pub struct Shared {
     version: AtomicU64,
     /// Resolved addresses of each host in `config`; written by the control thread alone.
     resolved: Mutex<Vec<Vec<SocketAddr>>>,
+    /// What may be spent on retries.
+    budget: Arc<Budget>,
 }
 
 /// A host and its part in this upstream.
@@ -61,6 +64,7 @@ impl Shared {
             members: ArcSwap::from_pointee(members),
             version: AtomicU64::new(1),
             resolved: Mutex::new(resolved),
+            budget: previous.map_or_else(|| Arc::new(Budget::new()), |previous| Arc::clone(&previous.budget)),
         }))
     }
 
@@ -72,6 +76,10 @@ impl Shared {
     /// The hosts at present.
     pub fn members(&self) -> Arc<Vec<Member>> {
         self.members.load_full()
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub(crate) fn version(&self) -> u64 {

@@ -33,6 +33,7 @@ use crate::script::diagnose::Spot;
 use crate::script::options::describe;
 use crate::script::secret::Secret;
 use crate::script::words;
+use crate::telemetry::access::Target;
 
 pub(super) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
     globals.raw_set("gateway", lua.create_function(declare)?)
@@ -310,21 +311,9 @@ fn log(session: &Session, block: &Block, log: &mut Log) {
     }
     let Some(access) = read::table(&table, "access") else { return };
     let to = read::text(&access, "to").unwrap_or_default();
-    let local = matches!(to.as_str(), "" | "stdout" | "stderr")
-        || to.strip_prefix("file:").is_some_and(|path| !path.is_empty());
-    if !local {
-        let later = to.starts_with("syslog:") || to.starts_with("https:") || to.starts_with("http:");
-        let said = if later {
-            format!("an access log to `{to}` is not in this version")
-        } else {
-            format!("`{to}` is no place for the access log")
-        };
-        session.fault(
-            block.value(&["log", "access", "to"]),
-            said,
-            "write \"stdout\", \"stderr\" or \"file:access.log\"",
-            "",
-        );
+    if let Err(said) = Target::parse(&to) {
+        let label = "write \"stdout\", \"stderr\", \"file:access.log\", \"syslog://host:514\" or \"https://…\"";
+        session.fault(block.value(&["log", "access", "to"]), said, label, "");
     }
     let fields = read::table(&access, "fields").map(|fields| read::sorted(&fields)).unwrap_or_default();
     log.access = Some(Access {

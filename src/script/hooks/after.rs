@@ -33,13 +33,14 @@ impl Inner {
         });
     }
 
-    /// What was sent, as `res`: its head's facts, no body.
+    /// What was sent, as `res`: its head, no body.
     fn sent_response(&self, exchange: &Rc<Exchange>) -> mlua::Result<Value> {
         let record = exchange.record.borrow();
         let mut response = Response::new(record.status);
         response.origin = record.origin;
         response.upstream.clone_from(&record.upstream);
         response.host.clone_from(&record.host);
+        response.headers = record.headers.as_deref().cloned().unwrap_or_default();
         handle::answered(&self.lua, None, response, exchange.failure.borrow().clone())
     }
 

@@ -158,7 +158,12 @@ fn log() -> Vec<Opt> {
     let field = Type::Either(vec![Type::Template(Escape::Plain), Type::Function("req, res")]);
     let access = vec![
         opt("fields", Type::map(field), "", "further fields: templates or functions"),
-        opt("to", Type::text(), "\"stdout\"", "\"stdout\", \"stderr\" or \"file:access.log\""),
+        opt(
+            "to",
+            Type::text(),
+            "\"stdout\"",
+            "\"stdout\", \"stderr\", \"file:access.log\", \"syslog://host:514\" (RFC 5424 over UDP) or \"https://…\" (POSTs of JSON lines); lines that cannot be handed over are dropped and counted",
+        ),
         opt("when", Type::Function("req, res"), "", "which answers are logged"),
     ];
     vec![

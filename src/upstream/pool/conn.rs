@@ -48,6 +48,9 @@ impl Conn {
             return;
         }
         self.alarm.set(Moment::NEVER);
+        if self.reused {
+            lane.trust();
+        }
         self.reused = true;
         self.since = now;
         self.until = now.after(keep).min(self.die);

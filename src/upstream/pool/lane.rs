@@ -20,6 +20,13 @@ use crate::upstream::socket::Look;
 /// a host that closes after its answer has been heard to do so by then.
 const SETTLED: Duration = Duration::from_millis(1);
 
+/// Each time it turns out otherwise the wait is doubled, up to this many times, until a connection is used again: a host
+/// whose machine is busy may be held up between its answer and the close.
+const DOUBTS: u32 = 8;
+
+/// An idle connection that was closed this soon after an answer was closed because of it.
+const SOON: Duration = Duration::from_secs(1);
+
 /// Most requests that wait for a connection to one host, on one worker.
 const QUEUE: usize = 1024;
 
@@ -37,6 +44,8 @@ pub(crate) struct Lane {
     /// Oldest first.
     idle: RefCell<VecDeque<Box<Conn>>>,
     queue: RefCell<VecDeque<Rc<Ticket>>>,
+    /// How often in a row the host closed a connection soon after an answer.
+    doubt: Cell<u32>,
     /// Places kept for waiters that were called and have not come yet.
     promised: Cell<u32>,
 }
@@ -70,6 +79,7 @@ impl Lane {
             closed: Cell::new(false),
             idle: RefCell::default(),
             queue: RefCell::default(),
+            doubt: Cell::new(0),
             promised: Cell::new(0),
         })
     }
@@ -140,6 +150,7 @@ impl Lane {
             if now < conn.until && conn.socket.glance() == Look::Quiet {
                 return Some(conn);
             }
+            self.note(&conn, now);
         }
     }
 
@@ -147,7 +158,7 @@ impl Lane {
     fn settled(&self, now: Moment) -> Option<Box<Conn>> {
         loop {
             let mut idle = self.idle.borrow_mut();
-            if now.since(idle.front()?.since) < SETTLED {
+            if now.since(idle.front()?.since) < SETTLED * (1 << self.doubt.get()) {
                 return None;
             }
             let conn = idle.pop_front()?;
@@ -155,7 +166,25 @@ impl Lane {
             if now < conn.until && conn.socket.look() == Look::Quiet {
                 return Some(conn);
             }
+            self.note(&conn, now);
         }
+    }
+
+    /// The host closed an idle connection, or let it go stale.
+    fn note(&self, conn: &Conn, now: Moment) {
+        if now < conn.until && now.since(conn.since) < SOON {
+            self.doubt.set((self.doubt.get() + 1).min(DOUBTS));
+        }
+    }
+
+    /// A connection that looked open died under a request.
+    pub(crate) fn distrust(&self) {
+        self.doubt.set(DOUBTS);
+    }
+
+    /// A connection was used again, and the host answered.
+    pub(super) fn trust(&self) {
+        self.doubt.set(0);
     }
 
     pub(super) fn takes_back(&self) -> bool {
@@ -175,6 +204,7 @@ impl Lane {
         while at < idle.len() {
             let conn = &idle[at];
             if retired || now >= conn.until || conn.socket.glance() == Look::Spoilt {
+                self.note(conn, now);
                 spoilt.extend(idle.remove(at));
             } else {
                 at += 1;

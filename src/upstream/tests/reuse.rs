@@ -238,6 +238,34 @@ fn a_request_that_may_not_be_repeated_takes_only_a_settled_connection() {
 }
 
 #[test]
+fn a_host_that_closes_after_an_answer_gets_more_time_for_it_until_it_keeps_one_open() {
+    run(async {
+        let backend = Backend::start(|mut talk| async move {
+            while talk.request().await.is_some() {
+                talk.send(OK).await;
+                if talk.number == 1 {
+                    return;
+                }
+            }
+        })
+        .await;
+        let gate = Gate::with(vec![backend.host()], Clock::fake(Duration::ZERO), |_| {});
+        let call = async |wait: u64| {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            gate.clock.advance(Duration::from_millis(wait));
+            text(gate.send(post("x")).await.unwrap()).await;
+            backend.connections()
+        };
+        assert_eq!((call(0).await, call(1).await), (1, 2), "the first connection was closed");
+        assert_eq!(call(1).await, 3, "from now on a millisecond is too short");
+        assert_eq!(call(2).await, 3, "two are enough, and the host is trusted again");
+        assert_eq!(call(1).await, 3);
+    });
+}
+
+#[test]
 fn pools_and_counts_survive_a_reload() {
     run(async {
         let backend = Backend::answering(OK).await;
