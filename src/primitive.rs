@@ -1,4 +1,4 @@
-//! Pure jobs, one each: no Lua, no socket, no sibling (but for what values look like: `rate`, `time`, `form`).
+//! Pure jobs, one each: no Lua, no socket, no sibling (but for `turn` and what values look like: `rate`, `time`, `form`).
 
 /// Content negotiation: which of several media types a client would rather have.
 pub mod accept;
@@ -12,6 +12,8 @@ pub mod chance;
 pub mod cidr;
 /// Base64 and hexadecimal.
 pub mod codec;
+/// Places for so many at once.
+pub mod concurrency;
 /// Cookies, both ways.
 pub mod cookie;
 /// Cross-origin requests.
@@ -48,8 +50,11 @@ pub mod regex;
 pub mod scan;
 /// Stable splits of users over variants.
 pub mod split;
+/// Turns that come evenly.
+pub mod throttle;
 /// Dates as text.
 pub mod time;
+mod turn;
 /// Durations and sizes as scripts write them.
 pub mod units;
 /// URLs in parts.

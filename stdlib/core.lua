@@ -210,16 +210,30 @@ function M.is_json(field)
   return media == "application/json" or string.sub(media, -5) == "+json"
 end
 
+-- Whom a policy counts.
+function M.by(without)
+  local doc = "whom it counts: \"ip\" (IPv6 by /64), \"user\" (id or sub), \"key\", a template or function(req); what is absent is the client address"
+  if without then
+    return is.either { is.template, is.func, optional = true, doc = `{doc}. Without it: {without.default}` }
+  end
+  return is.either { is.template, is.func, default = "ip", doc = doc }
+end
+
+-- A step that may wait in a line.
+function M.lining(make, o)
+  local ask, wait, reads = make(o)
+  return function(req)
+    if reads then req:text() end
+    local place = ask(req)
+    if place then wait(req, place) end
+  end
+end
+
 -- What every policy that counts takes.
 function M.limits(more)
   local options = {
     [1] = is.any { doc = "the limits: \"60/min\", { \"5/s\", by = \"user\" }, a limiter, a function" },
-    by = is.either {
-      is.template,
-      is.func,
-      default = "ip",
-      doc = "whom it counts: \"ip\" (IPv6 by /64), \"user\" (id or sub), \"key\", a template or function(req); what is absent is the client address",
-    },
+    by = M.by(),
     cost = is.either { is.int { min = 0 }, is.func, default = 1, doc = "what a request takes, or function(req)" },
     count = is.func {
       optional = true,

@@ -84,6 +84,7 @@ mod jwks;
 mod jwt;
 mod last_good;
 mod limits;
+mod lines;
 mod logs;
 mod memory;
 mod mirror;

@@ -79,7 +79,12 @@ impl Upgraded {
             return Some(Self::Talk(Rc::clone(exchange), service));
         }
         let frames = exchange.request.borrow().upgrade.as_deref() == Some("websocket");
-        let terms = Terms { upgrade: terms.unwrap_or_default(), frames, _place: exchange.place.take() };
+        let terms = Terms {
+            upgrade: terms.unwrap_or_default(),
+            frames,
+            _place: exchange.place.take(),
+            _held: exchange.limits.held(),
+        };
         service.map(|service| Self::Tunnel(service, terms))
     }
 }
@@ -204,6 +209,9 @@ async fn before_end<T>(exchange: &Exchange, alarm: &Alarm, mut work: Pin<&mut im
 
 /// Everything that is told about an exchange once its last byte is out.
 fn finish(exchange: &Rc<Exchange>, response: &Response, sent: u64) {
+    if response.status != 101 {
+        drop(exchange.limits.held());
+    }
     let worker = &exchange.worker;
     let took = worker.clock.now().since(exchange.started);
     let on_log = exchange.site.hooks.wants(exchange.route.get()).on_log;

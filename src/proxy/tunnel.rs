@@ -62,6 +62,8 @@ pub(crate) struct Terms {
     pub(crate) frames: bool,
     /// Its place among its route's.
     pub(crate) _place: Option<Place>,
+    /// Its places among requests under way.
+    pub(crate) _held: Vec<Box<dyn std::any::Any>>,
 }
 
 /// Passes bytes both ways until both sides have ended, or it is time.

@@ -21,6 +21,7 @@ mod ip;
 mod json_limit;
 pub(crate) mod jwt;
 mod limit;
+mod line;
 mod mirror;
 mod mtls;
 mod namespace;
@@ -67,6 +68,8 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("static", files::serve(lua)?)?;
     core.set("mirror", function(lua, "mirror", mirror::mirror)?)?;
     core.set("media", function(lua, "media", |_, name: String| Ok(crate::http::media::of(&name)))?)?;
+    core.set("throttle", function(lua, "throttle", line::throttle)?)?;
+    core.set("concurrency", function(lua, "concurrency", line::concurrency)?)?;
     core.set("limit", function(lua, "limit", limit::limit)?)?;
     core.set("deadline", function(lua, "deadline", deadline)?)?;
     core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;

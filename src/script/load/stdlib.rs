@@ -28,6 +28,8 @@ files![
     "access_log",
     "timeout",
     "rate_limit",
+    "throttle",
+    "concurrency",
     "transform_request",
     "transform_response",
     "body_limit",

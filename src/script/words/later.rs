@@ -9,8 +9,6 @@ const NAMES: &[(&str, &str)] = &[
     ("introspect", "authenticates by token introspection"),
     ("forward_auth", "asks a service whether the request may pass"),
     ("quota", "calendar limits kept across restarts"),
-    ("throttle", "delays instead of refusing"),
-    ("concurrency", "limits requests in flight"),
     ("compose", "joins parallel calls into one answer"),
     ("sign_upstream", "credentials towards the service"),
     ("grpc", "calls a gRPC method"),

@@ -9,6 +9,7 @@ use mlua::Lua;
 use mlua::Value;
 
 use super::template;
+use crate::primitive::digest::Hash;
 use crate::primitive::limiter::Key;
 use crate::primitive::limiter::Limiter;
 use crate::proxy::Exchange;
@@ -82,6 +83,21 @@ impl By {
             (Some(name), _) if !name.is_empty() => limiter.value(name.as_bytes()),
             (_, Some(address)) => limiter.client(address),
             (_, None) => limiter.nobody(),
+        })
+    }
+
+    /// Who it is, as bytes: a value never meets an address.
+    pub(super) fn bytes(&self, lua: &Lua, exchange: &Rc<Exchange>, req: &Value) -> mlua::Result<Vec<u8>> {
+        if let Some(name) = self.name(lua, exchange, req)?.filter(|name| !name.is_empty()) {
+            let bytes = name.into_bytes();
+            // A long one is kept as its hash.
+            let bytes = if bytes.len() > 64 { Hash::Sha256.digest(&bytes).to_vec() } else { bytes };
+            return Ok([b"=".as_slice(), &bytes].concat());
+        }
+        Ok(match exchange.client.get().map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => address.octets().to_vec(),
+            Some(IpAddr::V6(address)) => [b"6".as_slice(), &address.octets()[..8]].concat(),
+            None => Vec::new(),
         })
     }
 
