@@ -48,6 +48,8 @@ pub mod rate;
 pub mod regex;
 /// JSON text token by token.
 pub mod scan;
+/// Signed requests.
+pub mod signature;
 /// Stable splits of users over variants.
 pub mod split;
 /// Turns that come evenly.
@@ -61,3 +63,5 @@ pub mod units;
 pub mod url;
 /// Rules for parameters and JSON bodies.
 pub mod validate;
+/// What an external authorizer said.
+pub mod verdict;

@@ -14,6 +14,8 @@
 //! | `transform_request`, `transform_response`, `body_limit`, decoded answers; `mock`, `redirect` | `transforms` `shapes` |
 //! | the whole of `req` and `res`, `on_request`, `on_response`, `on_log` | `requests` `responses` |
 //! | `fetch`, `parallel`, `settle`, `race` · `spawn`, `sleep`, `every`, `after`, `on`, `emit` | `fetching` `tasks` |
+//! | who is calling and what they may do (S-23, S-52, S-56) | `api_key` `basic_auth` `hmac_auth` `forward_auth` `any_of` `authorize` |
+//! | where they may come from | `ip_filter` |
 //! | `cors`: preflights before every step, fields on every answer (S-60 to S-63, U-47, U-48) | `cors` |
 //! | `compress`: codings, flushes, what is left alone (U-59, U-60) · `static`: ranges, conditions, no way out · `mirror` | `compress` `static_files` `mirror` |
 //! | `security_headers`, `maintenance`, `fault`, `split` | `decorations` |
@@ -76,9 +78,11 @@ mod examples;
 mod failures;
 mod fetching;
 mod files;
+mod forward_auth;
 mod forwarded;
 mod framing;
 mod gone;
+mod hmac_auth;
 mod ip_filter;
 mod jwks;
 mod jwt;

@@ -21,7 +21,7 @@ pub struct Authorize(Config);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Lack {
     /// None of the roles.
-    #[error("none of the roles asked for")]
+    #[error("the role asked for")]
     Role,
     /// Scopes; as a challenge lists them.
     #[error("the scope asked for")]
@@ -40,11 +40,12 @@ impl Authorize {
     /// Whether `claims` say all that is asked for.
     pub fn check(&self, claims: &Value) -> Result<(), Lack> {
         let Config { roles, scopes, claims: wanted } = &self.0;
-        if !roles.is_empty() && !roles.iter().any(|role| has_role(claims, role)) {
-            return Err(Lack::Role);
-        }
+        // First what the client can do something about: ask for a token with another scope.
         if !scopes.is_empty() && !scopes.iter().any(|all| all.iter().all(|scope| has_scope(claims, scope))) {
             return Err(Lack::Scope(scopes[0].join(" ")));
+        }
+        if !roles.is_empty() && !roles.iter().any(|role| has_role(claims, role)) {
+            return Err(Lack::Role);
         }
         match wanted.iter().find(|(name, values)| !has_claim(claims, name, values)) {
             Some((name, _)) => Err(Lack::Claim(name.clone())),

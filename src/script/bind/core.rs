@@ -25,11 +25,13 @@ mod line;
 mod mirror;
 mod mtls;
 mod namespace;
+mod hmac;
 mod networks;
 pub(crate) mod object;
 mod split;
 mod template;
 mod validate;
+mod verdicts;
 
 use std::rc::Rc;
 
@@ -95,6 +97,9 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("api_key", function(lua, "api_key", api_key::make)?)?;
     core.set("authorize", function(lua, "authorize", authorize::authorize)?)?;
     core.set("basic_auth", function(lua, "basic_auth", basic::make)?)?;
+    core.set("hmac_auth", function(lua, "hmac_auth", hmac::make)?)?;
+    core.set("left", function(lua, "left", verdicts::left)?)?;
+    core.set("verdicts", function(lua, "forward_auth", verdicts::make)?)?;
     core.set("denied", wait::strict(lua, "authorize", authorize::denied)?)?;
     core.set("ip_filter", function(lua, "ip_filter", ip::ip_filter)?)?;
     core.set_readonly(true);

@@ -50,7 +50,9 @@ files![
     "ip_filter",
     "compress",
     "static",
-    "mirror"
+    "mirror",
+    "hmac_auth",
+    "forward_auth"
 ];
 
 /// What they share.

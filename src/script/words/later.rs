@@ -5,9 +5,7 @@ use super::Word;
 use super::word;
 
 const NAMES: &[(&str, &str)] = &[
-    ("hmac_auth", "authenticates by a signature"),
     ("introspect", "authenticates by token introspection"),
-    ("forward_auth", "asks a service whether the request may pass"),
     ("quota", "calendar limits kept across restarts"),
     ("compose", "joins parallel calls into one answer"),
     ("sign_upstream", "credentials towards the service"),
