@@ -12,6 +12,7 @@ use crate::support::tls::Authority;
 use crate::support::tls::Pair;
 use crate::support::tls::Visitor;
 use crate::support::upstream;
+use crate::support::wait;
 
 /// What the service behind knows of the connection.
 const WHO: &str = r#"
@@ -65,6 +66,42 @@ fn the_service_hears_of_it() {
     assert_eq!(seen.header("x-forwarded-proto"), Some("https"));
     assert_eq!(seen.header("x-forwarded-port"), Some("443"));
     assert_eq!(seen.header("client-cert"), None);
+}
+
+#[test]
+fn the_end_is_announced_and_tunnels_pass() {
+    let authority = Authority::new("CA");
+    let service = upstream::serve(|conn| {
+        conn.head();
+        conn.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n");
+        while let Some(bytes) = conn.some() {
+            conn.send(bytes);
+        }
+    });
+    let gateway = with(TLS, &[&authority.server(&["a.dev"])])
+        .with("route \"GET /who\"", "route \"/up\" { to = \"service\" } route \"GET /who\"")
+        .service("service", &service)
+        .start();
+    let visitor = Visitor::of(&authority);
+    let mut client = visitor.connect(&gateway, "a.dev");
+    client.call("GET", "/who", &[("connection", "close")], "").with(200);
+    assert_eq!(client.some(), None, "an end without close_notify is an error here");
+    let mut client = visitor.connect(&gateway, "a.dev");
+    client.send("GET /up HTTP/1.1\r\nhost: a.dev\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n");
+    assert_eq!(client.head().0.status, 101);
+    for text in ["ping", "pong"] {
+        client.send(text);
+        assert_eq!(client.exactly(4), text.as_bytes());
+    }
+}
+
+#[test]
+fn the_end_of_a_certificate_is_a_metric() {
+    let authority = Authority::new("CA");
+    let gateway = with(TLS, &[&authority.server(&["a.dev", "b.dev"])]).start();
+    wait::until("it is there", || {
+        gateway.metric("moongate_tls_certificate_not_after{name=\"a.dev\"}") > 1_700_000_000.0
+    });
 }
 
 #[test]

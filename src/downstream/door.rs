@@ -1,5 +1,6 @@
 //! What happens between a listener and the first request of a connection: PROXY header, TLS, a sign to the right door.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +171,8 @@ async fn announced(
     if !listed {
         return Err((Welcome::Unlisted, String::new()));
     }
-    match tools.clock.timeout(limit, proxy_protocol::read(stream)).await {
+    let reading = pin!(proxy_protocol::read(stream));
+    match tools.clock.timeout(limit, reading).await {
         None => Err((Welcome::Late, String::new())),
         Some(Err(error)) => Err((Welcome::Header, error.to_string())),
         Some(Ok(Announced::Nobody)) => Ok(peer),

@@ -15,6 +15,7 @@ use rustls::server::Acceptor;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 use crate::clock::Clock;
@@ -112,7 +113,9 @@ pub(crate) async fn greet(
     limit: Duration,
     clock: &Clock,
 ) -> Result<Greeted, Failed> {
-    clock.timeout(limit, shake(stream, certs, handshakes)).await.unwrap_or(Err(Failed::Late))
+    // By its place: passed on by value it would be kept twice, and many clients may wait here.
+    let shaking = pin!(shake(stream, certs, handshakes));
+    clock.timeout(limit, shaking).await.unwrap_or(Err(Failed::Late))
 }
 
 async fn shake(stream: TcpStream, certs: &Arc<Certs>, handshakes: &Handshakes) -> Result<Greeted, Failed> {
@@ -127,6 +130,16 @@ async fn shake(stream: TcpStream, certs: &Arc<Certs>, handshakes: &Handshakes) -
     }
     let _guest = handshakes.enter().ok_or(Failed::Overload)?;
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(Failed::Broken)?;
+    // In a box of its own: whoever does not get so far does not pay for it.
+    Box::pin(answer(start, certs, handshakes)).await
+}
+
+/// What follows the client's first message.
+async fn answer(
+    start: StartHandshake<TcpStream>,
+    certs: &Arc<Certs>,
+    handshakes: &Handshakes,
+) -> Result<Greeted, Failed> {
     let sni = start.client_hello().server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
     let turn = handshakes.turn.acquire().await;
     let mut accept = pin!(start.into_stream(Arc::clone(certs.config(sni.as_deref()))));

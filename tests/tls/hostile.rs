@@ -7,6 +7,7 @@ use std::time::Duration;
 use moongate::clock::Clock;
 
 use super::with;
+use crate::support::binary;
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 use crate::support::tls::Authority;
@@ -106,4 +107,37 @@ fn a_record_that_was_tampered_with_ends_the_connection() {
     wire.send(b"\x17\x03\x03\x00\x20AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     assert!(client.closed());
     Visitor::of(&authority).connect(&gateway, "a.dev").get("/who").with(200);
+}
+
+#[test]
+fn idle_connections_and_half_handshakes_hold_little() {
+    let authority = Authority::new("CA");
+    let pair = authority.server(&["a.dev"]);
+    let script = format!("gateway {{ {} }} {}", super::TLS, super::WHO);
+    let gateway = binary::script(&script).file("a.pem", &pair.cert).file("a.key", &pair.key).start();
+    let visitor = Visitor::of(&authority);
+    let connect = || {
+        let mut client = visitor.try_connect(gateway.address(), "a.dev").unwrap();
+        client.get("/who").with(200);
+        client
+    };
+    let warm = connect();
+    let before = gateway.memory();
+    let clients: Vec<_> = (0..500).map(|_| connect()).collect();
+    let each = gateway.memory().saturating_sub(before) / clients.len();
+    assert!(each < 20 << 10, "{each} bytes an idle connection over TLS");
+
+    let before = gateway.memory();
+    let half: Vec<_> = (0..500)
+        .map(|_| {
+            let mut stream = TcpStream::connect(gateway.address()).unwrap();
+            stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
+            stream
+        })
+        .collect();
+    connect();
+    let each = gateway.memory().saturating_sub(before) / half.len();
+    eprintln!("{each} bytes a half handshake");
+    assert!(each < 20 << 10, "{each} bytes a handshake that does not go on");
+    drop(warm);
 }
