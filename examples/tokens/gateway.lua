@@ -25,6 +25,9 @@ route "GET /gold" {
   function() return { text = "welcome" } end,
 }
 
+-- Towards a partner the gateway has a name of its own.
+route "GET /partner" { signed_in, sign_upstream { basic = { "shop", "a password" } }, to = "echo:" }
+
 -- Tokens of our own, for five minutes, and what one says.
 route "POST /token" {
   function(req)

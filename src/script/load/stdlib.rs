@@ -36,6 +36,8 @@ files![
     "any_of",
     "mtls",
     "jwt",
+    "introspect",
+    "sign_upstream",
     "cache",
     "cors",
     "security_headers",

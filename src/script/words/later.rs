@@ -5,10 +5,8 @@ use super::Word;
 use super::word;
 
 const NAMES: &[(&str, &str)] = &[
-    ("introspect", "authenticates by token introspection"),
     ("quota", "calendar limits kept across restarts"),
     ("compose", "joins parallel calls into one answer"),
-    ("sign_upstream", "credentials towards the service"),
     ("grpc", "calls a gRPC method"),
     ("grpc_json", "JSON in front of gRPC services"),
     ("grpc_web", "gRPC-Web for browsers"),

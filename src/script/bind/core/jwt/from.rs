@@ -3,13 +3,11 @@
 use crate::http::headers::is_name;
 use crate::primitive::cookie;
 use crate::primitive::query::Query;
-use crate::proxy::Code;
 use crate::proxy::Exchange;
-use crate::proxy::Failure;
 
 /// A place where a credential may stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum From {
+pub(super) enum From {
     /// `Authorization: Bearer …`, or `DPoP …`.
     Bearer,
     /// A field of its own.
@@ -22,7 +20,7 @@ pub(crate) enum From {
 
 impl From {
     /// Reads what an option says.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`from` is \"bearer\", \"header:…\", \"cookie:…\" or \"query:…\", not \"{text}\"");
         if text == "bearer" {
             return Ok(Self::Bearer);
@@ -38,7 +36,7 @@ impl From {
     }
 
     /// The token that stands there.
-    pub(crate) fn find(&self, exchange: &Exchange) -> Result<Option<String>, Failure> {
+    pub(super) fn find(&self, exchange: &Exchange) -> Result<Option<String>, &'static str> {
         let request = exchange.request.borrow();
         match self {
             Self::Bearer => {
@@ -68,7 +66,7 @@ impl From {
     }
 
     /// Takes it off the request.
-    pub(crate) fn hide(&self, exchange: &Exchange) {
+    pub(super) fn hide(&self, exchange: &Exchange) {
         let mut request = exchange.request.borrow_mut();
         match self {
             Self::Bearer => {
@@ -103,11 +101,11 @@ fn names(pair: &str, name: &str) -> bool {
 }
 
 /// The only line of this field; a client that sends two credentials is not understood (RFC 6750 §2).
-fn single<'a>(headers: &'a crate::http::Headers, name: &'a str) -> Result<Option<&'a str>, Failure> {
+fn single<'a>(headers: &'a crate::http::Headers, name: &'a str) -> Result<Option<&'a str>, &'static str> {
     let mut lines = headers.all(name);
     let first = lines.next();
     if lines.next().is_some() {
-        return Err(Failure::new(Code::JwtInvalid, "more than one credential came with the request"));
+        return Err("more than one credential came with the request");
     }
     Ok(first.and_then(|line| std::str::from_utf8(line).ok()))
 }

@@ -8,6 +8,7 @@ use mlua::Value;
 use serde_json::Map;
 use serde_json::Value as Json;
 
+use super::Front;
 use super::Step;
 use super::bound::Bound;
 use super::from::From;
@@ -25,6 +26,7 @@ use crate::primitive::jwt::Require;
 use crate::primitive::jwt::Rules;
 use crate::primitive::jwt::Signer;
 use crate::primitive::jwt::Token;
+use crate::proxy::Code;
 use crate::script::bind::core::template;
 use crate::script::bind::declared::Declared;
 use crate::script::bind::json;
@@ -39,6 +41,16 @@ use crate::transform::template::Escape;
 pub(super) fn step(lua: &Lua, table: &Table) -> mlua::Result<Step> {
     let sources = Sources::new(sources(lua, table)?);
     let remembered = if sources.may_remember() { MOST_REMEMBERED } else { 0 };
+    Ok(Step {
+        front: front(table, (Code::JwtMissing, Code::JwtInvalid))?,
+        sources,
+        rules: rules(table)?,
+        cache: RefCell::new(Cache::new(remembered)),
+    })
+}
+
+/// The client's side; `codes` are the failures for no token and for a bad one.
+pub(in crate::script::bind::core) fn front(table: &Table, codes: (Code, Code)) -> mlua::Result<Front> {
     let from =
         names(table, "from")?.iter().map(|text| From::parse(text).map_err(wrong)).collect::<mlua::Result<_>>()?;
     let mut challenge = format!(" realm=\"{}\"", quoted(table, "realm")?.unwrap_or_default());
@@ -49,18 +61,16 @@ pub(super) fn step(lua: &Lua, table: &Table) -> mlua::Result<Step> {
     let bound = Bound {
         dpop: !matches!(dpop, Value::Nil | Value::Boolean(false)),
         nonce: matches!(&dpop, Value::String(word) if word == "nonce"),
-        certificate: table.raw_get("certificate_bound")?,
+        certificate: table.raw_get::<Option<bool>>("certificate_bound")?.unwrap_or(false),
     };
-    Ok(Step {
-        sources,
-        rules: rules(table)?,
+    Ok(Front {
         from,
         optional: table.raw_get("optional")?,
         hide: table.raw_get("hide")?,
         challenge,
         bound,
-        cache: RefCell::new(Cache::new(remembered)),
         forward: forward(table)?,
+        codes,
     })
 }
 
@@ -115,19 +125,19 @@ fn addresses(table: &Table, name: &str) -> mlua::Result<Vec<(Option<String>, Str
     }
 }
 
-/// Keys come over TLS, from this machine, or from an upstream that the file declares.
-fn safe(name: &str, address: String) -> mlua::Result<String> {
+/// Keys, verdicts and credentials come over TLS, from this machine, or from an upstream that the file declares.
+pub(in crate::script::bind::core) fn safe(name: &str, address: String) -> mlua::Result<String> {
     let plain = address.strip_prefix("http://").is_some_and(|rest| {
         let host = rest.split(['/', '?']).next().unwrap_or_default();
         !["127.0.0.1", "localhost", "[::1]"]
             .iter()
-            .any(|own| host.strip_prefix(own).is_some_and(|port| port.is_empty() || port.starts_with(':')))
+            .any(|own| host.strip_prefix(own).is_some_and(|port| port.chars().all(|c| c == ':' || c.is_ascii_digit())))
     });
-    let upstream = !address.contains("://") && !address.starts_with('/') && !address.is_empty() && name == "jwks";
+    let upstream = !address.contains("://") && !address.starts_with('/') && !address.is_empty() && name != "discovery";
     if plain || !(upstream || address.starts_with("https://") || address.starts_with("http://")) {
         return Err(wrong(format!(
-            "`{name}`: keys are fetched from https://…{}, not from \"{address}\"",
-            if name == "jwks" { " or an upstream (\"name/path\")" } else { "" }
+            "`{name}` is https://…{}, not \"{address}\"",
+            if name != "discovery" { " or an upstream (\"name/path\")" } else { "" }
         )));
     }
     Ok(address)
@@ -215,7 +225,7 @@ fn forward(table: &Table) -> mlua::Result<Vec<(String, Option<crate::transform::
 }
 
 /// One text or a list of them.
-fn names(table: &Table, name: &str) -> mlua::Result<Vec<String>> {
+pub(in crate::script::bind::core) fn names(table: &Table, name: &str) -> mlua::Result<Vec<String>> {
     match table.raw_get::<Value>(name)? {
         Value::Nil => Ok(Vec::new()),
         Value::Table(list) => list.sequence_values().collect(),

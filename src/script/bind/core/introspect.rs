@@ -1,0 +1,225 @@
+//! `core.introspect(options)`: tokens that only their issuer can judge (RFC 7662), its verdicts remembered for a while.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlua::Function;
+use mlua::Lua;
+use mlua::MultiValue;
+use mlua::Table;
+use mlua::Value;
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+
+use super::exchange;
+use super::jwt::Front;
+use super::jwt::options;
+use super::oauth::Client;
+use crate::lru::Lru;
+use crate::primitive::codec;
+use crate::primitive::digest::Hash;
+use crate::primitive::jwt;
+use crate::proxy::Code;
+use crate::proxy::Exchange;
+use crate::proxy::Failure;
+use crate::script::bind::declared::text;
+use crate::script::context::Context;
+use crate::script::declare::Session;
+use crate::script::live::Kept;
+use crate::script::wait;
+
+/// What an endpoint said of tokens, by their hash; shared by workers and generations.
+pub(super) struct Verdicts(Mutex<Lru<Verdict>>);
+
+#[derive(Clone)]
+struct Verdict {
+    /// The claims of an active token.
+    claims: Option<Arc<Json>>,
+    /// Until when this is believed, in seconds since 1970.
+    until: f64,
+}
+
+impl Kept for Verdicts {
+    type Config = ();
+
+    fn make((): ()) -> Self {
+        Self(Mutex::default())
+    }
+
+    fn change(&self, (): ()) {}
+}
+
+impl Verdicts {
+    fn get(&self, name: &str, now: Duration) -> Option<Verdict> {
+        let mut known = self.0.lock();
+        let verdict = known.get(name)?.clone();
+        if now.as_secs_f64() < verdict.until {
+            return Some(verdict);
+        }
+        known.remove(name);
+        None
+    }
+
+    fn put(&self, name: &str, verdict: Verdict) {
+        let mut known = self.0.lock();
+        known.insert(name, verdict);
+        if known.len() > MOST {
+            known.pop_oldest();
+        }
+    }
+}
+
+struct Step {
+    front: Front,
+    client: Client,
+    identity: String,
+    scopes: Vec<String>,
+    cache: f64,
+    time: Duration,
+}
+
+/// Two functions: one that checks a request (false: the endpoint must be asked), and one that asks.
+pub(super) fn introspect(lua: &Lua, table: Table) -> mlua::Result<(Function, Function)> {
+    let client = Client::read(&table)?;
+    let scopes = options::names(&table, "scope")?;
+    let step = Rc::new(Step {
+        front: options::front(&table, (Code::IntrospectMissing, Code::IntrospectInactive))?,
+        identity: format!("introspect:{} {}", client.url, client.id),
+        client,
+        scopes: scopes.iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect(),
+        cache: table.raw_get("cache")?,
+        time: Duration::try_from_secs_f64(table.raw_get("timeout")?).map_err(mlua::Error::external)?,
+    });
+    Session::of(lua, "introspect")?.object(step.identity.clone(), text(&()));
+    let asking = Rc::clone(&step);
+    let check = wait::strict(lua, "introspect", move |lua, req: Value| step.check(lua, &exchange(lua, &req)?))?;
+    let ask = wait::function(lua, "introspect", move |lua, req: Value| {
+        let (context, exchange, step) = (Context::of(lua), exchange(lua, &req)?, Rc::clone(&asking));
+        let lua = lua.clone();
+        Ok(Box::pin(async move {
+            step.ask(&lua, &context, &exchange).await?;
+            Ok(MultiValue::new())
+        }))
+    })?;
+    Ok((check, ask))
+}
+
+impl Step {
+    fn verdicts(&self, context: &Context) -> mlua::Result<Arc<Verdicts>> {
+        let found = context.live().object::<Verdicts>(&self.identity, &text(&()));
+        found.ok_or_else(|| mlua::Error::runtime("the verdicts of this endpoint are of another kind"))
+    }
+
+    fn check(&self, lua: &Lua, exchange: &Rc<Exchange>) -> mlua::Result<bool> {
+        let Some(token) = self.front.token(exchange)? else { return Ok(true) };
+        if token.len() > jwt::LONGEST {
+            return self.front.invalid(exchange, "the token is too long", "");
+        }
+        let now = exchange.worker.clock.unix();
+        let Some(verdict) = self.verdicts(&Context::of(lua))?.get(&name(&token), now) else { return Ok(false) };
+        self.judge(lua, exchange, &token, verdict, now)?;
+        Ok(true)
+    }
+
+    /// Asks the endpoint, and goes on with what it says.
+    async fn ask(&self, lua: &Lua, context: &Context, exchange: &Rc<Exchange>) -> mlua::Result<()> {
+        let Some(token) = self.front.token(exchange)? else { return Ok(()) };
+        let fields = [("token", token.as_str()), ("token_type_hint", "access_token")];
+        let time = self.time.min(exchange.left());
+        let said = match self.client.post(&exchange.worker, &exchange.site, &fields, time).await {
+            Ok(said) if said.get("active").is_some_and(Json::is_boolean) => said,
+            Ok(_) => return unavailable(format!("{} answered without `active`", self.client.url)),
+            Err(cause) => return unavailable(cause),
+        };
+        let now = exchange.worker.clock.unix();
+        let verdict = verdict(said, self.cache, now);
+        self.verdicts(context)?.put(&name(&token), verdict.clone());
+        self.judge(lua, exchange, &token, verdict, now)
+    }
+
+    fn judge(
+        &self,
+        lua: &Lua,
+        exchange: &Rc<Exchange>,
+        token: &str,
+        verdict: Verdict,
+        now: Duration,
+    ) -> mlua::Result<()> {
+        let Some(claims) = verdict.claims else {
+            return self.front.invalid(exchange, "the token is not active", "");
+        };
+        let granted = claims.get("scope").and_then(Json::as_str).unwrap_or_default();
+        if !self.scopes.iter().all(|scope| granted.split_whitespace().any(|one| one == scope)) {
+            let failure = Failure::new(Code::IntrospectInactive, "the token lacks a scope").status(403);
+            let error = format!("insufficient_scope\", scope=\"{}", self.scopes.join(" "));
+            return self.front.refuse(exchange, failure, Some(&error));
+        }
+        self.front.pass(lua, exchange, token, claims, now)
+    }
+}
+
+/// What is remembered of an answer: an active token until it ends or `cache` is over, another for a few seconds.
+fn verdict(said: Json, cache: f64, now: Duration) -> Verdict {
+    let now = now.as_secs_f64();
+    let number = |name: &str| said.get(name).and_then(Json::as_f64);
+    let (exp, nbf) = (number("exp"), number("nbf"));
+    let active = said.get("active") == Some(&Json::Bool(true))
+        && exp.is_none_or(|exp| now < exp)
+        && nbf.is_none_or(|nbf| nbf <= now + LEEWAY);
+    if active {
+        let until = (now + cache).min(exp.unwrap_or(f64::INFINITY));
+        return Verdict { claims: Some(Arc::new(said)), until };
+    }
+    Verdict { claims: None, until: now + cache.min(SHORT) }
+}
+
+/// RFC 7662 §4: without an answer nobody passes.
+fn unavailable<T>(cause: String) -> mlua::Result<T> {
+    let failure = Failure::new(Code::IntrospectUnavailable, "tokens cannot be judged for now");
+    wait::fail(failure.header("Retry-After", "5").because(cause))
+}
+
+/// The token itself is not kept.
+fn name(token: &str) -> String {
+    codec::base64url_encode(Hash::Sha256.digest(token.as_bytes()))
+}
+
+/// Verdicts remembered of one endpoint.
+const MOST: usize = 20_000;
+/// A token that was refused is asked about again so soon.
+const SHORT: f64 = 10.0;
+const LEEWAY: f64 = 30.0;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn verdicts_end_with_their_token_and_refusals_soon() {
+        let now = Duration::from_secs(1_000);
+        let until = |said: Json| {
+            let verdict = verdict(said, 60.0, now);
+            (verdict.claims.is_some(), verdict.until)
+        };
+        assert_eq!(until(json!({ "active": true })), (true, 1060.0));
+        assert_eq!(until(json!({ "active": true, "exp": 1010 })), (true, 1010.0), "never past its exp");
+        assert_eq!(until(json!({ "active": true, "exp": 1000 })), (false, 1010.0), "the issuer's clock is another");
+        assert_eq!(until(json!({ "active": true, "nbf": 2000 })), (false, 1010.0));
+        assert_eq!(until(json!({ "active": false })), (false, 1010.0));
+        assert_eq!(until(json!({ "active": "true" })), (false, 1010.0));
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let verdicts = Verdicts::make(());
+        for n in 0..MOST + 10 {
+            verdicts.put(&format!("{n}"), Verdict { claims: None, until: 10.0 });
+        }
+        assert_eq!(verdicts.0.lock().len(), MOST);
+        assert!(verdicts.get("0", Duration::ZERO).is_none());
+        assert!(verdicts.get("50", Duration::ZERO).is_some() && verdicts.get("50", Duration::from_secs(10)).is_none());
+    }
+}
