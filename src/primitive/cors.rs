@@ -115,6 +115,13 @@ impl Cors {
         if let Some(bad) = named.into_iter().find(|name| !is_name(name.as_bytes())) {
             return Err(Fault(format!("`{bad}` is no name of a method or field")));
         }
+        let capitals = |name: &&String| {
+            let known = !matches!(Method::of(&name.to_ascii_uppercase()), Method::Other(_));
+            known && name.bytes().any(|byte| byte.is_ascii_lowercase())
+        };
+        if let Some(small) = config.methods.iter().find(capitals) {
+            return Err(Fault(format!("`{small}`: methods are written in capitals, \"{}\"", small.to_ascii_uppercase())));
+        }
         let origins = Origins::new(&config.origins)?;
         let mut vary = Vec::new();
         if !origins.is_any() {

@@ -42,7 +42,7 @@ pub fn policies() -> Result<Vec<Documented>, String> {
     let documented = policies.values().map(|policy| Documented {
         name: policy.name.clone(),
         doc: policy.doc.clone(),
-        options: policy.options.clone(),
+        options: policy.documented(),
     });
     Ok(documented.collect())
 }

@@ -66,6 +66,21 @@ pub(crate) struct Policy {
     constructor: std::cell::OnceCell<Function>,
 }
 
+impl Policy {
+    /// Its options as the reference lists them.
+    pub(crate) fn documented(&self) -> Vec<Opt> {
+        let rest = self.rest.as_ref().map(|of| Opt {
+            name: "(any other name)".into(),
+            of: of.clone(),
+            default: "".into(),
+            doc: "a name of your own and its value".into(),
+            required: false,
+            later: false,
+        });
+        self.options.iter().cloned().chain(rest).collect()
+    }
+}
+
 /// `policy`, `is`, `steps`.
 pub(crate) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
     step::install(lua)?;

@@ -211,4 +211,7 @@ fn a_star_and_credentials_do_not_go_together() {
     assert!(fault(Config { expose: star(), ..config(&["https://a.dev"]) }).starts_with("`expose`"));
     assert!(Cors::new(&Config::default()).is_err(), "nobody at all is a mistake");
     assert!(Cors::new(&Config { expose: vec!["x a".into()], ..config(&["*"]) }).is_err());
+    let small = Cors::new(&Config { methods: vec!["GET".into(), "put".into()], ..config(&["*"]) });
+    assert!(small.expect_err("no such method").0.contains("\"PUT\""));
+    assert!(Cors::new(&Config { methods: vec!["purge".into()], ..config(&["*"]) }).is_ok(), "a method of its own");
 }
