@@ -5,6 +5,7 @@
 
 pub mod chunked;
 mod fields;
+mod line;
 mod request;
 mod response;
 pub mod write;

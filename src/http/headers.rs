@@ -34,6 +34,11 @@ impl Headers {
         Self { bytes, fields: Vec::with_capacity(fields) }
     }
 
+    /// The buffer, after the positions in it.
+    pub(crate) fn fill(&mut self, bytes: Vec<u8>) {
+        self.bytes = bytes;
+    }
+
     /// Notes a field that stands in the buffer already.
     pub fn register(&mut self, name: Range<usize>, value: Range<usize>) {
         let known = Known::of(&self.bytes[name.clone()]);
@@ -226,8 +231,21 @@ static TOKEN: [bool; 256] = {
 /// Whether `value` may stand in a field: no control character but tab (RFC 9110 §5.5).
 pub fn is_value(value: &[u8]) -> bool {
     let (words, rest) = value.as_chunks::<8>();
-    words.iter().all(|word| no_control(u64::from_le_bytes(*word)) || word.iter().all(|&byte| is_text(byte)))
+    words.iter().all(|word| controls(u64::from_le_bytes(*word)) == 0 || word.iter().all(|&byte| is_text(byte)))
         && rest.iter().all(|&byte| is_text(byte))
+}
+
+/// Where the first byte from `at` on is that [`is_value`] may refuse, or a tab; the length when there is none.
+#[inline]
+pub(crate) fn first_control(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = bytes[at..].first_chunk() {
+        let found = controls(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    bytes[at..].iter().position(|&byte| byte < b' ' || byte == 0x7f).map_or(bytes.len(), |found| at + found)
 }
 
 #[inline]
@@ -235,15 +253,15 @@ fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// Whether none of eight bytes is below a space or DEL; may say no where there is none.
+/// Marks those of eight bytes that are below a space or DEL. The lowest mark is right; those above it may be for its sake.
 #[inline]
-fn no_control(word: u64) -> bool {
+fn controls(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = ONES * 0x80;
     let delete = word ^ (ONES * 0x7f);
     let below = word.wrapping_sub(ONES * 0x20) & !word;
     let is_delete = delete.wrapping_sub(ONES) & !delete;
-    (below | is_delete) & HIGH == 0
+    (below | is_delete) & HIGH
 }
 
 fn slice(bytes: &[u8], place: (u32, u32)) -> &[u8] {
@@ -273,7 +291,7 @@ macro_rules! known_names {
 }
 
 impl Known {
-    /// Which one `name`, a token, is, without case.
+    /// Which one `name` is, without case. Any bytes may be asked for: what is known is a token.
     #[inline]
     pub fn of(name: &[u8]) -> Self {
         if name.is_empty() {
@@ -286,18 +304,18 @@ impl Known {
     }
 }
 
-/// Whether `name` is `lower` but for its case, eight bytes at a time. `lower` holds letters, digits and `-` only, and
-/// among the characters of a token nothing else becomes one of these when bit 5 is set.
+/// Whether `name` is `lower` but for its case, eight bytes at a time. `lower` holds letters, digits and `-` only; bit 5 is
+/// free where bit 6 says that a letter stands, and nowhere else.
 #[inline]
 fn is_same(name: &[u8], lower: &[u8]) -> bool {
     if name.len() != lower.len() {
         return false;
     }
     let (Some(name_end), Some(lower_end)) = (name.last_chunk::<8>(), lower.last_chunk::<8>()) else {
-        return name.iter().zip(lower).all(|(a, b)| a | 0x20 == *b);
+        return name.eq_ignore_ascii_case(lower);
     };
     let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-    let same = |a: &[u8; 8], b: &[u8; 8]| word(a) | 0x2020_2020_2020_2020 == word(b);
+    let same = |a: &[u8; 8], b: &[u8; 8]| word(a) | (word(b) & 0x4040_4040_4040_4040) >> 1 == word(b);
     let (name, lower) = (name.as_chunks().0, lower.as_chunks().0);
     same(name_end, lower_end) && name.iter().zip(lower).all(|(a, b)| same(a, b))
 }
@@ -350,7 +368,9 @@ known_names! {
     XRequestId "x-request-id", Traceparent "traceparent", Tracestate "tracestate", Cookie "cookie",
     SetCookie "set-cookie", Authorization "authorization", Accept "accept", AcceptEncoding "accept-encoding",
     UserAgent "user-agent", Date "date", Server "server", Etag "etag", Origin "origin", Location "location",
-    Http2Settings "http2-settings", MaxForwards "max-forwards",
+    Http2Settings "http2-settings", MaxForwards "max-forwards", CacheControl "cache-control",
+    LastModified "last-modified", AcceptRanges "accept-ranges", AcceptLanguage "accept-language", Vary "vary",
+    Referer "referer", IfNoneMatch "if-none-match", IfModifiedSince "if-modified-since",
 }
 
 #[cfg(test)]
@@ -364,8 +384,11 @@ mod tests {
             assert_eq!(Known::of(name.to_ascii_uppercase().as_bytes()), *known, "{name}");
             for at in 0..name.len() {
                 let mut other = name.as_bytes().to_vec();
-                other[at] = if other[at] == b'z' { b'y' } else { b'z' };
-                assert_eq!(Known::of(&other), Known::Other, "{name} at {at}");
+                for byte in 0..=u8::MAX {
+                    other[at] = byte;
+                    let same = other.eq_ignore_ascii_case(name.as_bytes());
+                    assert_eq!(Known::of(&other) == *known, same, "{name} with {byte} at {at}");
+                }
             }
             assert_eq!(Known::of(&name.as_bytes()[1..]), Known::Other);
         }

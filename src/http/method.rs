@@ -33,18 +33,23 @@ pub enum Method {
 impl Method {
     /// The method that `token` names; methods are case-sensitive.
     pub fn of(token: &str) -> Self {
+        Self::of_token(token.as_bytes())
+    }
+
+    /// The same, of a token as it stands on the wire.
+    pub(crate) fn of_token(token: &[u8]) -> Self {
         match token {
-            "GET" => Self::Get,
-            "HEAD" => Self::Head,
-            "POST" => Self::Post,
-            "PUT" => Self::Put,
-            "DELETE" => Self::Delete,
-            "PATCH" => Self::Patch,
-            "OPTIONS" => Self::Options,
-            "QUERY" => Self::Query,
-            "TRACE" => Self::Trace,
-            "CONNECT" => Self::Connect,
-            other => Self::Other(other.into()),
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"DELETE" => Self::Delete,
+            b"PATCH" => Self::Patch,
+            b"OPTIONS" => Self::Options,
+            b"QUERY" => Self::Query,
+            b"TRACE" => Self::Trace,
+            b"CONNECT" => Self::Connect,
+            other => Self::Other(String::from_utf8_lossy(other).into()),
         }
     }
 

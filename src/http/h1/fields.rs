@@ -1,19 +1,16 @@
 //! The field section of a head: which fields frame the message, which end here, which go on.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::http::Headers;
 use crate::http::Version;
 use crate::http::h1::Fault;
 use crate::http::h1::Framing;
+use crate::http::h1::HeadLimits;
+use crate::http::h1::line;
+use crate::http::h1::line::Line;
 use crate::http::h1::tokens;
 use crate::http::headers::Known;
-
-/// Room for fields on the stack; a larger `limits.header_count` takes it from the heap.
-pub(super) const USUAL: usize = 100;
-
-pub(super) const NO_FIELD: MaybeUninit<httparse::Header<'_>> = MaybeUninit::uninit();
 
 /// What the fields that concern this connection alone said.
 pub(super) struct Hop<'a> {
@@ -31,38 +28,49 @@ pub(super) struct Hop<'a> {
     names_others: bool,
 }
 
-/// Sorts `fields`, found in `head`: hop-by-hop ones are understood and left out, the others come back as [`Headers`].
-pub(super) fn sort<'a>(
-    head: &'a [u8],
-    fields: &[httparse::Header<'a>],
+/// Reads the fields of a head, which begin at `start` of `buf`: hop-by-hop ones are understood and left out, the others
+/// come back as [`Headers`], with the length of the head. `None` when it is not complete yet.
+#[allow(clippy::type_complexity, reason = "three things, named by their users")]
+pub(super) fn read<'a>(
+    buf: &'a [u8],
+    start: usize,
+    limits: HeadLimits,
     version: Version,
     is_request: bool,
-) -> Result<(Hop<'a>, Headers), Fault> {
-    let mut bytes = Vec::with_capacity(head.len() + 256);
-    bytes.extend_from_slice(head);
-    let mut headers = Headers::with_room(bytes, fields.len() + 8);
+) -> Result<Option<(Hop<'a>, Headers, usize)>, Fault> {
+    let mut headers = Headers::with_room(Vec::new(), 16);
     let mut hop = Hop::new();
-    for field in fields {
-        let name = place(head, field.name.as_bytes());
-        // httparse takes a bare LF as a line's end; the name tells where the line before it ended
-        if name.start < 2 || head[name.start - 2] != b'\r' {
-            return Err(Fault::Malformed("a line ends without CR"));
+    let (mut at, mut count) = (start, 0);
+    let length = loop {
+        let (known, name, value) = match line::field(buf, at)? {
+            Line::Field { known, name, value, next } => {
+                at = next;
+                (known, name, value)
+            }
+            Line::End(length) => break length,
+            Line::Partial => return Ok(None),
+        };
+        count += 1;
+        if count > limits.count {
+            return Err(Fault::HeadersTooLarge(first_beyond(buf, limits.count)));
         }
-        let known = Known::of(field.name.as_bytes());
-        if !hop.takes(known, field.value, version, is_request)? {
-            if is_request && known == Known::Other && memchr::memchr(b'_', field.name.as_bytes()).is_some() {
+        if !hop.takes(known, &buf[value.clone()], version, is_request)? {
+            if is_request && known == Known::Other && memchr::memchr(b'_', &buf[name.clone()]).is_some() {
                 return Err(Fault::Malformed("a field name with an underscore"));
             }
-            headers.register_known(known, name, place(head, field.value));
+            headers.register_known(known, name, value);
         }
+    };
+    if length > limits.bytes {
+        return Err(Fault::HeadersTooLarge(largest(&buf[..length])));
     }
-    if head.len() < 4 || head[head.len() - 4..] != *b"\r\n\r\n" {
-        return Err(Fault::Malformed("a line ends without CR"));
-    }
+    let mut bytes = Vec::with_capacity(length + 256);
+    bytes.extend_from_slice(&buf[..length]);
+    headers.fill(bytes);
     if hop.names_others {
-        strip_named(fields, &mut headers);
+        strip_named(&buf[..length], start, &mut headers);
     }
-    Ok((hop, headers))
+    Ok(Some((hop, headers, length)))
 }
 
 impl<'a> Hop<'a> {
@@ -178,9 +186,17 @@ impl<'a> Hop<'a> {
 }
 
 /// Removes what `Connection` names, but never what tells who asks and where the request has been (S-01).
-fn strip_named(fields: &[httparse::Header<'_>], headers: &mut Headers) {
-    let connection = fields.iter().filter(|field| Known::of(field.name.as_bytes()) == Known::Connection);
-    for name in connection.flat_map(|field| tokens(field.value)) {
+fn strip_named(head: &[u8], start: usize, headers: &mut Headers) {
+    let mut at = start;
+    let lines = std::iter::from_fn(|| match line::field(head, at) {
+        Ok(Line::Field { known, value, next, .. }) => {
+            at = next;
+            Some((known, value))
+        }
+        _ => None,
+    });
+    let connection = lines.filter(|(known, _)| *known == Known::Connection);
+    for name in connection.flat_map(|(_, value)| tokens(&head[value])) {
         let kept = matches!(
             Known::of(name),
             Known::Via
@@ -225,19 +241,6 @@ pub(super) fn first_beyond(head: &[u8], count: usize) -> String {
     let line = head.split(|&byte| byte == b'\n').nth(count + 1).unwrap_or_default();
     let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
     name.iter().take(64).filter(|byte| byte.is_ascii_graphic()).map(|&byte| char::from(byte)).collect()
-}
-
-/// What httparse's refusals mean here.
-pub(super) fn reason(error: httparse::Error) -> &'static str {
-    match error {
-        httparse::Error::HeaderName => "a field name is not a token, or a line is folded",
-        httparse::Error::HeaderValue => "a control character in a field value",
-        httparse::Error::NewLine => "a line ends without CR LF",
-        httparse::Error::Token => "the first line is malformed",
-        httparse::Error::Version => "the version is malformed",
-        httparse::Error::Status => "the status is malformed",
-        httparse::Error::TooManyHeaders => "too many fields",
-    }
 }
 
 fn is_trailers(token: &[u8]) -> bool {

@@ -11,6 +11,7 @@ use crate::http::h1::HeadLimits;
 use crate::http::h1::Scan;
 use crate::http::h1::fields;
 use crate::http::h1::fields::Hop;
+use crate::http::h1::line;
 
 /// A request's head, understood. What concerns this connection alone is in fields of its own.
 pub struct RequestHead {
@@ -53,12 +54,7 @@ pub fn request(buf: &[u8], limits: HeadLimits, scan: &mut Scan) -> Result<Option
     if !fresh && !scan.complete(buf)? {
         return partial(buf, limits);
     }
-    let parsed = if limits.count <= fields::USUAL {
-        parse(buf, limits, &mut [fields::NO_FIELD; fields::USUAL][..limits.count])
-    } else {
-        parse(buf, limits, &mut vec![fields::NO_FIELD; limits.count])
-    };
-    match parsed? {
+    match parse(buf, limits)? {
         Some((head, length)) => {
             *scan = Scan::default();
             Ok(Some((head, length + skipped)))
@@ -81,39 +77,23 @@ fn partial<T>(buf: &[u8], limits: HeadLimits) -> Result<Option<T>, Fault> {
     if buf.len() > limits.bytes { Err(Fault::HeadersTooLarge(fields::largest(buf))) } else { Ok(None) }
 }
 
-fn parse<'a>(
-    buf: &'a [u8],
-    limits: HeadLimits,
-    room: &mut [std::mem::MaybeUninit<httparse::Header<'a>>],
-) -> Result<Option<(RequestHead, usize)>, Fault> {
-    let mut line = httparse::Request::new(&mut []);
-    let length = match line.parse_with_uninit_headers(buf, room) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => {
-            return Err(Fault::HeadersTooLarge(fields::first_beyond(buf, limits.count)));
-        }
-        Err(httparse::Error::Version) if is_other_version(buf) => return Err(Fault::Version),
-        Err(error) => return Err(Fault::Malformed(fields::reason(error))),
-    };
-    let (Some(method), Some(target), Some(minor)) = (line.method, line.path, line.version) else { return Ok(None) };
-    if target.len() > limits.uri {
+fn parse(buf: &[u8], limits: HeadLimits) -> Result<Option<(RequestHead, usize)>, Fault> {
+    let Some(line) = line::request(buf)? else { return Ok(None) };
+    if line.target.len() > limits.uri {
         return Err(Fault::UriTooLong);
     }
-    if length > limits.bytes {
-        return Err(Fault::HeadersTooLarge(fields::largest(&buf[..length])));
-    }
-    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    let (hop, headers) = fields::sort(&buf[..length], line.headers, version, true)?;
-    build(method, target, version, &hop, headers).map(|head| Some((head, length)))
+    let Some((hop, headers, length)) = fields::read(buf, line.next, limits, line.version, true)? else {
+        return Ok(None);
+    };
+    build(line.method, line.target, line.version, &hop, headers).map(|head| Some((head, length)))
 }
 
-fn build(method: &str, target: &str, version: Version, hop: &Hop<'_>, headers: Headers) -> Result<RequestHead, Fault> {
+fn build(method: &[u8], target: &str, version: Version, hop: &Hop<'_>, headers: Headers) -> Result<RequestHead, Fault> {
     let framing = match hop.framing()? {
         Framing::Length(0) => Framing::None,
         framing => framing,
     };
-    let method = Method::of(method);
+    let method = Method::of_token(method);
     if matches!(method, Method::Connect | Method::Trace) {
         return Err(Fault::Method);
     }
@@ -160,9 +140,6 @@ impl RequestHead {
 
 /// The authority, if the target has one, and path with query.
 fn split_target<'a>(method: &Method, target: &'a str) -> Result<(Option<&'a [u8]>, &'a str), Fault> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err(Fault::Malformed("a character in the target that must be escaped"));
-    }
     if target.starts_with('/') {
         return Ok((None, target));
     }
@@ -226,19 +203,4 @@ fn lower(text: &str, name: usize) -> Option<String> {
 
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
-}
-
-/// A sound first line that ends in another version than ours.
-fn is_other_version(buf: &[u8]) -> bool {
-    let line = buf.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end();
-    let mut words = line.split(|&byte| byte == b' ');
-    let (Some(_), Some(_), Some(version), None) = (words.next(), words.next(), words.next(), words.next()) else {
-        return false;
-    };
-    match version.strip_prefix(b"HTTP/") {
-        Some([b'1', b'.', b'0' | b'1']) => false,
-        Some([major, b'.', minor]) => major.is_ascii_digit() && minor.is_ascii_digit(),
-        Some([major]) => major.is_ascii_digit(),
-        _ => false,
-    }
 }

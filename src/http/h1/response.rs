@@ -1,6 +1,5 @@
 //! A response's head.
 
-use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use crate::http::Headers;
@@ -10,6 +9,7 @@ use crate::http::h1::Framing;
 use crate::http::h1::HeadLimits;
 use crate::http::h1::Scan;
 use crate::http::h1::fields;
+use crate::http::h1::line;
 use crate::http::h1::tokens;
 
 /// An answer's head, understood; 1xx answers come through here too.
@@ -47,12 +47,7 @@ pub fn response(
     if !fresh && !scan.complete(buf)? {
         return partial(buf, limits);
     }
-    let parsed = if limits.count <= fields::USUAL {
-        parse(buf, limits, to_head, &mut [fields::NO_FIELD; fields::USUAL][..limits.count])
-    } else {
-        parse(buf, limits, to_head, &mut vec![fields::NO_FIELD; limits.count])
-    };
-    match parsed? {
+    match parse(buf, limits, to_head)? {
         Some(done) => {
             *scan = Scan::default();
             Ok(Some(done))
@@ -66,31 +61,12 @@ fn partial<T>(buf: &[u8], limits: HeadLimits) -> Result<Option<T>, Fault> {
     if buf.len() > limits.bytes { Err(Fault::HeadersTooLarge(fields::largest(buf))) } else { Ok(None) }
 }
 
-fn parse<'a>(
-    buf: &'a [u8],
-    limits: HeadLimits,
-    to_head: bool,
-    room: &mut [MaybeUninit<httparse::Header<'a>>],
-) -> Result<Option<(ResponseHead, usize)>, Fault> {
-    let mut line = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    let length = match config.parse_response_with_uninit_headers(&mut line, buf, room) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => {
-            return Err(Fault::HeadersTooLarge(fields::first_beyond(buf, limits.count)));
-        }
-        Err(error) => return Err(Fault::Malformed(fields::reason(error))),
-    };
-    let (Some(status), Some(minor)) = (line.code, line.version) else { return Ok(None) };
-    if length > limits.bytes {
-        return Err(Fault::HeadersTooLarge(fields::largest(&buf[..length])));
-    }
+fn parse(buf: &[u8], limits: HeadLimits, to_head: bool) -> Result<Option<(ResponseHead, usize)>, Fault> {
+    let Some((status, version, start)) = line::status(buf)? else { return Ok(None) };
     if !(100..=599).contains(&status) {
         return Err(Fault::Malformed("the status is out of range"));
     }
-    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    let (hop, mut headers) = fields::sort(&buf[..length], line.headers, version, false)?;
+    let Some((hop, mut headers, length)) = fields::read(buf, start, limits, version, false)? else { return Ok(None) };
     let framed = hop.framing()?;
     let bodiless = to_head || status < 200 || status == 204 || status == 304;
     if let (Framing::Length(length), true) = (framed, to_head || status == 304) {

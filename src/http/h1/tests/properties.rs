@@ -123,6 +123,46 @@ proptest! {
     }
 
     #[test]
+    fn nothing_is_taken_that_another_parser_refuses(bytes in parts(HEAD_PARTS), any in any::<[u8; 4]>(), at in any::<prop::sample::Index>()) {
+        let mut bytes = bytes;
+        let at = at.index(bytes.len() + 1);
+        bytes.splice(at..at, any);
+        for bytes in [&bytes, &[b"GET / HTTP/1.1\r\nHost: a\r\n", &bytes[..], b"\r\n\r\n"].concat()] {
+            if let Ok(Some((_, length))) = request(bytes, HeadLimits::default(), &mut Scan::default()) {
+                let mut room = [httparse::EMPTY_HEADER; 100];
+                let theirs = httparse::Request::new(&mut room).parse(bytes);
+                prop_assert_eq!(theirs, Ok(httparse::Status::Complete(length)));
+            }
+        }
+        for bytes in [&bytes, &[b"HTTP/1.1 200 OK\r\n", &bytes[..], b"\r\n\r\n"].concat()] {
+            if let Ok(Some((_, length))) = response(bytes, HeadLimits::default(), &mut Scan::default(), false) {
+                let mut room = [httparse::EMPTY_HEADER; 100];
+                let theirs = httparse::Response::new(&mut room).parse(bytes);
+                prop_assert_eq!(theirs, Ok(httparse::Status::Complete(length)));
+            }
+        }
+    }
+
+    #[test]
+    fn sound_fields_are_taken_as_they_are(fields in proptest::collection::vec(("[a-zA-Z0-9!#$%&'*+.^`|~-]{1,20}", "[\\t -~\u{80}-\u{ff}]{0,40}", "[ \\t]{0,3}"), 0..20)) {
+        let mut bytes = b"GET /a HTTP/1.1\r\nHost: a\r\n".to_vec();
+        let fields: Vec<_> = fields.into_iter().map(|(name, value, space)| (format!("x-{name}"), value, space)).collect();
+        for (name, value, space) in &fields {
+            bytes.extend_from_slice(format!("{name}:{space}{value}\r\n").as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\nbody");
+        let (head, length) = request(&bytes, HeadLimits::default(), &mut Scan::default()).unwrap().unwrap();
+        prop_assert_eq!(length, bytes.len() - 4);
+        let read: Vec<_> = head.headers.iter().map(|(_, name, value)| (name.to_vec(), value.to_vec())).collect();
+        let meant: Vec<_> = fields
+            .iter()
+            .map(|(name, value, _)| (name.clone().into_bytes(), value.trim_matches([' ', '\t']).as_bytes().to_vec()))
+            .filter(|(name, _)| !matches!(crate::http::headers::Known::of(name), crate::http::headers::Known::Host))
+            .collect();
+        prop_assert_eq!(read, meant);
+    }
+
+    #[test]
     fn chunks_split_anywhere_read_the_same(bytes in parts(CHUNK_PARTS), at in any::<prop::sample::Index>()) {
         let at = at.index(bytes.len() + 1);
         prop_assert_eq!(decode([&bytes[..]]), decode([&bytes[..at], &bytes[at..]]));
