@@ -8,6 +8,7 @@ pub mod date;
 pub mod file;
 pub mod h1;
 pub mod headers;
+pub mod hex;
 pub mod media;
 pub mod message;
 pub mod method;

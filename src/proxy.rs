@@ -3,6 +3,7 @@
 pub mod access;
 pub mod buffer;
 pub mod cors;
+mod desk;
 pub mod dynamic;
 pub mod enter;
 pub mod exchange;

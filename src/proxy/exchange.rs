@@ -16,6 +16,7 @@ use crate::downstream::tls::Session;
 use crate::http::Request;
 use crate::http::Response;
 use crate::http::headers::Known;
+use crate::http::hex;
 use crate::net::Certificate;
 use crate::proxy::Failure;
 use crate::proxy::User;
@@ -100,17 +101,10 @@ impl Exchange {
     /// The request id: a trusted client's, else a UUIDv7 (RFC 9562) made on first use.
     pub fn id(&self) -> &Rc<str> {
         self.id.get_or_init(|| {
-            let millis = u64::try_from(self.worker.clock.unix().as_millis()).unwrap_or_default();
-            let mut random = [0; 10];
-            random[..8].copy_from_slice(&self.worker.chance().to_ne_bytes());
-            random[8..].copy_from_slice(&self.worker.chance().to_ne_bytes()[..2]);
-            let mut text = uuid::Uuid::encode_buffer();
-            Rc::from(
-                &*uuid::Builder::from_unix_timestamp_millis(millis, &random)
-                    .into_uuid()
-                    .hyphenated()
-                    .encode_lower(&mut text),
-            )
+            let now = self.worker.clock.unix();
+            let millis = now.as_secs() * 1000 + u64::from(now.subsec_millis());
+            let text = hex::uuid7(millis, (self.worker.chance(), self.worker.chance()));
+            Rc::from(std::str::from_utf8(&text).unwrap_or_default())
         })
     }
 

@@ -139,15 +139,13 @@ fn fields(exchange: &Rc<Exchange>, with: &Override) -> Vec<u8> {
     for (name, value) in &with.headers {
         line(&mut out, name.as_bytes(), value.as_bytes());
     }
-    line(
-        &mut out,
-        b"Via",
-        if request.version == crate::http::Version::Http10 { b"1.0 moongate" } else { b"1.1 moongate" },
-    );
+    let old = request.version == crate::http::Version::Http10;
+    out.extend_from_slice(if old { b"Via: 1.0 moongate\r\n" } else { b"Via: 1.1 moongate\r\n" });
     identity::write_forwarded(&mut out, &request, exchange.peer.map(|peer| peer.ip()));
     drop(request);
-    line(&mut out, b"X-Request-Id", exchange.id().as_bytes());
-    out.extend_from_slice(b"traceparent: ");
+    out.extend_from_slice(b"X-Request-Id: ");
+    out.extend_from_slice(exchange.id().as_bytes());
+    out.extend_from_slice(b"\r\ntraceparent: ");
     exchange.trace().write(&mut out, exchange.worker.chance());
     out.extend_from_slice(b"\r\n");
     if !exchange.trace().carried {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::http::Response;
 use crate::http::Version;
+use crate::http::headers::Known;
 use crate::http::message::Origin;
 use crate::http::problem;
 use crate::http::problem::Problem;
@@ -105,8 +106,7 @@ pub(crate) fn finish(exchange: &Rc<Exchange>, response: &mut Response) {
     shape(exchange, response);
     exchange.limits.finish(response);
     crate::proxy::cors::finish(exchange, response);
-    response.headers.set("X-Request-Id", exchange.id().as_bytes());
-    response
-        .headers
-        .add("Via", if exchange.request.borrow().version == Version::Http2 { "2 moongate" } else { "1.1 moongate" });
+    let via: &[u8] = if exchange.request.borrow().version == Version::Http2 { b"2 moongate" } else { b"1.1 moongate" };
+    response.headers.set_known(Known::XRequestId, "X-Request-Id", exchange.id().as_bytes());
+    response.headers.put(Known::Via, "Via", via);
 }

@@ -32,6 +32,22 @@ use crate::proxy::tunnel::Terms;
 use crate::proxy::tunnel::join;
 use crate::proxy::websocket;
 
+/// A client's connection and the deadline of what it asked for.
+pub(crate) struct Client {
+    connection: Connection,
+    alarm: Alarm,
+}
+
+/// A request to answer, and where to.
+pub(crate) struct Job {
+    client: Box<Client>,
+    exchange: Rc<Exchange>,
+    head: bool,
+}
+
+/// What became of it.
+pub(crate) type Done = (Box<Client>, After);
+
 /// Serves a client's connection until it closes.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
     let connection = Connection::new(stream, peer, worker.tools());
@@ -39,33 +55,40 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
 }
 
 /// Answers what comes on a connection until it closes.
-pub(crate) async fn converse(worker: Rc<Worker>, mut connection: Connection, peer: Peer) {
-    let alarm = worker.alarms.alarm(&worker.clock);
+pub(crate) async fn converse(worker: Rc<Worker>, connection: Connection, peer: Peer) {
+    let mut client = Box::new(Client { connection, alarm: worker.alarms.alarm(&worker.clock) });
     loop {
         let limits = worker.limits();
-        let after = match connection.next(&limits).await {
-            // In a box of its own: an idle connection keeps none of it.
-            Next::Request(request) => Box::pin(live(&worker, &mut connection, request, peer, &alarm)).await,
-            Next::Refused(refusal) => Box::pin(refuse(&worker, &mut connection, refusal, peer, &alarm)).await,
+        let after = match client.connection.next(&limits).await {
+            Next::Request(request) => {
+                let Some(site) = worker.site() else { return };
+                let head = request.method == Method::Head;
+                let exchange = Exchange::begin(&worker, site, request, peer);
+                // At a desk of the worker's: an idle connection keeps nothing of it.
+                let (done, after) = worker.desks.work(Job { client, exchange, head }).await;
+                client = done;
+                after
+            }
+            Next::Refused(refusal) => Box::pin(refuse(&worker, &mut client, refusal, peer)).await,
             Next::Closed => return,
         };
         match after {
             After::Next => {}
             After::Closed => return,
-            After::Upgraded(upgraded) => return Box::pin(go_on(worker, connection, upgraded)).await,
+            After::Upgraded(upgraded) => return Box::pin(go_on(worker, client.connection, upgraded)).await,
         }
     }
 }
 
 /// How a connection goes on after an answer.
-enum After {
+pub(crate) enum After {
     Next,
     Closed,
     Upgraded(Upgraded),
 }
 
 /// What a connection is after a 101.
-enum Upgraded {
+pub(crate) enum Upgraded {
     /// Bytes both ways; nothing of the generation is held.
     Tunnel(Box<dyn Duplex>, Terms),
     /// Functions read the messages, and keep the exchange they stand on.
@@ -98,25 +121,24 @@ async fn go_on(worker: Rc<Worker>, connection: Connection, upgraded: Upgraded) {
 }
 
 /// One request.
-async fn live(worker: &Rc<Worker>, connection: &mut Connection, request: Request, peer: Peer, alarm: &Alarm) -> After {
-    let Some(site) = worker.site() else { return After::Closed };
-    let head = request.method == Method::Head;
-    let exchange = Exchange::begin(worker, site, request, peer);
-    if let Some(arrival) = connection.arrival()
-        && let Some(response) = enter::stopped(&exchange, &Rc::clone(arrival), alarm).await
+pub(crate) async fn live(job: Job) -> Done {
+    let Job { mut client, exchange, head } = job;
+    if let Some(arrival) = client.connection.arrival().cloned()
+        && let Some(response) = enter::stopped(&exchange, &arrival, &client.alarm).await
     {
-        return deliver(connection, &exchange, alarm, response, head).await;
+        let after = deliver(&mut client, &exchange, response, head).await;
+        return (client, after);
     }
-    match or_gone(connection, pin!(answer(&exchange, alarm))).await {
-        Some(response) if !is_for_nobody(&exchange, &response) => {
-            deliver(connection, &exchange, alarm, response, head).await
-        }
+    let answered = or_gone(&client.connection, pin!(answer(&exchange, &client.alarm))).await;
+    let after = match answered {
+        Some(response) if !is_for_nobody(&exchange, &response) => deliver(&mut client, &exchange, response, head).await,
         _ => {
             exchange.record.borrow_mut().reason = Some(Rc::from(Code::ClientGone.as_str()));
             finish(&exchange, &Response::new(Code::ClientGone.status()), 0);
             After::Closed
         }
-    }
+    };
+    (client, after)
 }
 
 /// A request whose body broke off ends as [`Code::ClientGone`], which is logged, never sent.
@@ -126,13 +148,8 @@ fn is_for_nobody(exchange: &Exchange, response: &Response) -> bool {
 }
 
 /// Writes the answer.
-async fn deliver(
-    connection: &mut Connection,
-    exchange: &Rc<Exchange>,
-    alarm: &Alarm,
-    mut response: Response,
-    head: bool,
-) -> After {
+async fn deliver(client: &mut Client, exchange: &Rc<Exchange>, mut response: Response, head: bool) -> After {
+    let Client { connection, alarm } = client;
     // Whoever wanted the request's body has it by now; what is left of it goes back to the connection.
     drop(std::mem::take(&mut exchange.request.borrow_mut().body));
     exchange.record.borrow_mut().bytes_in = connection.received();
@@ -168,17 +185,11 @@ fn reason(why: Broke) -> Code {
 }
 
 /// A request that could not be read becomes an answer all the same, and a line in the log; then the connection closes.
-async fn refuse(
-    worker: &Rc<Worker>,
-    connection: &mut Connection,
-    refusal: Refusal,
-    peer: Peer,
-    alarm: &Alarm,
-) -> After {
+async fn refuse(worker: &Rc<Worker>, client: &mut Client, refusal: Refusal, peer: Peer) -> After {
     let Some(site) = worker.site() else { return After::Closed };
     let exchange = Exchange::begin(worker, site, Request::default(), peer);
-    let response = refused(&exchange, alarm, Failure::from_refusal(refusal)).await;
-    deliver(connection, &exchange, alarm, response, false).await;
+    let response = refused(&exchange, &client.alarm, Failure::from_refusal(refusal)).await;
+    deliver(client, &exchange, response, false).await;
     // The next turn closes the connection, in a way that lets the answer arrive.
     After::Next
 }

@@ -1,5 +1,7 @@
 //! W3C Trace Context (STANDARDS S-70): a client's trace is carried on, a missing or broken one begun anew.
 
+use crate::http::hex;
+
 /// The trace a request belongs to: its id and the flags, as they go to the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
@@ -19,8 +21,8 @@ impl Trace {
     fn begin(chance: &mut dyn FnMut() -> u64) -> Self {
         // An all-zero id is invalid; one bit makes sure.
         let mut id = [0; 32];
-        id[..16].copy_from_slice(&hex64(chance()));
-        id[16..].copy_from_slice(&hex64(chance() | 1));
+        id[..16].copy_from_slice(&hex::sixteen(chance()));
+        id[16..].copy_from_slice(&hex::sixteen(chance() | 1));
         Self { id, flags: *b"00", carried: false }
     }
 
@@ -45,12 +47,11 @@ impl Trace {
 
     /// The `traceparent` to send on, with a span id of our own made of `chance`.
     pub fn write(&self, out: &mut Vec<u8>, chance: u64) {
-        out.extend_from_slice(b"00-");
-        out.extend_from_slice(&self.id);
-        out.push(b'-');
-        out.extend_from_slice(&hex64(chance | 1));
-        out.push(b'-');
-        out.extend_from_slice(&self.flags);
+        let mut line = *b"00-                                -                -  ";
+        line[3..35].copy_from_slice(&self.id);
+        line[36..52].copy_from_slice(&hex::sixteen(chance | 1));
+        line[53..].copy_from_slice(&self.flags);
+        out.extend_from_slice(&line);
     }
 }
 
@@ -60,14 +61,6 @@ fn is_hex(byte: u8) -> bool {
 
 fn all_zero(digits: &[u8]) -> bool {
     digits.iter().all(|&digit| digit == b'0')
-}
-
-fn hex64(value: u64) -> [u8; 16] {
-    let mut out = [0; 16];
-    for (index, digit) in out.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(value >> (60 - 4 * index) & 15) as usize];
-    }
-    out
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::downstream::tls::Handshakes;
 use crate::downstream::tools::DateCache;
 use crate::http::Buffers;
 use crate::proxy::Site;
+use crate::proxy::desk::Desks;
 use crate::proxy::dynamic::Dynamic;
 use crate::proxy::meter::Meter;
 use crate::telemetry::AccessLog;
@@ -41,6 +42,8 @@ pub struct Worker {
     pub in_flight: Cell<usize>,
     /// Where access log lines go.
     pub access: AccessLog,
+    /// Where its requests are worked at.
+    pub(crate) desks: Desks,
     /// Series of the data path.
     pub meter: Meter,
     /// Idle connections to services.
@@ -79,6 +82,7 @@ impl Worker {
             buffers,
             in_flight: Cell::new(0),
             access,
+            desks: Desks::default(),
             meter: Meter::new(&metrics),
             warned: Cell::default(),
             metrics,

@@ -133,6 +133,9 @@ impl<'a, E> Search<'a, E> {
 /// Writes the parameters of `entry`, decoded.
 pub(crate) fn fill(params: &mut Params, entry: &Entry, captures: &Captures, path: &str) {
     params.list.clear();
+    if params.list.capacity() == 0 {
+        params.list = Vec::with_capacity(entry.params.len());
+    }
     for (parameter, &(start, end)) in entry.params.iter().zip(captures.ranges()) {
         let raw = &path[start as usize..end as usize];
         let value = match parameter.kind {

@@ -78,8 +78,8 @@ pub(crate) struct Reply {
     pub(crate) head: ResponseHead,
     pub(crate) body: Body,
     pub(crate) tunnel: Option<Tunnel>,
-    /// The request's body, if it could still be sent again in full.
-    pub(crate) upload: Option<Upload>,
+    /// The request's body, where another attempt may follow and it could still be sent again in full.
+    pub(crate) upload: Option<Box<Upload>>,
 }
 
 impl Attempt {
@@ -199,8 +199,15 @@ impl Attempt {
         self.sending.recall(unsent)
     }
 
-    /// The answer as the caller gets it; the connection goes on inside its body.
-    pub(crate) fn finish(mut self, head: ResponseHead, length: usize, idle: Duration, now: Moment) -> Reply {
+    /// The answer as the caller gets it; the connection goes on inside its body. `again`: another attempt may follow.
+    pub(crate) fn finish(
+        mut self,
+        head: ResponseHead,
+        length: usize,
+        idle: Duration,
+        now: Moment,
+        again: bool,
+    ) -> Reply {
         if head.status == 101 {
             self.conn.alarm.set(Moment::NEVER);
             let leftover = self.input.split_off(length);
@@ -211,7 +218,7 @@ impl Attempt {
         let (sending, upload) = if self.sending.is_done() {
             let (out, upload) = self.sending.into_parts();
             self.buffers.give(out);
-            (None, upload.is_replayable().then_some(upload))
+            (None, (again && upload.is_replayable()).then(|| Box::new(upload)))
         } else {
             (Some(Box::new(self.sending)).filter(|_| !self.deaf), None)
         };

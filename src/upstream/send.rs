@@ -128,13 +128,13 @@ impl Upstream {
                 let took = self.pools.clock.now().since(start);
                 return Ok(self.answer(response, &lane, course.attempts, took, None));
             }
-            match self.attempt(&lane, &outbound, upload, course.want, start).await {
+            match self.attempt(&lane, &outbound, upload, course.want, start, policy).await {
                 Ok((mut reply, arrived)) => {
-                    if let Some(spare) = reply.upload.take().filter(|_| policy.on_status.contains(&reply.head.status))
+                    if let Some(spare) = reply.upload.take()
                         && self.again(&mut course, policy, Setback::Status(reply.head.status), &outbound, &spare, &lane)
                         && Box::pin(self.pause(&mut course, policy, &outbound)).await
                     {
-                        upload = spare;
+                        upload = *spare;
                         upload.rewind();
                         continue;
                     }
@@ -224,11 +224,12 @@ impl Upstream {
         upload: Upload,
         want: Want,
         now: Moment,
-    ) -> Result<(Reply, Moment), Lost> {
+        policy: &Retry,
+    ) -> Result<(Reply, Moment), Box<Lost>> {
         let guard = lane.host.enter();
         let conn = match self.connection(lane, outbound, want, now).await {
             Ok(conn) => conn,
-            Err((error, setback)) => return Err(Lost { error, setback, upload }),
+            Err((error, setback)) => return Err(Box::new(Lost { error, setback, upload })),
         };
         let reused = conn.reused;
         let head = Head::of(outbound, &lane.host.authority);
@@ -237,7 +238,8 @@ impl Upstream {
         match poll_fn(|cx| attempt.poll(cx, timeouts, outbound.deadline, clock)).await {
             Ok((head, length)) => {
                 let now = clock.now();
-                Ok((attempt.finish(head, length, timeouts.idle, now), now))
+                let again = policy.on_status.contains(&head.status);
+                Ok((attempt.finish(head, length, timeouts.idle, now, again), now))
             }
             Err(broke) => {
                 let host = lane.label.to_string();
@@ -255,7 +257,7 @@ impl Upstream {
                     Broke::Late => (SendError::Timeout { host, phase: "answer" }, None),
                     Broke::Body(error) => (SendError::Body(error), None),
                 };
-                Err(Lost { error, setback, upload: attempt.into_upload(unsent) })
+                Err(Box::new(Lost { error, setback, upload: attempt.into_upload(unsent) }))
             }
         }
     }

@@ -42,10 +42,10 @@ pub(super) fn read<'a>(
     let mut hop = Hop::new();
     let (mut at, mut count) = (start, 0);
     let length = loop {
-        let (known, name, value) = match line::field(buf, at)? {
-            Line::Field { known, name, value, next } => {
+        let (known, name, value, whole) = match line::field(buf, at)? {
+            Line::Field { known, name, value, whole, next } => {
                 at = next;
-                (known, name, value)
+                (known, name, value, whole)
             }
             Line::End(length) => break length,
             Line::Partial => return Ok(None),
@@ -58,7 +58,7 @@ pub(super) fn read<'a>(
             if is_request && known == Known::Other && memchr::memchr(b'_', &buf[name.clone()]).is_some() {
                 return Err(Fault::Malformed("a field name with an underscore"));
             }
-            headers.register_known(known, name, value);
+            headers.register_known(known, name, value, whole);
         }
     };
     if length > limits.bytes {

@@ -25,6 +25,8 @@ pub(super) enum Line {
         known: Known,
         name: Range<usize>,
         value: Range<usize>,
+        /// One space before the value, none after it: it may go on as it stands.
+        whole: bool,
         /// Where the next line begins.
         next: usize,
     },
@@ -148,7 +150,8 @@ pub(super) fn field(buf: &[u8], at: usize) -> Result<Line, Fault> {
     while last > start && matches!(buf[last - 1], b' ' | b'\t') {
         last -= 1;
     }
-    Ok(Line::Field { known, name: at..at + colon, value: start..last, next: end + 2 })
+    let whole = start == at + colon + 2 && buf[start - 1] == b' ' && last == end;
+    Ok(Line::Field { known, name: at..at + colon, value: start..last, whole, next: end + 2 })
 }
 
 /// Where the first colon is, eight bytes at a time.
