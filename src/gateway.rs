@@ -31,10 +31,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::LocalOptions;
+use tokio::runtime::LocalRuntime;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
-use tokio::task::LocalSet;
 
 use crate::clock::Clock;
 use crate::downstream::Listen;
@@ -173,9 +173,13 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let (events, received) = mpsc::unbounded_channel();
     let (tell, told) = std::sync::mpsc::channel();
     let (sender, shown) = (events.clone(), Arc::clone(&status));
-    let runtime = runtime().map_err(system)?;
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
-        LocalSet::new().block_on(&runtime, control(options, kit, shown, (sender, received), (batches, dropped), &tell));
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            // Who does not wait any more has no use for the reason.
+            Err(error) => return drop(tell.send(Err(StartError::System(error.to_string())))),
+        };
+        runtime.block_on(control(options, kit, shown, (sender, received), (batches, dropped), &tell));
         // A name lookup that hangs must not keep us.
         runtime.shutdown_background();
     });
@@ -262,9 +266,9 @@ impl std::fmt::Debug for StartError {
     }
 }
 
-/// The runtime of one thread.
-fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+/// The runtime of this thread. Its tasks stay here: between an event and its task stands one queue, not two.
+fn runtime() -> io::Result<LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
 }
 
 /// A worker's own things. The control thread is number `kit.workers`.

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
-use tokio::task::LocalSet;
 use tokio::task::spawn_local;
 
 use crate::clock::Alarms;
@@ -76,10 +75,19 @@ impl Handle {
         let (orders, receiver) = mpsc::unbounded_channel();
         let idle = Arc::<AtomicBool>::default();
         let told = Arc::clone(&idle);
-        let runtime = super::runtime()?;
+        let (tell, ready) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            LocalSet::new().block_on(&runtime, work(index, kit, receiver, told));
+            // Whoever starts a worker waits for this word.
+            let _ = match super::runtime() {
+                Ok(runtime) => {
+                    let heard = tell.send(Ok(()));
+                    runtime.block_on(work(index, kit, receiver, told));
+                    heard
+                }
+                Err(error) => tell.send(Err(error)),
+            };
         })?;
+        ready.recv().unwrap_or_else(|_| Err(io::Error::other("a worker thread ended")))?;
         Ok(Self { orders, idle, thread })
     }
 

@@ -68,7 +68,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
     let files = Rc::new(Files::on_disk(root));
     let snapshot = Arc::new(Snapshot {
         time: options.clock.unix(),
-        seed: seed(),
+        seed: machine::chance(),
         env: options.env.clone(),
         secrets: options.secrets_dir.clone(),
         root: root.to_owned(),
@@ -137,13 +137,6 @@ pub(crate) fn chunk(lua: &Lua, session: &Session, name: &str) -> Result<Function
     let made = lua.load(&*code).set_name(format!("@{name}")).set_mode(ChunkMode::Binary).into_function();
     session.compiling.set(false);
     made.map_err(|error| Some(Diagnostic::error(format!("{name}: {error}"))))
-}
-
-fn seed() -> u64 {
-    let mut seed = [0; 8];
-    // Without randomness scripts get a fixed seed while loading, which is no secret.
-    let _ = aws_lc_rs::rand::fill(&mut seed);
-    u64::from_le_bytes(seed)
 }
 
 #[cfg(test)]

@@ -79,11 +79,17 @@ pub fn seal(lua: &Lua) -> mlua::Result<()> {
 
 /// Says that loading is over: time is the clock's from now on, and chance is chance.
 pub fn loaded(lua: &Lua) -> mlua::Result<()> {
-    let mut seed = [0; 8];
-    aws_lc_rs::rand::fill(&mut seed).map_err(|_| mlua::Error::runtime("the system has no randomness"))?;
-    reseed(lua, u64::from_le_bytes(seed))?;
+    reseed(lua, chance())?;
     Context::of(lua).loaded();
     Ok(())
+}
+
+/// Chance from the system. Not from the cryptographic library: the first time a thread asks it, it gathers entropy for a
+/// tenth of a second, and a gateway that starts, or a machine made between requests, has no such time.
+pub(super) fn chance() -> u64 {
+    // The bits of either half that say which kind of UUID this is meet random ones of the other.
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    high ^ low
 }
 
 /// A chunk of text as a function; `name` is what errors and tracebacks say (`gateway.lua`).

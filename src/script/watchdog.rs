@@ -3,7 +3,7 @@
 //! A machine counts its runs: odd while inside one. One thread for the process looks every few milliseconds; a run whose
 //! worker has used more CPU time than the budget since it was first seen gets a killer in the machine's interrupt slot,
 //! which Luau calls at every safe point, also inside `string.find` or `table.sort`. The slot stays armed until the run
-//! ends, so no `pcall` goes on.
+//! ends, so no `pcall` goes on. While no machine runs anything the thread sleeps; the next run wakes it.
 //!
 //! # Safety
 //! The only unsafe code beside the handles. What it relies on:
@@ -20,7 +20,8 @@ use std::ffi::c_void;
 use std::ptr;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::Once;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU64;
@@ -28,6 +29,7 @@ use std::sync::atomic::Ordering::Acquire;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::Ordering::Release;
 use std::sync::atomic::Ordering::SeqCst;
+use std::thread::Thread;
 use std::time::Duration;
 
 use mlua::Lua;
@@ -36,6 +38,8 @@ use parking_lot::Mutex;
 
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(5);
+/// After so many looks that found nobody running, it sleeps until somebody does.
+const QUIET: u32 = 20;
 
 /// One machine's side of the watchdog.
 pub(super) struct Watch {
@@ -86,10 +90,10 @@ impl Watch {
         note(lua, &seat)?;
         let leave = lua.create_any_userdata(Leave(Arc::clone(&seat)))?;
         lua.set_named_registry_value("moongate.watchdog", leave)?;
-        SEATS.lock().push(Watched { seat: Arc::clone(&seat), seen: 0, since: 0 });
-        STARTED.call_once(|| {
+        SEATS.lock().push(Watched { seat: Arc::clone(&seat), last: 0, seen: 0, since: 0 });
+        WATCHDOG.get_or_init(|| {
             // Without this thread only budgets are lost; a machine that cannot start threads has other sorrows.
-            let _ = std::thread::Builder::new().name("watchdog".into()).spawn(look);
+            std::thread::Builder::new().name("watchdog".into()).spawn(look).ok().map(|dog| dog.thread().clone())
         });
         Ok(Self { seat, depth: Cell::new(0) })
     }
@@ -106,6 +110,9 @@ impl Watch {
         self.depth.set(depth + 1);
         if depth == 0 {
             self.seat.run.store(self.seat.run.load(Relaxed) + 1, Relaxed);
+            if ASLEEP.load(Relaxed) {
+                rouse();
+            }
         }
         depth == 0
     }
@@ -160,6 +167,8 @@ impl Seat {
 /// A seat as the watchdog sees it.
 struct Watched {
     seat: Arc<Seat>,
+    /// The number of the last look.
+    last: u64,
     /// The run seen last.
     seen: u64,
     /// The worker's CPU time when it was first seen.
@@ -167,7 +176,18 @@ struct Watched {
 }
 
 static SEATS: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
-static STARTED: Once = Once::new();
+static WATCHDOG: OnceLock<Option<Thread>> = OnceLock::new();
+/// The watchdog sleeps, or is about to: whoever begins a run wakes it.
+static ASLEEP: AtomicBool = AtomicBool::new(false);
+
+#[cold]
+fn rouse() {
+    if ASLEEP.swap(false, SeqCst)
+        && let Some(Some(watchdog)) = WATCHDOG.get()
+    {
+        watchdog.unpark();
+    }
+}
 
 /// Takes a machine off the list when Luau closes it.
 struct Leave(Arc<Seat>);
@@ -178,20 +198,45 @@ impl Drop for Leave {
     }
 }
 
-/// The watchdog's life.
+/// The watchdog's life: it looks while scripts run, and sleeps while none does.
 fn look() {
     loop {
+        let mut quiet = 0;
+        while quiet < QUIET {
+            std::thread::sleep(TICK);
+            quiet = if anybody() { 0 } else { quiet + 1 };
+        }
+        ASLEEP.store(true, SeqCst);
+        // A run that began without seeing this is seen here: a tick is long enough for its number to arrive.
         std::thread::sleep(TICK);
-        SEATS.lock().iter_mut().for_each(Watched::check);
+        if anybody() {
+            ASLEEP.store(false, SeqCst);
+        }
+        while ASLEEP.load(SeqCst) {
+            std::thread::park();
+        }
     }
 }
 
+/// Looks at every machine; whether any ran since the last time.
+fn anybody() -> bool {
+    let mut seats = SEATS.lock();
+    seats.iter_mut().fold(false, |any, watched| watched.check() | any)
+}
+
 impl Watched {
-    fn check(&mut self) {
+    /// Ends a run that is too long; says whether there was a run since the last look.
+    fn check(&mut self) -> bool {
         let run = self.seat.run.load(Acquire);
-        if run.is_multiple_of(2) || self.seat.armed.load(Acquire) == run {
-            return;
+        let moved = self.last != run;
+        self.last = run;
+        if !run.is_multiple_of(2) && self.seat.armed.load(Acquire) != run {
+            self.judge(run);
         }
+        moved || !run.is_multiple_of(2)
+    }
+
+    fn judge(&mut self, run: u64) {
         let Some(now) = cpu_time(self.seat.clock) else { return };
         if self.seen != run {
             (self.seen, self.since) = (run, now);

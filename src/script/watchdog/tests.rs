@@ -176,3 +176,18 @@ fn machines_come_and_go_under_the_watchdogs_eye() {
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
+
+#[test]
+fn a_run_after_a_long_silence_wakes_the_watchdog() {
+    let (lua, context) = fresh();
+    machine::loaded(&lua).unwrap();
+    // Other tests may keep it awake; alone, it sleeps after a tenth of a second.
+    for _ in 0..100 {
+        if super::ASLEEP.load(super::SeqCst) {
+            break;
+        }
+        std::thread::sleep(super::TICK);
+    }
+    let (outcome, _) = run(&context, "while true do end");
+    assert_eq!(outcome.unwrap_err().code.as_str(), "script.timeout");
+}
