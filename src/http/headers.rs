@@ -285,15 +285,16 @@ pub fn is_value(value: &[u8]) -> bool {
 
 /// Where the first byte from `at` on is that [`is_value`] may refuse, or a tab; the length when there is none.
 #[inline]
-pub(crate) fn first_control(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = bytes[at..].first_chunk() {
+pub(crate) fn first_control(bytes: &[u8], at: usize) -> usize {
+    let (words, rest) = bytes[at..].as_chunks();
+    for (index, word) in words.iter().enumerate() {
         let found = controls(u64::from_le_bytes(*word));
         if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+            return at + index * 8 + found.trailing_zeros() as usize / 8;
         }
-        at += 8;
     }
-    bytes[at..].iter().position(|&byte| byte < b' ' || byte == 0x7f).map_or(bytes.len(), |found| at + found)
+    let rest = rest.iter().position(|&byte| byte < b' ' || byte == 0x7f).unwrap_or(rest.len());
+    at + words.len() * 8 + rest
 }
 
 #[inline]

@@ -92,6 +92,7 @@ impl<'a> Hop<'a> {
     }
 
     /// Takes a field that ends here; false for one that goes on.
+    #[inline]
     fn takes(&mut self, known: Known, value: &'a [u8], version: Version, is_request: bool) -> Result<bool, Fault> {
         match known {
             Known::ContentLength => self.take_length(value, is_request)?,

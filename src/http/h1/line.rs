@@ -123,7 +123,7 @@ pub(super) fn status(buf: &[u8]) -> Result<Option<(u16, Version, usize)>, Fault>
 }
 
 /// The field line that begins at `at`.
-#[inline]
+#[inline(always)]
 pub(super) fn field(buf: &[u8], at: usize) -> Result<Line, Fault> {
     let rest = &buf[at..];
     match rest {
@@ -158,17 +158,16 @@ pub(super) fn field(buf: &[u8], at: usize) -> Result<Line, Fault> {
 #[inline]
 fn colon(buf: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    let mut at = 0;
-    while let Some(word) = buf[at..].first_chunk() {
+    let (words, rest) = buf.as_chunks();
+    for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word) ^ (ONES * b':' as u64);
         // the lowest byte that is marked is zero; those above it may be marked for its sake
         let found = word.wrapping_sub(ONES) & !word & (ONES * 0x80);
         if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
         }
-        at += 8;
     }
-    buf[at..].iter().position(|&byte| byte == b':').map(|found| at + found)
+    rest.iter().position(|&byte| byte == b':').map(|found| words.len() * 8 + found)
 }
 
 /// Where the CR LF is that ends the line around `at`; `None` when it has not come yet. Nothing before it is a control

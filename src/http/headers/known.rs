@@ -46,13 +46,29 @@ fn is_same(name: &[u8], lower: &[u8]) -> bool {
     if name.len() != lower.len() {
         return false;
     }
-    let (Some(name_end), Some(lower_end)) = (name.last_chunk::<8>(), lower.last_chunk::<8>()) else {
-        return name.eq_ignore_ascii_case(lower);
+    // letters have bit 6; where they stand, bit 5 of the name does not count
+    let same = |a: &[u8; 8], b: &[u8; 8]| {
+        let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+        a | (b & 0x4040_4040_4040_4040) >> 1 == b
     };
-    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-    let same = |a: &[u8; 8], b: &[u8; 8]| word(a) | (word(b) & 0x4040_4040_4040_4040) >> 1 == word(b);
-    let (name, lower) = (name.as_chunks().0, lower.as_chunks().0);
-    same(name_end, lower_end) && name.iter().zip(lower).all(|(a, b)| same(a, b))
+    match (name.first_chunk(), lower.first_chunk(), name.last_chunk(), lower.last_chunk()) {
+        (Some(first), Some(lower_first), Some(last), Some(lower_last)) => {
+            let ends = same(first, lower_first) && same(last, lower_last);
+            ends && (name.len() <= 16 || name.as_chunks().0.iter().zip(lower.as_chunks().0).all(|(a, b)| same(a, b)))
+        }
+        // up to seven bytes: four from either end
+        _ => match (name.first_chunk(), lower.first_chunk(), name.last_chunk(), lower.last_chunk()) {
+            (Some(first), Some(lower_first), Some(last), Some(lower_last)) => {
+                same(&eight(*first, *last), &eight(*lower_first, *lower_last))
+            }
+            _ => name.eq_ignore_ascii_case(lower),
+        },
+    }
+}
+
+#[inline]
+fn eight([a, b, c, d]: [u8; 4], [e, f, g, h]: [u8; 4]) -> [u8; 8] {
+    [a, b, c, d, e, f, g, h]
 }
 
 /// A perfect hash over the names, found while compiling: one slot to look at, one comparison.
