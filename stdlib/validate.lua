@@ -25,6 +25,9 @@ policy "validate" {
   },
   step = function(o)
     local check, checked = core.validate(o)
+    if not check and not checked then
+      error("write path, query, headers, cookies, body, content_type, response or openapi", 0)
+    end
     if not checked then return check end
     return function(req, next)
       local operation = if check then check(req) else nil

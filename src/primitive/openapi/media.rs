@@ -10,6 +10,7 @@ use super::contract::Contract;
 use super::spot::Spot;
 use crate::primitive::form;
 use crate::primitive::scan::Scan;
+use crate::primitive::validate::Fault;
 use crate::primitive::validate::MOST;
 use crate::primitive::validate::read::Types;
 
@@ -83,7 +84,7 @@ impl Entry {
         let Some(key) = &self.key else { return Ok(()) };
         let value = match form_of(media) {
             Form::Json => json(body).map_err(Refusal::Syntax)?,
-            Form::Pairs => self.pairs(body),
+            Form::Pairs => self.pairs(body)?,
             Form::Text => String::from_utf8_lossy(body).into_owned().into(),
             Form::Opaque => return Ok(()),
         };
@@ -92,10 +93,14 @@ impl Entry {
     }
 
     /// Fields of a form as members: several of one name are a list.
-    fn pairs(&self, body: &[u8]) -> Value {
+    fn pairs(&self, body: &[u8]) -> Result<Value, Refusal> {
         let pairs: Vec<(String, String)> =
-            form::parse(body).take(MANY).map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        self.types.read_fields(&pairs)
+            form::parse(body).take(MANY + 1).map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        if pairs.len() > MANY {
+            let message = format!("has more than {MANY} fields");
+            return Err(Refusal::Faults(vec![Fault { pointer: String::new(), message }]));
+        }
+        Ok(self.types.read_fields(&pairs))
     }
 }
 

@@ -112,6 +112,11 @@ fn bodies_are_checked_by_their_type() {
     );
     assert_eq!(body("application/x-www-form-urlencoded", "name=Rex&age=3"), [""; 0]);
     assert_eq!(body("application/x-www-form-urlencoded", "name=Rex&age=x"), ["/age"]);
+    assert_eq!(
+        body("application/x-www-form-urlencoded", &format!("name=Rex{}", "&x=1".repeat(1001))),
+        [""],
+        "none goes unseen"
+    );
     assert_eq!(body("text/plain", "abcd"), [""]);
     assert!(body("application/json", &"[".repeat(100_000))[0].contains("deeply"));
     assert!(body("application/xml", "<a/>")[0].starts_with("Type(\"application/json, "));

@@ -29,7 +29,7 @@ pub enum Checked {
 
 /// Checks a JSON text. An error: it is none.
 pub fn check(rule: &Rule, text: &[u8]) -> Result<Checked, ScanFault> {
-    let mut reader = Reader { scan: Scan::new(text)?, faults: Vec::new(), fills: Vec::new() };
+    let mut reader = Reader { scan: Scan::new(text)?, faults: Vec::new(), fills: Vec::new(), quiet: false };
     let end = reader.value(rule, &Path::ROOT, 0).and_then(|()| Ok(reader.scan.end()?));
     match end {
         Ok(()) if reader.faults.is_empty() => {}
@@ -55,6 +55,8 @@ struct Reader<'a> {
     faults: Vec<Fault>,
     /// Where something is put in, in order, and what.
     fills: Vec<(usize, String)>,
+    /// One of several rules is tried: that it does not fit is all that counts.
+    quiet: bool,
 }
 
 /// Why reading stops.
@@ -107,6 +109,9 @@ impl<'a> Reader<'a> {
                 let value: Value = serde_json::from_str(self.scan.since(start))
                     .map_err(|_| End::Syntax(self.scan.fault("a value that cannot be read")))?;
                 let found = judge.judge(&value, MOST - self.faults.len());
+                if self.quiet && !found.is_empty() {
+                    return Err(End::Enough);
+                }
                 let pointer = path.pointer();
                 for fault in found {
                     self.fault(Fault { pointer: format!("{pointer}{}", fault.pointer), ..fault })?;
@@ -121,7 +126,11 @@ impl<'a> Reader<'a> {
     }
 
     fn hold(&mut self, holds: bool, rule: &Rule, path: &Path<'_>) -> Result<(), End> {
-        if holds { Ok(()) } else { self.fault(Fault::at(path, format!("must be {rule}"))) }
+        if holds { Ok(()) } else { self.tell(path, || format!("must be {rule}")) }
+    }
+
+    fn tell(&mut self, path: &Path<'_>, message: impl FnOnce() -> String) -> Result<(), End> {
+        if self.quiet { Err(End::Enough) } else { self.fault(Fault::at(path, message())) }
     }
 
     fn fault(&mut self, fault: Fault) -> Result<(), End> {
@@ -160,13 +169,13 @@ impl<'a> Reader<'a> {
             match object.find(&name) {
                 Some(index) => {
                     if !seen.first(index) {
-                        self.fault(Fault::at(&inner, "stands here twice"))?;
+                        self.tell(&inner, || "stands here twice".to_owned())?;
                     }
                     self.value(&object.fields[index].rule, &inner, depth + 1)?;
                 }
                 None if object.extra => self.scan.skip()?,
                 None => {
-                    self.fault(Fault::at(&inner, "is not expected"))?;
+                    self.tell(&inner, || "is not expected".to_owned())?;
                     self.scan.skip()?;
                 }
             }
@@ -187,7 +196,7 @@ impl<'a> Reader<'a> {
                 let name = Value::String(field.name.to_string());
                 self.fills.push((brace, format!("{comma}{name}:{default}")));
             } else if field.required {
-                self.fault(Fault::at(&path.name(&field.name), "is missing"))?;
+                self.tell(&path.name(&field.name), || "is missing".to_owned())?;
             }
         }
         Ok(())
@@ -195,18 +204,22 @@ impl<'a> Reader<'a> {
 
     /// The first rule that takes the value; where none does, what each of them is.
     fn either(&mut self, rules: &[Rule], whole: &Rule, path: &Path<'_>, depth: usize) -> Result<(), End> {
-        let start = self.scan.clone();
-        let (faults, fills) = (self.faults.len(), self.fills.len());
+        let (start, fills) = (self.scan.clone(), self.fills.len());
+        let quiet = std::mem::replace(&mut self.quiet, true);
         for rule in rules {
-            match self.value(rule, path, depth) {
-                Ok(()) if self.faults.len() == faults => return Ok(()),
-                Err(End::Syntax(fault)) => return Err(End::Syntax(fault)),
-                Ok(()) | Err(End::Enough) => {}
+            let tried = self.value(rule, path, depth);
+            match tried {
+                Err(End::Enough) => {
+                    self.fills.truncate(fills);
+                    self.scan = start.clone();
+                }
+                tried => {
+                    self.quiet = quiet;
+                    return tried;
+                }
             }
-            self.faults.truncate(faults);
-            self.fills.truncate(fills);
-            self.scan = start.clone();
         }
+        self.quiet = quiet;
         self.scan.skip()?;
         self.hold(false, whole, path)
     }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use jsonschema::PatternOptions;
+use jsonschema::ValidationError;
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -47,13 +48,33 @@ pub(in crate::primitive) fn faults(validator: &Validator, value: &Value, most: u
     if validator.is_valid(value) {
         return Vec::new();
     }
-    let errors = validator.iter_errors(value).take(most);
-    errors
-        .map(|error| Fault {
-            pointer: error.instance_path().as_str().to_owned(),
-            message: error.masked_with("the value").to_string().chars().take(300).collect(),
-        })
-        .collect()
+    // All errors are gathered before the first is seen: of a large value one is enough.
+    if !is_small(value, &mut { SMALL }) {
+        return validator.validate(value).err().map(|error| told(&error)).into_iter().collect();
+    }
+    validator.iter_errors(value).take(most).map(|error| told(&error)).collect()
+}
+
+/// Values in a value whose faults are all looked for.
+const SMALL: usize = 5_000;
+
+fn is_small(value: &Value, left: &mut usize) -> bool {
+    if *left == 0 {
+        return false;
+    }
+    *left -= 1;
+    match value {
+        Value::Array(items) => items.iter().all(|item| is_small(item, left)),
+        Value::Object(members) => members.values().all(|member| is_small(member, left)),
+        _ => true,
+    }
+}
+
+fn told(error: &ValidationError<'_>) -> Fault {
+    Fault {
+        pointer: error.instance_path().as_str().to_owned(),
+        message: error.masked_with("the value").to_string().chars().take(300).collect(),
+    }
 }
 
 impl Judge for Schema {
@@ -69,5 +90,58 @@ impl Judge for Schema {
 impl fmt::Debug for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Schema")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_draft_is_read_and_formats_hold() {
+        for (draft, schema) in [
+            ("https://json-schema.org/draft/2020-12/schema", json!({ "prefixItems": [{ "format": "uuid" }] })),
+            ("https://json-schema.org/draft/2019-09/schema", json!({ "items": [{ "format": "uuid" }] })),
+            ("http://json-schema.org/draft-07/schema#", json!({ "items": [{ "format": "date" }] })),
+            ("http://json-schema.org/draft-06/schema#", json!({ "items": { "const": 1 } })),
+            ("http://json-schema.org/draft-04/schema#", json!({ "items": { "minimum": 1, "exclusiveMinimum": true } })),
+        ] {
+            let mut whole = schema.clone();
+            whole["$schema"] = draft.into();
+            let schema = Schema::new(&whole).unwrap_or_else(|error| panic!("{draft}: {error}"));
+            let faults = schema.judge(&json!(["1", 1]), 10);
+            assert_eq!(
+                faults.first().map(|fault| fault.pointer.as_str()),
+                Some(if draft.contains("04") { "/1" } else { "/0" }),
+                "{draft} {faults:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_fetched_and_nothing_backtracks() {
+        for schema in [
+            json!({ "$ref": "https://example.org/x" }),
+            json!({ "$ref": "file:///etc/passwd" }),
+            json!({ "pattern": "(a+)\\1" }),
+            json!({ "type": 1 }),
+        ] {
+            assert!(Schema::new(&schema).is_err(), "{schema}");
+        }
+        let slow = Schema::new(&json!({ "pattern": "^(a+)+$" })).unwrap();
+        assert_eq!(slow.judge(&format!("{}!", "a".repeat(100_000)).into(), 10).len(), 1);
+    }
+
+    #[test]
+    fn faults_are_few_however_large_the_value_is() {
+        let schema = Schema::new(&json!({ "items": { "type": "integer", "maximum": 5 } })).unwrap();
+        let wrong = |count: usize| Value::Array(vec!["x".into(); count]);
+        assert_eq!(schema.judge(&wrong(100), 10).len(), 10);
+        assert_eq!(schema.judge(&wrong(200_000), 10).len(), 1);
+        let secret = schema.judge(&json!(["hunter2"]), 10);
+        assert!(!secret[0].message.contains("hunter2"), "{secret:?}");
+        let big: Value = serde_json::from_str("[18446744073709551617]").unwrap();
+        assert_eq!(schema.judge(&big, 10).len(), 1, "beyond 2^64 is more than 5");
     }
 }

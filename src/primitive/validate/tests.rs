@@ -168,3 +168,19 @@ fn parameters_are_read_as_what_they_should_be() {
         assert_eq!(reads(&params, &[("page", bad)]).1.len(), 1, "{bad}");
     }
 }
+
+#[test]
+fn rules_that_are_tried_in_vain_cost_no_faults() {
+    let pair = |a: Rule, b: Rule| Rule::Either(vec![a, b]);
+    let rule =
+        Rule::List(Box::new(List { items: pair(pair(text(), Rule::Bool), int(0.0, 9.0)), min: None, max: None }));
+    let ones = vec!["1"; 200_000].join(",");
+    assert_eq!(told(&rule, &format!("[{ones}]")), [""; 0]);
+    assert_eq!(
+        told(&rule, "[null,1,[]]"),
+        [
+            "/0: must be text or true or false or a whole number from 0 to 9",
+            "/2: must be text or true or false or a whole number from 0 to 9"
+        ]
+    );
+}
