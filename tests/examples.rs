@@ -68,7 +68,7 @@ fn caller(authority: &Authority, name: &str, address: SocketAddr) -> Client {
 /// > x-shop: bikes           its fields
 /// > {"n":1}                 its body, the first line that is no field
 /// < 201                     the status
-/// < content-type: json      a field that contains this
+/// < content-type: json      a field that contains this; `retry-after:` is enough for one that must be there
 /// < "n":1                   text the body contains; a line that starts with ! must not be there
 /// ```
 #[derive(Default)]
@@ -101,7 +101,7 @@ impl Turn {
 
 /// `name: value`, as far as it looks like one.
 fn field(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = line.split_once(": ")?;
+    let (name, value) = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")))?;
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-').then_some((name, value))
 }
 

@@ -12,8 +12,7 @@ use crate::transform::template::Escape;
 
 pub(super) fn words() -> Vec<Word> {
     let mut words = vec![gateway(), group(), route(), openapi(), upstream()];
-    words.extend(steps());
-    words.extend(loading());
+    words.extend(steps().into_iter().chain(loading()));
     words
 }
 
