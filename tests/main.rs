@@ -70,6 +70,7 @@ mod budgets;
 mod caching;
 mod cli;
 mod collapsing;
+mod composing;
 mod compress;
 mod cors;
 mod decorations;

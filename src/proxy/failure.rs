@@ -118,6 +118,7 @@ codes! {
     Maintenance "maintenance.on" 503 "this part is closed for maintenance",
     FaultInjected "fault.injected" 503 "a fault was injected on purpose",
     SignUpstream "sign_upstream.unavailable" 502 "no credentials for the service could be had",
+    ComposePart "compose.part" 502 "a part of a composed answer failed, and it has neither a stale value nor a default",
     CacheMiss "cache.miss" 504 "the client takes a stored answer only (`only-if-cached`), and there is none",
     ClientSlow "client.slow" 499 "the client did not take the answer in time; logged, never sent",
     ClientGone "client.gone" 499 "the client left before the answer; logged, never sent",

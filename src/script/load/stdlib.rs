@@ -39,6 +39,7 @@ files![
     "introspect",
     "sign_upstream",
     "cache",
+    "compose",
     "cors",
     "security_headers",
     "maintenance",

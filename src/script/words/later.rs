@@ -6,7 +6,6 @@ use super::word;
 
 const NAMES: &[(&str, &str)] = &[
     ("quota", "calendar limits kept across restarts"),
-    ("compose", "joins parallel calls into one answer"),
     ("grpc", "calls a gRPC method"),
     ("grpc_json", "JSON in front of gRPC services"),
     ("grpc_web", "gRPC-Web for browsers"),
