@@ -5,6 +5,7 @@ mod later;
 mod level;
 mod luau;
 mod primitives;
+mod rules;
 mod types;
 
 pub(crate) use crate::script::load::STDLIB;
