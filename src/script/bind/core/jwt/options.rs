@@ -121,6 +121,9 @@ fn addresses(table: &Table, name: &str) -> mlua::Result<Vec<(Option<String>, Str
             }
             Ok(found)
         }
+        Value::Function(_) => Err(wrong(format!(
+            "`{name}` is an address; where claims choose the key, write key = function(claims, header)"
+        ))),
         value => Ok(vec![(None, value.to_string()?)]),
     }
 }
