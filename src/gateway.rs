@@ -42,6 +42,7 @@ use crate::downstream::accept::Gate;
 use crate::proxy::Worker;
 use crate::script::Program;
 use crate::script::diagnose::Faults;
+use crate::script::live::Live;
 use crate::telemetry::AccessWriter;
 use crate::telemetry::access::Batch;
 use crate::telemetry::access::Target;
@@ -166,7 +167,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         clock: options.clock.clone(),
         metrics,
         access: AccessWriter::start(Target::Stdout, dropped.clone(), posts).map_err(system)?,
-        live: Arc::default(),
+        live: Arc::new(Live::in_folder(options.state.clone())),
         gate: Gate::default(),
         workers: options.workers.max(1),
     };

@@ -1,6 +1,7 @@
 //! Shared values that outlive a request: named stores, seen by all workers, kept across reloads.
 
 pub mod hub;
+pub mod journal;
 pub mod memory;
 pub mod value;
 

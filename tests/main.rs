@@ -101,6 +101,7 @@ mod openapi;
 mod paths;
 mod pools;
 mod proxy_protocol;
+mod quota;
 mod rate_limit;
 mod reject;
 mod reload;

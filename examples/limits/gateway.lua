@@ -30,6 +30,13 @@ group "/v1" {
   },
 }
 
+-- A thousand a month for each user, kept across restarts when the gateway runs with --state.
+route "GET /export" {
+  signed_in,
+  quota { "1000/month", by = "user", name = "exports" },
+  function(req) return { json = { left = req.limits.exports.left } } end,
+}
+
 -- Twenty a second in an even stream, five under way at once, ten more waiting.
 route "GET /slow" {
   throttle { "20/s", max_wait = "2s" },

@@ -181,6 +181,7 @@ impl Control {
         for worker in self.workers.drain(..) {
             worker.stop();
         }
+        self.kit.live.flush();
         self.kit.access.flush();
         self.kit.access.close();
         let _ = self.kit.clock.timeout(LAST_WORDS, &mut self.posts).await;

@@ -1,11 +1,14 @@
 //! What lives across reloads, for the whole process: stores, limiters and flags, found by identity, and the event bus.
 
 mod bus;
+mod keeper;
 mod keyset;
 mod objects;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -16,16 +19,19 @@ use parking_lot::Mutex;
 pub use bus::Bus;
 pub use bus::Ears;
 pub use bus::Event;
+pub use keeper::Keeper;
 pub use keyset::Ask;
 pub use keyset::KeySet;
 pub use keyset::Source;
 pub use objects::Kept;
 
 use crate::cache::Space;
+use crate::clock::Clock;
 use crate::primitive::limiter;
 use crate::primitive::limiter::Limiter;
 use crate::store;
 use crate::store::Memory;
+use crate::telemetry::log;
 use crate::telemetry::metrics::Registry;
 
 /// Stores, limiters and flags of the process. Machines of every generation and worker share them.
@@ -36,6 +42,8 @@ pub struct Live {
     flags: Mutex<HashMap<String, Arc<Flag>>>,
     spaces: Mutex<HashMap<String, Arc<Space>>>,
     objects: objects::Objects,
+    state: Option<PathBuf>,
+    keepers: Mutex<HashMap<PathBuf, Arc<Keeper>>>,
     metrics: Mutex<BTreeMap<String, String>>,
     bus: Bus,
     starts: AtomicU64,
@@ -67,6 +75,45 @@ impl Flag {
 }
 
 impl Live {
+    /// Of a gateway that keeps what outlives it in `state`.
+    pub fn in_folder(state: Option<PathBuf>) -> Self {
+        Self { state, ..Self::default() }
+    }
+
+    /// Who keeps counters in `file`: by that name in the state folder, else beside the script; without a name in the
+    /// state folder alone. `None`: nobody, which is told.
+    pub fn keeper(&self, file: &str, root: &Path, clock: &Clock) -> Option<Arc<Keeper>> {
+        let path = match (&self.state, file) {
+            (Some(state), "") => state.join("quota.journal"),
+            (None, "") => {
+                log::warn("quotas are kept in memory only; `moongate run --state DIR` keeps them across restarts", &[]);
+                return None;
+            }
+            (state, file) => state.as_deref().unwrap_or(root).join(file),
+        };
+        let mut keepers = self.keepers.lock();
+        if let Some(keeper) = keepers.get(&path) {
+            return Some(Arc::clone(keeper));
+        }
+        match Keeper::open(&path, clock) {
+            Ok(keeper) => {
+                keepers.insert(path, Arc::clone(&keeper));
+                Some(keeper)
+            }
+            Err(error) => {
+                let fields: [(&str, &dyn std::fmt::Display); 2] = [("file", &path.display()), ("cause", &error)];
+                log::error("quotas are kept in memory only", &fields);
+                None
+            }
+        }
+    }
+
+    /// Writes what is only in memory and should outlive the process.
+    pub fn flush(&self) {
+        let keepers: Vec<_> = self.keepers.lock().values().cloned().collect();
+        keepers.iter().for_each(|keeper| keeper.flush());
+    }
+
     /// The store of this identity, made with `config` when there is none yet.
     pub fn store(&self, identity: &str, config: store::Config) -> Arc<Memory> {
         let mut stores = self.stores.lock();

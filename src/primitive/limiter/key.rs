@@ -2,7 +2,7 @@
 
 /// What a counter is found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(pub(crate) u64, pub(crate) u64);
+pub struct Key(pub u64, pub u64);
 
 /// The secret of a limiter's keys.
 pub(super) type Secret = [u64; 2];

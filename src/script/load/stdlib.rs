@@ -28,6 +28,7 @@ files![
     "access_log",
     "timeout",
     "rate_limit",
+    "quota",
     "throttle",
     "concurrency",
     "transform_request",

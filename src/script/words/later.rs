@@ -5,7 +5,6 @@ use super::Word;
 use super::word;
 
 const NAMES: &[(&str, &str)] = &[
-    ("quota", "calendar limits kept across restarts"),
     ("grpc", "calls a gRPC method"),
     ("grpc_json", "JSON in front of gRPC services"),
     ("grpc_web", "gRPC-Web for browsers"),

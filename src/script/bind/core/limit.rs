@@ -7,14 +7,18 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use arc_swap::Guard;
 use mlua::AnyUserData;
 use mlua::Function;
 use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
+use serde::Deserialize;
+use serde::Serialize;
 
 use super::by::By;
 use super::exchange;
@@ -33,29 +37,66 @@ use crate::proxy::Failure;
 use crate::proxy::limits::Told;
 use crate::script::bind::limiter::Limit;
 use crate::script::context::Context;
+use crate::script::live::Keeper;
 use crate::script::live::Kept;
 use crate::script::wait;
 
 /// The counters of one policy: a limiter for each entry of its own.
-struct Meters(ArcSwap<Vec<Arc<Limiter>>>);
+struct Meters {
+    list: ArcSwap<Vec<Arc<Limiter>>>,
+    /// The file that keeps them; nothing: the usual one.
+    file: Option<String>,
+    kept: OnceLock<Option<(Arc<Keeper>, String)>>,
+}
+
+/// How they were declared.
+#[derive(Serialize, Deserialize)]
+struct Counters {
+    limits: Vec<Config>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+}
+
+impl Meters {
+    /// Its limiters; those that are kept in a file are read when they are first asked for.
+    fn list(&self, context: impl FnOnce() -> Rc<Context>, identity: &str) -> Guard<Arc<Vec<Arc<Limiter>>>> {
+        if let Some(file) = &self.file {
+            self.kept.get_or_init(|| {
+                let context = context();
+                let keeper = context.live().keeper(file, &context.snapshot().root, context.clock())?;
+                let fresh = self.list.load();
+                let limiters = fresh.iter().enumerate();
+                let limiters = limiters
+                    .map(|(place, fresh)| keeper.limiter(&format!("{identity} {place}"), (*fresh.config()).clone()));
+                self.list.store(Arc::new(limiters.collect()));
+                Some((keeper, identity.to_owned()))
+            });
+        }
+        self.list.load()
+    }
+}
 
 impl Kept for Meters {
-    type Config = Vec<Config>;
+    type Config = Counters;
 
-    fn make(config: Vec<Config>) -> Self {
-        Self(ArcSwap::from_pointee(config.into_iter().map(|config| Arc::new(Limiter::new(config))).collect()))
+    fn make(config: Counters) -> Self {
+        let limiters = config.limits.into_iter().map(|config| Arc::new(Limiter::new(config))).collect();
+        Self { list: ArcSwap::from_pointee(limiters), file: config.file, kept: OnceLock::new() }
     }
 
-    fn change(&self, config: Vec<Config>) {
-        let known = self.0.load();
-        let limiters = config.into_iter().enumerate().map(|(place, config)| match known.get(place) {
+    fn change(&self, config: Counters) {
+        let known = self.list.load();
+        let limiters = config.limits.into_iter().enumerate().map(|(place, config)| match known.get(place) {
             Some(limiter) => {
                 limiter.configure(config);
                 Arc::clone(limiter)
             }
-            None => Arc::new(Limiter::new(config)),
+            None => match self.kept.get() {
+                Some(Some((keeper, identity))) => keeper.limiter(&format!("{identity} {place}"), config),
+                _ => Arc::new(Limiter::new(config)),
+            },
         });
-        self.0.store(Arc::new(limiters.collect()));
+        self.list.store(Arc::new(limiters.collect()));
     }
 }
 
@@ -160,7 +201,7 @@ impl Meter {
     }
 
     fn find(&self, lua: &Lua, exchange: &Rc<Exchange>, req: &Value) -> mlua::Result<Vec<Found<'_>>> {
-        let own = self.object.get(lua)?.0.load();
+        let own = self.object.get(lua)?.list(|| Context::of(lua), self.object.identity());
         let lost = || mlua::Error::runtime("this limit was declared differently meanwhile");
         let mut all = Vec::with_capacity(self.entries.len());
         for entry in &self.entries {

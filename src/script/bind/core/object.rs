@@ -36,6 +36,11 @@ impl<T: Kept> Object<T> {
         }
     }
 
+    /// What it is found by, once loading has ended.
+    pub(crate) fn identity(&self) -> &str {
+        self.slot.identity().unwrap_or_default()
+    }
+
     #[cold]
     fn find(&self, context: &Rc<Context>) -> mlua::Result<&Arc<T>> {
         let lost = || mlua::Error::runtime(format!("`{}` was made after loading had ended", self.slot.word()));

@@ -11,6 +11,7 @@ use mlua::Value;
 
 use super::Chosen;
 use super::Cost;
+use super::Counters;
 use super::Entry;
 use super::Meter;
 use super::Source;
@@ -39,9 +40,11 @@ pub(super) fn meter(lua: &Lua, word: &str, options: &Table) -> mlua::Result<Mete
     }
     let shared = reader.entries.iter().any(|entry| matches!(entry.source, Source::Shared(_)));
     let calendar = shared || reader.configs.iter().any(|config| config.window == Window::Calendar);
+    let file: Option<String> = options.raw_get("file")?;
+    let counters = Counters { limits: reader.configs, file: file.or_else(|| (word == "quota").then(String::new)) };
     Ok(Meter {
         code: if word == "quota" { Code::QuotaExceeded } else { Code::RateLimitExceeded },
-        object: Object::declare(lua, word, name.as_deref(), &reader.configs)?,
+        object: Object::declare(lua, word, name.as_deref(), &counters)?,
         entries: reader.entries,
         name: name.map(Rc::from),
         headers: options.raw_get::<Option<bool>>("headers")?.unwrap_or(true),
