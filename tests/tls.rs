@@ -5,6 +5,7 @@ mod hostile;
 mod mtls;
 mod names;
 mod swap;
+mod upgrades;
 
 use crate::support::gateway;
 use crate::support::gateway::Setup;

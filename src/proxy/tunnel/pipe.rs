@@ -22,6 +22,8 @@ pub(super) struct Pipe {
     /// Where frames end, if these are frames; and whether the sender must mask its own.
     frames: Option<(Boundary, bool)>,
     touched: bool,
+    /// Written, and perhaps still held back by an encrypted stream.
+    unflushed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Pipe {
             boundary.pass(&early);
         }
         let frames = frames.then_some((boundary, masks));
-        Self { buffer: early, at: 0, state: State::Open, frames, touched: false }
+        Self { buffer: early, at: 0, state: State::Open, frames, touched: false, unflushed: false }
     }
 
     /// No more than the frame under way passes, then a close frame.
@@ -74,7 +76,15 @@ impl Pipe {
                     Ok(n) if n > 0 => self.at += n,
                     _ => return Poll::Ready(Err(())),
                 }
-                self.touched = true;
+                (self.touched, self.unflushed) = (true, true);
+            }
+            if self.unflushed {
+                match Pin::new(&mut *to).poll_flush(cx) {
+                    Poll::Ready(Ok(())) => self.unflushed = false,
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
+                    // It goes on when the receiver takes more; meanwhile there may be more to read.
+                    Poll::Pending => {}
+                }
             }
             let most = match self.state {
                 State::Over => return Poll::Ready(Ok(())),

@@ -21,6 +21,8 @@ fn declare(name: &'static str, form: &'static str, doc: &'static str, example: &
     word(Kind::Declaration, name, form, doc, example)
 }
 
+const ACCESS_TO: &str = "\"stdout\", \"stderr\", \"file:access.log\", \"syslog://host:514\" (RFC 5424 over UDP) or \"https://…\" (POSTs of JSON lines); lines that cannot be handed over are dropped and counted";
+
 fn gateway() -> Word {
     let mut options = vec![
         opt(
@@ -158,12 +160,7 @@ fn log() -> Vec<Opt> {
     let field = Type::Either(vec![Type::Template(Escape::Plain), Type::Function("req, res")]);
     let access = vec![
         opt("fields", Type::map(field), "", "further fields: templates or functions"),
-        opt(
-            "to",
-            Type::text(),
-            "\"stdout\"",
-            "\"stdout\", \"stderr\", \"file:access.log\", \"syslog://host:514\" (RFC 5424 over UDP) or \"https://…\" (POSTs of JSON lines); lines that cannot be handed over are dropped and counted",
-        ),
+        opt("to", Type::text(), "\"stdout\"", ACCESS_TO),
         opt("when", Type::Function("req, res"), "", "which answers are logged"),
     ];
     vec![
