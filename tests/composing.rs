@@ -12,7 +12,8 @@ use crate::support::upstream;
 
 #[test]
 fn parts_are_joined_with_times_of_their_own() {
-    let stock = upstream::answers(|seen| upstream::ok(format!("{{\"left\":9007199254740993,\"at\":\"{}\"}}", seen.target)));
+    let stock =
+        upstream::answers(|seen| upstream::ok(format!("{{\"left\":9007199254740993,\"at\":\"{}\"}}", seen.target)));
     let text = upstream::answers(|seen| {
         let who = seen.header("x-who").unwrap_or("nobody");
         upstream::ok(format!("{{\"page\":{{\"title\":\"{who}\"}}}}"))
@@ -36,7 +37,11 @@ fn parts_are_joined_with_times_of_their_own() {
     let (stocks, texts) = (stock.calls(), text.calls());
     gateway.call("GET", "/pages/7", &[("x-who", "you")], "").with(200);
     assert_eq!((stock.calls(), text.calls()), (stocks + 1, texts));
-    assert_eq!(gateway.call("GET", "/pages/7", &[("x-who", "me")], "").at("/text"), "me", "another field, another value");
+    assert_eq!(
+        gateway.call("GET", "/pages/7", &[("x-who", "me")], "").at("/text"),
+        "me",
+        "another field, another value"
+    );
     gateway.call("POST", "/changed/7", &[], "").with(204);
     gateway.call("GET", "/pages/7", &[("x-who", "you")], "").with(200);
     assert_eq!(text.calls(), texts + 2);

@@ -120,7 +120,10 @@ impl Cors {
             known && name.bytes().any(|byte| byte.is_ascii_lowercase())
         };
         if let Some(small) = config.methods.iter().find(capitals) {
-            return Err(Fault(format!("`{small}`: methods are written in capitals, \"{}\"", small.to_ascii_uppercase())));
+            return Err(Fault(format!(
+                "`{small}`: methods are written in capitals, \"{}\"",
+                small.to_ascii_uppercase()
+            )));
         }
         let origins = Origins::new(&config.origins)?;
         let mut vary = Vec::new();

@@ -186,6 +186,7 @@ impl KeySet {
         state.fetched = Some(now);
         state.failures = 0;
         state.due = Some(now.after(fresh / 2));
+        self.over(&mut state);
         changed
     }
 
@@ -195,6 +196,14 @@ impl KeySet {
         let wait = SOONEST * 2_u32.pow(state.failures.min(8));
         state.failures += 1;
         state.due = Some(now.after(wait.min(LATEST)));
+        self.over(&mut state);
+    }
+
+    /// Those who wait are told under the lock: whoever asks from now on waits for the next fetch, not for this one.
+    fn over(&self, state: &mut State) {
+        if std::mem::take(&mut state.fetching) {
+            self.turns.send_modify(|turn| *turn += 1);
+        }
     }
 }
 
@@ -212,8 +221,7 @@ pub(crate) struct Turn(Arc<KeySet>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.state.lock().fetching = false;
-        self.0.turns.send_modify(|turn| *turn += 1);
+        self.0.over(&mut self.0.state.lock());
     }
 }
 
