@@ -23,6 +23,7 @@ pub struct Journal {
 
 impl Journal {
     /// Opens or makes the file at `path`; with what it holds. Other files than journals are refused.
+    #[allow(clippy::type_complexity, reason = "a journal and its records, taken apart at once")]
     pub fn open(path: &Path) -> io::Result<(Self, HashMap<Vec<u8>, Vec<u8>>)> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -60,7 +61,7 @@ impl Journal {
 
     /// Adds these, and sees to it that they are on the disk.
     pub fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        let bytes: Vec<u8> = records.iter().flat_map(|record| framed(record)).collect();
+        let bytes: Vec<u8> = records.iter().flat_map(framed).collect();
         if let Err(error) = self.file.write_all(&bytes).and_then(|()| self.file.sync_data()) {
             // Half a record would hide those after it.
             let _ = self.file.set_len(self.length);
