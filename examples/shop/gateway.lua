@@ -68,10 +68,10 @@ group "/v1" {
     route "GET /{id:uuid}" { to = "orders", strip_prefix = "/v1" },
 
     route "POST /" {
-      quota { "1000/day", by = "user" },
       body_limit "4KB",
       json_limit { depth = 5 },
       validate { body = new_order, content_type = "application/json" },
+      quota { "1000/day", by = "user" }, -- after validate: only sound orders count
       function(req)
         local order = req:json()
         order.tenant, order.customer = req.ctx.tenant, req.user.sub

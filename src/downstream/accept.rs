@@ -13,7 +13,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 
 use crate::clock::Clock;
 use crate::downstream::Peer;
@@ -97,8 +99,9 @@ impl Acceptor {
                 self.clock.sleep(FULL).await;
             }
         }
-        while let Some(Ok((stream, peer))) = self.waiting().await {
-            serve(stream, peer, self.gate.enter());
+        let (gate, queue) = (self.gate.clone(), Queue::of(self.socket, self.local));
+        while let Some((stream, peer)) = queue.as_ref().and_then(Queue::next) {
+            serve(stream, peer, gate.enter());
         }
     }
 
@@ -114,15 +117,6 @@ impl Acceptor {
         }
     }
 
-    /// What waits in the queue, if anything does.
-    async fn waiting(&self) -> Option<io::Result<(Stream, Peer)>> {
-        poll_fn(|cx| match self.poll(cx) {
-            Poll::Ready(next) => Poll::Ready(Some(next)),
-            Poll::Pending => Poll::Ready(None),
-        })
-        .await
-    }
-
     /// A connection that died in the queue is no reason to wait; a lack of files or memory is.
     async fn pause(&self, error: &io::Error) {
         if matches!(
@@ -133,6 +127,38 @@ impl Acceptor {
         }
         log::warn("cannot accept connections", &[("cause", error)]);
         self.clock.sleep(EXHAUSTED).await;
+    }
+}
+
+/// What waits at a socket that is about to close. The kernel is asked itself: the runtime hears of connections only when
+/// it looks, and those it has not heard of would be reset.
+enum Queue {
+    Tcp(std::net::TcpListener, Option<SocketAddr>),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Queue {
+    fn of(socket: Socket, local: Option<SocketAddr>) -> Option<Self> {
+        match socket {
+            Socket::Tcp(socket) => socket.into_std().ok().map(|socket| Self::Tcp(socket, local)),
+            Socket::Unix(socket) => socket.into_std().ok().map(Self::Unix),
+        }
+    }
+
+    fn next(&self) -> Option<(Stream, Peer)> {
+        match self {
+            Self::Tcp(socket, local) => {
+                let (stream, address) = socket.accept().ok()?;
+                stream.set_nonblocking(true).ok()?;
+                let peer = Peer { address: Some(address), local: *local };
+                Some((Stream::Tcp(TcpStream::from_std(stream).ok()?), peer))
+            }
+            Self::Unix(socket) => {
+                let (stream, _) = socket.accept().ok()?;
+                stream.set_nonblocking(true).ok()?;
+                Some((Stream::Unix(UnixStream::from_std(stream).ok()?), Peer::default()))
+            }
+        }
     }
 }
 
