@@ -120,7 +120,7 @@ class Haproxy(Server):
         (self.folder / "haproxy.cfg").write_text(f"""
 global
   nbthread 1
-  maxconn 20000
+  maxconn 2000
 defaults
   mode http
   timeout connect 5s

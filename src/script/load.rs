@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 pub(crate) use stdlib::NAMES as STDLIB;
+pub(crate) use stdlib::Shelf;
 
 use mlua::Function;
 use mlua::Lua;
@@ -103,6 +104,14 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
 
 /// A machine with every word, closed, and the session that will note what the file declares.
 pub(crate) fn open(setting: Setting, files: &Rc<Files>) -> mlua::Result<(Lua, Rc<Context>, Rc<Session>)> {
+    let (lua, context, session) = begin(setting, files)?;
+    let mut shelf = Shelf::open(&lua)?;
+    while shelf.next(&lua)? {}
+    Ok((lua, context, session))
+}
+
+/// The same without the words of the standard library.
+pub(crate) fn begin(setting: Setting, files: &Rc<Files>) -> mlua::Result<(Lua, Rc<Context>, Rc<Session>)> {
     let (lua, context) = machine::open(setting)?;
     let session = Session::new(Rc::clone(files));
     lua.set_app_data(Rc::clone(&session));
@@ -111,7 +120,6 @@ pub(crate) fn open(setting: Setting, files: &Rc<Files>) -> mlua::Result<(Lua, Rc
     declare::install(&lua, &globals)?;
     policy::install(&lua, &globals)?;
     machine::seal(&lua)?;
-    stdlib::install(&lua)?;
     Ok((lua, context, session))
 }
 

@@ -101,7 +101,12 @@ impl Program {
             memory: self.plan.gateway.memory,
         };
         let text = |error: mlua::Error| crate::script::driver::fault::message(&error);
-        let (lua, context, session) = load::open(setting, &files).map_err(text)?;
+        let (lua, context, session) = load::begin(setting, &files).map_err(text)?;
+        tokio::task::yield_now().await;
+        let mut shelf = load::Shelf::open(&lua).map_err(text)?;
+        while shelf.next(&lua).map_err(text)? {
+            tokio::task::yield_now().await;
+        }
         let main = load::chunk(&lua, &session, &self.main)
             .map_err(|fault| fault.map(|fault| fault.line_form()).unwrap_or_default())?;
         let thread = lua.create_thread(main).map_err(text)?;

@@ -62,13 +62,24 @@ files![
 /// What they share.
 const CORE: (&str, &str) = ("core", include_str!("../../../stdlib/core.lua"));
 
-/// Makes their words.
-pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
-    let core: Table = chunk(lua, CORE)?.call(bind::core::table(lua)?)?;
-    for file in FILES {
-        chunk(lua, *file)?.call::<()>(&core)?;
+/// Makes their words, one file at a time: a worker serves requests between two of them.
+pub(crate) struct Shelf {
+    core: Table,
+    files: std::slice::Iter<'static, (&'static str, &'static str)>,
+}
+
+impl Shelf {
+    /// What they share is there, none of them yet.
+    pub(crate) fn open(lua: &Lua) -> mlua::Result<Self> {
+        Ok(Self { core: chunk(lua, CORE)?.call(bind::core::table(lua)?)?, files: FILES.iter() })
     }
-    Ok(())
+
+    /// Makes the next word; whether there was one.
+    pub(crate) fn next(&mut self, lua: &Lua) -> mlua::Result<bool> {
+        let Some(file) = self.files.next() else { return Ok(false) };
+        chunk(lua, *file)?.call::<()>(&self.core)?;
+        Ok(true)
+    }
 }
 
 /// Brackets in the name: a place in here is no place of the script.
