@@ -75,7 +75,7 @@ class Gateway(Server):
         return [self.binary, "run", "gateway.lua", "--workers", "1", "--no-watch", "--admin", "off"]
 
     def write(self):
-        head = f'gateway {{ listen = "127.0.0.1:{self.port}", log = {{ access = false }}, limits = {{ connections = 20000 }}, drain = {{ delay = "0s", max = "1s" }} }}\n'
+        head = f'gateway {{ listen = "127.0.0.1:{self.port}", log = {{ access = false }}, limits = {{ connections = 20000, step = "5s" }}, drain = {{ delay = "0s", max = "1s" }} }}\n'
         (self.folder / "gateway.lua").write_text(f"{head}{self.script}\n-- edit {self.edits}\n")
 
     def reload(self):
