@@ -30,15 +30,15 @@ route "PUT /products/{id}" {
 -- Parts of an answer with times of their own.
 route "GET /pages/{id}" {
   function(req)
-    local id = req.params.id
+    local product = req.params.id
     local parts = parallel {
       text = function()
-        return cache.remember(`text:{id}`, "1h", function()
-          return { text = `all about {id}`, made = asked:incr(`text:{id}`, 1) }
-        end, { tags = { `product:{id}` }, stale = "10m" })
+        return cache.remember(`text:{product}`, "1h", function()
+          return { text = `all about {product}`, made = asked:incr(`text:{product}`, 1) }
+        end, { tags = { `product:{product}` }, stale = "10m" })
       end,
-      price = function() return fetch(`shop/prices/{id}`):json().path end,
+      price = function() return fetch(`shop/prices/{product}`):json().path end,
     }
-    return { json = { id = id, about = parts.text, price = parts.price } }
+    return { json = { id = product, about = parts.text, price = parts.price } }
   end,
 }

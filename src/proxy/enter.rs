@@ -20,21 +20,22 @@ use crate::proxy::Failure;
 use crate::proxy::Worker;
 use crate::proxy::refused;
 use crate::proxy::respond;
+use crate::proxy::serve::Client;
 use crate::proxy::serve::converse;
 use crate::route::host::without_port;
 use crate::telemetry::log;
 
 /// Takes a connection through `door` and serves it.
 pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, stream: Stream, mut peer: Peer) {
-    let connection = match door.filter(|door| !door.is_plain()) {
-        None => Connection::new(stream, peer, worker.tools()),
-        // In a box of its own: once it is through, a connection keeps nothing of it.
+    // In boxes of their own: a connection that is passed on by value is kept twice, for as long as it is idle.
+    let client = match door.filter(|door| !door.is_plain()) {
+        None => Client::new(&worker, Connection::new(stream, peer, worker.tools())),
         Some(door) => match Box::pin(through(&worker, &door, &at, stream, &mut peer)).await {
-            Some(connection) => connection,
+            Some(connection) => Client::new(&worker, connection),
             None => return,
         },
     };
-    converse(worker, connection, peer).await;
+    converse(worker, client, peer).await;
 }
 
 async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer: &mut Peer) -> Option<Connection> {

@@ -38,6 +38,13 @@ pub(crate) struct Client {
     alarm: Alarm,
 }
 
+impl Client {
+    /// On the heap from the start: what waits for it holds a pointer.
+    pub(crate) fn new(worker: &Rc<Worker>, connection: Connection) -> Box<Self> {
+        Box::new(Self { connection, alarm: worker.alarms.alarm(&worker.clock) })
+    }
+}
+
 /// A request to answer, and where to.
 pub(crate) struct Job {
     client: Box<Client>,
@@ -50,13 +57,12 @@ pub(crate) type Done = (Box<Client>, After);
 
 /// Serves a client's connection until it closes.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
-    let connection = Connection::new(stream, peer, worker.tools());
-    converse(worker, connection, peer).await;
+    let client = Client::new(&worker, Connection::new(stream, peer, worker.tools()));
+    converse(worker, client, peer).await;
 }
 
 /// Answers what comes on a connection until it closes.
-pub(crate) async fn converse(worker: Rc<Worker>, connection: Connection, peer: Peer) {
-    let mut client = Box::new(Client { connection, alarm: worker.alarms.alarm(&worker.clock) });
+pub(crate) async fn converse(worker: Rc<Worker>, mut client: Box<Client>, peer: Peer) {
     loop {
         let limits = worker.limits();
         let after = match client.connection.next(&limits).await {

@@ -204,6 +204,7 @@ const REQUEST: &[&str] = &[
     "host",
     "scheme",
     "raw_path",
+    "raw_query",
     "version",
     "id",
     "type",
