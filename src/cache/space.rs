@@ -81,6 +81,8 @@ pub enum Arrived {
 
 /// An answer on its way.
 pub struct Flight {
+    /// The count of purges when it began.
+    born: u64,
     head: watch::Sender<Option<Arrived>>,
 }
 
@@ -164,10 +166,11 @@ impl Space {
     /// Asks for the answer of `key`, or waits for who does so already.
     pub fn board(self: &Arc<Self>, key: &Key) -> Turn {
         let mut flights = self.flights.lock();
-        if let Some(flight) = flights.get(key.bytes()) {
+        // What was asked for before a purge is not for those who come after it.
+        if let Some(flight) = flights.get(key.bytes()).filter(|flight| flight.born == self.purges.now()) {
             return Turn::Follow(Arc::clone(flight));
         }
-        let flight = Arc::new(Flight { head: watch::Sender::new(None) });
+        let flight = Arc::new(Flight { born: self.purges.now(), head: watch::Sender::new(None) });
         flights.insert(key.bytes().into(), Arc::clone(&flight));
         let aliases = vec![key.bytes().into()];
         Turn::Lead(Lead { space: Arc::clone(self), key: key.clone(), aliases, flight, born: self.purges.now() })
