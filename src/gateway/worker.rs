@@ -225,11 +225,12 @@ impl Crew {
             if let Some(door) = worker.site().and_then(|site| site.shared.door(&at).cloned()) {
                 last = Some(door);
             }
+            // Caught before it is spawned: a task that took it up by value would keep the room for it twice.
             let work = proxy::enter(Rc::clone(&worker), last.clone(), Rc::clone(&at), stream, peer);
+            let work = Caught::new(work, &worker.metrics);
             let counted = Counted::new(&connections);
-            let metrics = worker.metrics.clone();
             spawn_local(async move {
-                Caught::new(work, &metrics).await;
+                work.await;
                 drop((ticket, counted));
             });
         }));

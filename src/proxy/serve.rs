@@ -64,25 +64,41 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
 /// Answers what comes on a connection until it closes.
 pub(crate) async fn converse(worker: Rc<Worker>, mut client: Box<Client>, peer: Peer) {
     loop {
-        let limits = worker.limits();
-        let after = match client.connection.next(&limits).await {
-            Next::Request(request) => {
-                let Some(site) = worker.site() else { return };
-                let head = request.method == Method::Head;
-                let exchange = Exchange::begin(&worker, site, request, peer);
-                // At a desk of the worker's: an idle connection keeps nothing of it.
+        let after = match turn(&worker, &mut client, peer).await {
+            // At a desk of the worker's: an idle connection keeps nothing of it.
+            Turn::Answer(exchange, head) => {
                 let (done, after) = worker.desks.work(Job { client, exchange, head }).await;
                 client = done;
                 after
             }
-            Next::Refused(refusal) => Box::pin(refuse(&worker, &mut client, refusal, peer)).await,
-            Next::Closed => return,
+            Turn::Refuse(refusal) => Box::pin(refuse(&worker, &mut client, refusal, peer)).await,
+            Turn::Close => return,
         };
         match after {
             After::Next => {}
             After::Closed => return,
             After::Upgraded(upgraded) => return Box::pin(go_on(worker, client.connection, upgraded)).await,
         }
+    }
+}
+
+/// What came on a connection; small, since an idle connection holds the room for it.
+enum Turn {
+    Answer(Rc<Exchange>, bool),
+    Refuse(Refusal),
+    Close,
+}
+
+async fn turn(worker: &Rc<Worker>, client: &mut Client, peer: Peer) -> Turn {
+    let limits = worker.limits();
+    match client.connection.next(&limits).await {
+        Next::Request(request) => {
+            let Some(site) = worker.site() else { return Turn::Close };
+            let head = request.method == Method::Head;
+            Turn::Answer(Exchange::begin(worker, site, request, peer), head)
+        }
+        Next::Refused(refusal) => Turn::Refuse(refusal),
+        Next::Closed => Turn::Close,
     }
 }
 
