@@ -1,6 +1,7 @@
 //! JSON text (RFC 8259) token by token, without a tree: strict, borrowed where nothing is escaped.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// A reader of one JSON text.
 #[derive(Clone)]
@@ -30,14 +31,46 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at offset {at}")]
 pub struct ScanFault {
-    what: Cow<'static, str>,
-    at: usize,
+    /// What is wrong.
+    pub what: What,
+    /// The byte, from 0.
+    pub at: usize,
+}
+
+/// What is wrong with a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// This character, or the end, where something else belongs.
+    Unexpected(Option<char>, &'static str),
+    /// A control character that is not escaped.
+    Control,
+    /// Half of a surrogate pair, whose escape begins at this byte.
+    Lone(usize),
+    /// Anything that one sentence says.
+    Other(Cow<'static, str>),
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unexpected(None, place) => write!(f, "unexpected end {place}"),
+            Self::Unexpected(Some(symbol), place) => write!(f, "unexpected `{}` {place}", shown(*symbol)),
+            Self::Control => f.write_str("control character in a string"),
+            Self::Lone(_) => f.write_str("half of a surrogate pair"),
+            Self::Other(said) => f.write_str(said),
+        }
+    }
+}
+
+/// A character in a message: a control character by its escape.
+fn shown(symbol: char) -> String {
+    if symbol.is_control() { symbol.escape_default().to_string() } else { symbol.to_string() }
 }
 
 /// The deepest nesting that [`Scan::skip`] passes over; readers that go down themselves keep to it too.
 pub const DEEPEST: usize = 127;
 
-/// Longer numbers are nobody's.
+/// Longer numbers are nobody's; exact ones live outside a machine's memory limit.
 const DIGITS: usize = 4096;
 
 impl<'a> Scan<'a> {
@@ -45,7 +78,7 @@ impl<'a> Scan<'a> {
     pub fn new(text: &'a [u8]) -> Result<Self, ScanFault> {
         match std::str::from_utf8(text) {
             Ok(text) => Ok(Self { text, at: if text.starts_with('\u{feff}') { 3 } else { 0 } }),
-            Err(error) => Err(ScanFault { what: "invalid UTF-8".into(), at: error.valid_up_to() }),
+            Err(error) => Err(ScanFault { what: What::Other("invalid UTF-8".into()), at: error.valid_up_to() }),
         }
     }
 
@@ -128,7 +161,7 @@ impl<'a> Scan<'a> {
             match self.peek() {
                 Some(b'"') => break self.at += 1,
                 Some(b'\\') => whole.push(self.escape()?),
-                Some(_) => return Err(self.fault("control character in a string")),
+                Some(_) => return Err(ScanFault { what: What::Control, at: self.at }),
                 None => return Err(self.fault("unfinished string")),
             }
             let start = self.at;
@@ -157,7 +190,8 @@ impl<'a> Scan<'a> {
             self.digits()?;
         }
         if self.at - start > DIGITS {
-            return Err(ScanFault { what: format!("a number of more than {DIGITS} digits").into(), at: start });
+            let said = format!("a number of more than {DIGITS} digits");
+            return Err(ScanFault { what: What::Other(said.into()), at: start });
         }
         Ok(&self.text[start..self.at])
     }
@@ -214,7 +248,7 @@ impl<'a> Scan<'a> {
 
     /// A fault at this place.
     pub fn fault(&self, what: &'static str) -> ScanFault {
-        ScanFault { what: what.into(), at: self.at }
+        ScanFault { what: What::Other(what.into()), at: self.at }
     }
 
     /// Passes over characters that stand for themselves.
@@ -241,6 +275,7 @@ impl<'a> Scan<'a> {
     }
 
     fn unicode(&mut self) -> Result<char, ScanFault> {
+        let start = self.at - 1;
         let first = self.hex()?;
         let mut code = first;
         if (0xd800..0xdc00).contains(&first) && self.text.as_bytes()[self.at..].starts_with(b"\\u") {
@@ -250,7 +285,7 @@ impl<'a> Scan<'a> {
                 code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
             }
         }
-        char::from_u32(code).ok_or_else(|| self.fault("half of a surrogate pair"))
+        char::from_u32(code).ok_or(ScanFault { what: What::Lone(start), at: self.at })
     }
 
     /// The four digits after `u`.
@@ -284,13 +319,9 @@ impl<'a> Scan<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn unexpected(&self, place: &str) -> ScanFault {
-        let what = match self.text.get(self.at..).and_then(|rest| rest.chars().next()) {
-            None => format!("unexpected end {place}"),
-            Some(symbol) if symbol.is_control() => format!("unexpected `{}` {place}", symbol.escape_default()),
-            Some(symbol) => format!("unexpected `{symbol}` {place}"),
-        };
-        ScanFault { what: what.into(), at: self.at }
+    fn unexpected(&self, place: &'static str) -> ScanFault {
+        let found = self.text.get(self.at..).and_then(|rest| rest.chars().next());
+        ScanFault { what: What::Unexpected(found, place), at: self.at }
     }
 }
 
