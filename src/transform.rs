@@ -6,6 +6,7 @@ pub mod fields;
 pub mod headers;
 pub mod json;
 pub mod limited;
+mod recoded;
 pub mod tee;
 pub mod template;
 pub mod yaml;

@@ -87,7 +87,7 @@ impl Compress {
                 };
                 response.body = bytes::Bytes::from(coded).into();
             }
-            body => response.body = Body::stream(Compressing::new(body, coder)),
+            body => response.body = Compressing::body(body, coder),
         }
         describe(headers, coding);
     }

@@ -10,8 +10,9 @@ use std::task::Poll;
 
 use crate::http::Body;
 use crate::http::BodyError;
-use crate::http::Headers;
-use crate::http::Source;
+use crate::transform::recoded::Progress;
+use crate::transform::recoded::Recode;
+use crate::transform::recoded::Recoded;
 
 /// How much a coded body may unfold to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub fn decode(body: Body, field: &str, limits: Limits) -> Result<Body, Unsupport
     }
     names.iter().rev().try_fold(body, |body, name| {
         let coder = Coder::named(name).ok_or_else(|| Unsupported(name.chars().take(100).collect()))?;
-        Ok(Body::stream(Decoding { inner: body, coder, out: Vec::new(), at: 0, taken: 0, made: 0, limits, end: None }))
+        Ok(Recoded::body(body, Decoding { coder, taken: 0, made: 0, limits }))
     })
 }
 
@@ -108,89 +109,60 @@ impl Coder {
 
 /// A body being decoded.
 struct Decoding {
-    inner: Body,
     coder: Coder,
-    /// Decoded bytes that nobody took yet begin at `at`.
-    out: Vec<u8>,
-    at: usize,
     taken: u64,
     made: u64,
     limits: Limits,
-    end: Option<Result<(), BodyError>>,
 }
 
-impl Decoding {
-    /// Decodes until there is something to show or the end is known.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+impl Recode for Decoding {
+    fn poll_step(
+        &mut self,
+        inner: &mut Body,
+        out: &mut Vec<u8>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Progress, BodyError>> {
         loop {
             // What the coder still holds comes first, without new input.
-            self.out.resize(PIECE, 0);
-            let held = self.coder.step(&[], &mut self.out).map_err(|Corrupt| BodyError::Coding)?;
-            self.account(&held)?;
-            if held.made > 0 {
-                return Poll::Ready(Ok(()));
+            let (_, made) = self.step(&[], out)?;
+            if made > 0 {
+                return Poll::Ready(Ok(Progress::More));
             }
-            let input = match self.inner.poll_fill(cx) {
+            let input = match inner.poll_fill(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok([])) => {
-                    self.end = Some(if self.coder.is_complete() { Ok(()) } else { Err(BodyError::Coding) });
-                    return Poll::Ready(self.end.unwrap_or(Ok(())));
-                }
+                Poll::Ready(Ok([])) if self.coder.is_complete() => return Poll::Ready(Ok(Progress::End)),
+                Poll::Ready(Ok([])) => return Poll::Ready(Err(BodyError::Coding)),
                 Poll::Ready(Ok(input)) => input,
             };
-            self.out.resize(PIECE, 0);
-            let step = self.coder.step(input, &mut self.out).map_err(|Corrupt| BodyError::Coding)?;
-            self.inner.consume(step.taken);
-            self.account(&step)?;
-            if step.made > 0 {
-                return Poll::Ready(Ok(()));
+            let (taken, made) = self.step(input, out)?;
+            inner.consume(taken);
+            if made > 0 {
+                return Poll::Ready(Ok(Progress::More));
             }
-            if step.taken == 0 {
+            if taken == 0 {
                 return Poll::Ready(Err(BodyError::Coding));
             }
         }
     }
-
-    fn account(&mut self, step: &Step) -> Result<(), BodyError> {
-        self.out.truncate(step.made);
-        self.at = 0;
-        self.taken += step.taken as u64;
-        self.made += step.made as u64;
-        let bomb = self.made > SLACK && self.made / self.taken.max(1) > self.limits.ratio;
-        if bomb || self.made > self.limits.output { Err(BodyError::TooLarge) } else { Ok(()) }
-    }
 }
 
-impl Source for Decoding {
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>> {
-        if self.at == self.out.len() && self.end.is_none() {
-            match self.poll_step(cx) {
-                Poll::Pending => {
-                    self.out.clear();
-                    self.at = 0;
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => {
-                    self.out.clear();
-                    self.at = 0;
-                    self.end = Some(Err(error));
-                }
-            }
+impl Decoding {
+    /// Decodes of `input` what fits into a piece: how many bytes were taken and made. `out` holds what was made, and
+    /// nothing where it is too much or corrupt.
+    fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(usize, usize), BodyError> {
+        out.resize(PIECE, 0);
+        let stepped = self.coder.step(input, out);
+        out.truncate(stepped.as_ref().map_or(0, |step| step.made));
+        let Step { taken, made } = stepped.map_err(|Corrupt| BodyError::Coding)?;
+        self.taken += taken as u64;
+        self.made += made as u64;
+        let bomb = self.made > SLACK && self.made / self.taken.max(1) > self.limits.ratio;
+        if bomb || self.made > self.limits.output {
+            out.clear();
+            return Err(BodyError::TooLarge);
         }
-        match self.end {
-            Some(Err(error)) if self.at == self.out.len() => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(&self.out[self.at..])),
-        }
-    }
-
-    fn consume(&mut self, n: usize) {
-        self.at = (self.at + n).min(self.out.len());
-    }
-
-    fn trailers(&mut self) -> Option<Headers> {
-        self.inner.trailers()
+        Ok((taken, made))
     }
 }
 
