@@ -114,16 +114,10 @@ mod tests {
     use crate::cache::freshness::Life;
     use crate::clock::Moment;
 
-    fn headers(fields: &[(&str, &str)]) -> Headers {
-        let mut headers = Headers::default();
-        fields.iter().for_each(|(name, value)| headers.add(name, value));
-        headers
-    }
-
     fn entry(fields: &[(&str, &str)]) -> Arc<Entry> {
         Arc::new(Entry {
             status: 200,
-            headers: headers(fields),
+            headers: Headers::of(fields),
             life: Life::default(),
             arrived: Moment::default(),
             born: 0,
@@ -136,7 +130,7 @@ mod tests {
     }
 
     fn answer(entry: &Arc<Entry>, request: &[(&str, &str)]) -> (u16, Vec<u8>, Headers) {
-        let response = response(entry, &headers(request), Duration::from_secs(7), 1_795_000_000).unwrap();
+        let response = response(entry, &Headers::of(request), Duration::from_secs(7), 1_795_000_000).unwrap();
         let body = response.body.at_hand().map(|body| body.to_vec()).unwrap_or_default();
         (response.status, body, response.headers)
     }
@@ -168,8 +162,8 @@ mod tests {
 
     #[test]
     fn freshening_replaces_fields_but_for_those_of_the_body() {
-        let stored = headers(&[("etag", "\"a\""), ("x", "1"), ("x", "2"), ("content-encoding", "gzip")]);
-        let new = headers(&[("X", "3"), ("x", "4"), ("content-encoding", "br"), ("surrogate-key", "t")]);
+        let stored = Headers::of(&[("etag", "\"a\""), ("x", "1"), ("x", "2"), ("content-encoding", "gzip")]);
+        let new = Headers::of(&[("X", "3"), ("x", "4"), ("content-encoding", "br"), ("surrogate-key", "t")]);
         let fresh = freshened(&stored, &new);
         assert_eq!(fresh.all("x").collect::<Vec<_>>(), [b"3", b"4"]);
         assert_eq!(fresh.text("content-encoding"), Some("gzip"));
@@ -178,7 +172,7 @@ mod tests {
 
     #[test]
     fn tags_are_read_in_both_spellings() {
-        let tags = tags(&headers(&[("surrogate-key", "a b  c"), ("cache-tag", "d, e,,f")]));
+        let tags = tags(&Headers::of(&[("surrogate-key", "a b  c"), ("cache-tag", "d, e,,f")]));
         assert_eq!(tags, ["a", "b", "c", "d", "e", "f"].map(Box::from));
     }
 }

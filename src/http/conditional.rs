@@ -54,14 +54,8 @@ fn opaque(tag: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn headers(fields: &[(&str, &str)]) -> Headers {
-        let mut headers = Headers::default();
-        fields.iter().for_each(|(name, value)| headers.add(name, value));
-        headers
-    }
-
     fn unchanged(request: &[(&str, &str)], answer: &[(&str, &str)]) -> bool {
-        not_modified(&headers(request), &headers(answer), 1_795_000_000)
+        not_modified(&Headers::of(request), &Headers::of(answer), 1_795_000_000)
     }
 
     const OLD: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -91,10 +85,13 @@ mod tests {
     #[test]
     fn a_part_needs_the_very_same_answer() {
         let partial = |asked: &str| {
-            may_be_partial(&headers(&[("if-range", asked)]), &headers(&[("etag", "\"a\""), ("last-modified", OLD)]))
+            may_be_partial(
+                &Headers::of(&[("if-range", asked)]),
+                &Headers::of(&[("etag", "\"a\""), ("last-modified", OLD)]),
+            )
         };
         assert!(partial("\"a\"") && partial(OLD));
         assert!(!partial("W/\"a\"") && !partial("\"b\"") && !partial(NEW));
-        assert!(may_be_partial(&headers(&[]), &headers(&[])));
+        assert!(may_be_partial(&Headers::of(&[]), &Headers::of(&[])));
     }
 }

@@ -236,6 +236,14 @@ impl Headers {
         Some(joined.into())
     }
 
+    /// These fields, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(fields: &[(&str, &str)]) -> Self {
+        let mut headers = Self::default();
+        fields.iter().for_each(|(name, value)| headers.add(name, value));
+        headers
+    }
+
     fn is(&self, field: &Field, known: Known, name: &[u8]) -> bool {
         field.known == known && (known != Known::Other || self.at(field.name).eq_ignore_ascii_case(name))
     }

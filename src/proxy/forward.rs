@@ -158,17 +158,7 @@ fn fields(exchange: &Rc<Exchange>, with: &Override) -> Vec<u8> {
 }
 
 fn is_ours(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Forwarded
-            | Known::XForwardedFor
-            | Known::XForwardedProto
-            | Known::XForwardedHost
-            | Known::XForwardedPort
-            | Known::XRequestId
-            | Known::Traceparent
-            | Known::Tracestate
-    )
+    known.is_forwarding() || matches!(known, Known::Traceparent | Known::Tracestate)
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

@@ -95,16 +95,7 @@ fn drop_claims(request: &mut Request) {
 }
 
 fn is_claim(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Forwarded
-            | Known::XForwardedFor
-            | Known::XForwardedProto
-            | Known::XForwardedHost
-            | Known::XForwardedPort
-            | Known::XRealIp
-            | Known::XRequestId
-    )
+    known.is_forwarding() || known == Known::XRealIp
 }
 
 /// An id another gateway gave: short, and nothing that could break a log line or a header.

@@ -152,14 +152,6 @@ mod tests {
     use super::*;
     use crate::transform::template::Escape;
 
-    fn headers(fields: &[(&str, &str)]) -> Headers {
-        let mut headers = Headers::default();
-        for (name, value) in fields {
-            headers.add(name, value);
-        }
-        headers
-    }
-
     fn list(headers: &Headers) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         headers.iter().map(|(_, name, value)| format!("{}: {}", text(name), text(value))).collect()
@@ -172,8 +164,14 @@ mod tests {
 
     #[test]
     fn edits_run_in_their_order() {
-        let mut fields =
-            headers(&[("X-A", "1"), ("x-debug-b", "2"), ("X-Debug-C", "3"), ("old", "4"), ("old", "5"), ("new", "6")]);
+        let mut fields = Headers::of(&[
+            ("X-A", "1"),
+            ("x-debug-b", "2"),
+            ("X-Debug-C", "3"),
+            ("old", "4"),
+            ("old", "5"),
+            ("new", "6"),
+        ]);
         let edits = Edits {
             remove: vec!["x-debug-*".into(), "none".into()],
             rename: vec![("OLD".into(), "New".into()), ("none".into(), "x".into())],

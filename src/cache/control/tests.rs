@@ -3,16 +3,8 @@
 use super::Control;
 use crate::http::Headers;
 
-fn headers(fields: &[(&str, &str)]) -> Headers {
-    let mut headers = Headers::default();
-    for (name, value) in fields {
-        headers.add(name, value);
-    }
-    headers
-}
-
 fn answer(text: &str) -> Control {
-    Control::of_response(&headers(&[("cache-control", text)]))
+    Control::of_response(&Headers::of(&[("cache-control", text)]))
 }
 
 #[test]
@@ -55,21 +47,21 @@ fn unknown_directives_are_passed_over() {
 
 #[test]
 fn several_lines_are_one_list() {
-    let control = Control::of_response(&headers(&[("cache-control", "public"), ("cache-control", "max-age=3")]));
+    let control = Control::of_response(&Headers::of(&[("cache-control", "public"), ("cache-control", "max-age=3")]));
     assert!(control.public);
     assert_eq!(control.max_age, Some(3));
 }
 
 #[test]
 fn pragma_counts_only_where_there_is_no_cache_control() {
-    assert!(Control::of_request(&headers(&[("pragma", "no-cache")])).no_cache);
-    assert!(!Control::of_request(&headers(&[("pragma", "no-cache"), ("cache-control", "max-age=1")])).no_cache);
+    assert!(Control::of_request(&Headers::of(&[("pragma", "no-cache")])).no_cache);
+    assert!(!Control::of_request(&Headers::of(&[("pragma", "no-cache"), ("cache-control", "max-age=1")])).no_cache);
 }
 
 #[test]
 fn max_stale_without_a_number_has_no_limit() {
-    assert_eq!(Control::of_request(&headers(&[("cache-control", "max-stale")])).max_stale, Some(u64::MAX));
-    assert_eq!(Control::of_request(&headers(&[("cache-control", "max-stale=9")])).max_stale, Some(9));
+    assert_eq!(Control::of_request(&Headers::of(&[("cache-control", "max-stale")])).max_stale, Some(u64::MAX));
+    assert_eq!(Control::of_request(&Headers::of(&[("cache-control", "max-stale=9")])).max_stale, Some(9));
 }
 
 #[test]
@@ -79,8 +71,8 @@ fn the_most_specific_targeted_field_rules_alone() {
         ("cdn-cache-control", "max-age=5"),
         ("moongate-cdn-cache-control", "max-age=9"),
     ];
-    assert_eq!(Control::of_response(&headers(&fields)).max_age, Some(9));
-    assert!(!Control::of_response(&headers(&fields)).no_store);
+    assert_eq!(Control::of_response(&Headers::of(&fields)).max_age, Some(9));
+    assert!(!Control::of_response(&Headers::of(&fields)).no_store);
     let broken = [("cache-control", "max-age=1"), ("cdn-cache-control", "max-age=x")];
-    assert_eq!(Control::of_response(&headers(&broken)).max_age, Some(1), "an unreadable one is passed over");
+    assert_eq!(Control::of_response(&Headers::of(&broken)).max_age, Some(1), "an unreadable one is passed over");
 }

@@ -19,16 +19,8 @@ use crate::http::Method;
 const NOW: Duration = Duration::from_secs(784_111_777);
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
-fn headers(fields: &[(&str, &str)]) -> Headers {
-    let mut headers = Headers::default();
-    for (name, value) in fields {
-        headers.add(name, value);
-    }
-    headers
-}
-
 fn ask(text: &str) -> Control {
-    Control::of_request(&headers(&[("cache-control", text)]))
+    Control::of_request(&Headers::of(&[("cache-control", text)]))
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -64,7 +56,7 @@ impl Case {
     fn answered(&self, fields: &[(&str, &str)]) -> Result<Life, Why> {
         let asked = Asked { method: &self.method, control: &self.request, identified: self.identified };
         let arrival = Arrival { unix: NOW, delay: secs(self.delay) };
-        store(asked, self.status, &headers(fields), &self.rules, arrival)
+        store(asked, self.status, &Headers::of(fields), &self.rules, arrival)
     }
 }
 

@@ -35,12 +35,6 @@ fn entry(body: &'static str, tags: &[&str], born: u64) -> Arc<Entry> {
     })
 }
 
-fn asking(fields: &[(&str, &str)]) -> Headers {
-    let mut headers = Headers::default();
-    fields.iter().for_each(|(name, value)| headers.add(name, value));
-    headers
-}
-
 fn lead(space: &Arc<Space>, key: &Key) -> Lead {
     match space.board(key) {
         Turn::Lead(lead) => lead,
@@ -105,7 +99,7 @@ fn variants_are_found_by_the_fields_they_differ_in() {
     let space = Space::new(1 << 20);
     let vary: Vec<Box<str>> = vec!["accept-language".into()];
     for (language, text) in [("de", "hallo"), ("en", "hello")] {
-        let asked = asking(&[("accept-language", language)]);
+        let asked = Headers::of(&[("accept-language", language)]);
         let mut key = Key::text("/a");
         assert!(matches!(space.find(&mut key, &asked), Found::Nothing));
         let mut lead = lead(&space, &key);
@@ -113,21 +107,21 @@ fn variants_are_found_by_the_fields_they_differ_in() {
         lead.begins(&entry, &vary, &asked);
         lead.stored(entry);
     }
-    assert_eq!(body(&space, "/a", &asking(&[("accept-language", "de")])).unwrap(), "hallo");
-    assert_eq!(body(&space, "/a", &asking(&[("accept-language", "en")])).unwrap(), "hello");
-    assert_eq!(body(&space, "/a", &asking(&[])), None);
+    assert_eq!(body(&space, "/a", &Headers::of(&[("accept-language", "de")])).unwrap(), "hallo");
+    assert_eq!(body(&space, "/a", &Headers::of(&[("accept-language", "en")])).unwrap(), "hello");
+    assert_eq!(body(&space, "/a", &Headers::of(&[])), None);
 }
 
 #[test]
 fn who_wants_another_variant_does_not_wait_for_this_one() {
     let space = Space::new(1 << 20);
     let vary: Vec<Box<str>> = vec!["accept".into()];
-    let json = asking(&[("accept", "json")]);
+    let json = Headers::of(&[("accept", "json")]);
     let mut key = Key::text("/a");
     let mut first = lead(&space, &key);
     let answer = entry("json", &[], 0);
     first.begins(&answer, &vary, &json);
-    assert!(matches!(space.find(&mut key, &asking(&[("accept", "xml")])), Found::Nothing));
+    assert!(matches!(space.find(&mut key, &Headers::of(&[("accept", "xml")])), Found::Nothing));
     let other = lead(&space, &key);
     let mut same = Key::text("/a");
     space.find(&mut same, &json);
@@ -204,7 +198,7 @@ fn an_answer_that_is_forgotten_takes_its_variants_along() {
         lead.begins(&entry, &vary, asked);
         lead.stored(entry);
     };
-    let (json, xml) = (asking(&[("accept", "json")]), asking(&[("accept", "xml")]));
+    let (json, xml) = (Headers::of(&[("accept", "json")]), Headers::of(&[("accept", "xml")]));
     put(&json, "old");
     put(&xml, "old");
     space.forget(&Key::text("/a"));

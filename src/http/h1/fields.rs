@@ -198,17 +198,8 @@ fn strip_named(head: &[u8], start: usize, headers: &mut Headers) {
     });
     let connection = lines.filter(|(known, _)| *known == Known::Connection);
     for name in connection.flat_map(|(_, value)| tokens(&head[value])) {
-        let kept = matches!(
-            Known::of(name),
-            Known::Via
-                | Known::Forwarded
-                | Known::XForwardedFor
-                | Known::XForwardedProto
-                | Known::XForwardedHost
-                | Known::XForwardedPort
-                | Known::XRealIp
-                | Known::XRequestId
-        );
+        let known = Known::of(name);
+        let kept = known.is_forwarding() || matches!(known, Known::Via | Known::XRealIp);
         if let (false, Ok(name)) = (kept, std::str::from_utf8(name)) {
             headers.remove(name);
         }

@@ -26,6 +26,20 @@ impl Known {
         1 << self as u8
     }
 
+    /// Whether it says who sent a request, from where and under which id: what proxies tell one another.
+    #[inline]
+    pub fn is_forwarding(self) -> bool {
+        matches!(
+            self,
+            Self::Forwarded
+                | Self::XForwardedFor
+                | Self::XForwardedProto
+                | Self::XForwardedHost
+                | Self::XForwardedPort
+                | Self::XRequestId
+        )
+    }
+
     /// Which one `name` is, without case. Any bytes may be asked for: what is known is a token.
     #[inline]
     pub fn of(name: &[u8]) -> Self {

@@ -5,17 +5,9 @@ use crate::http::Headers;
 use crate::http::Request;
 use crate::http::Scheme;
 
-fn headers(fields: &[(&str, &str)]) -> Headers {
-    let mut headers = Headers::default();
-    for (name, value) in fields {
-        headers.add(name, value);
-    }
-    headers
-}
-
 fn client(trust: &Trust, peer: &str, fields: &[(&str, &str)]) -> String {
     let peer = peer.parse().ok();
-    trust.client(peer, &headers(fields)).map(|address| address.to_string()).unwrap_or_default()
+    trust.client(peer, &Headers::of(fields)).map(|address| address.to_string()).unwrap_or_default()
 }
 
 fn networks() -> Trust {
@@ -57,9 +49,9 @@ fn hops_count_from_the_right() {
 fn forwarded_is_read_where_the_other_family_is_absent() {
     let line = [("Forwarded", "for=\"[2001:db8::1]:4711\";proto=https, for=10.0.0.9")];
     assert_eq!(client(&networks(), "fd00::1", &line), "2001:db8::1");
-    assert_eq!(scheme(&headers(&[("Forwarded", "for=1.1.1.1;Proto=HTTPS")])), Some(Scheme::Https));
-    assert_eq!(scheme(&headers(&[("X-Forwarded-Proto", "http, https")])), Some(Scheme::Https));
-    assert_eq!(scheme(&headers(&[("X-Forwarded-Proto", "gopher")])), None);
+    assert_eq!(scheme(&Headers::of(&[("Forwarded", "for=1.1.1.1;Proto=HTTPS")])), Some(Scheme::Https));
+    assert_eq!(scheme(&Headers::of(&[("X-Forwarded-Proto", "http, https")])), Some(Scheme::Https));
+    assert_eq!(scheme(&Headers::of(&[("X-Forwarded-Proto", "gopher")])), None);
 }
 
 #[test]
@@ -79,7 +71,7 @@ fn the_chain_grows_by_the_peer() {
 fn what_a_client_gets_quoted_adds_no_hop() {
     let line = [("Forwarded", "for=203.0.113.7;host=\"x, for=6.6.6.6;proto=https\"")];
     assert_eq!(client(&networks(), "10.0.0.2", &line), "203.0.113.7");
-    assert_eq!(scheme(&headers(&line)), None);
+    assert_eq!(scheme(&Headers::of(&line)), None);
     let line = [("Forwarded", "for=203.0.113.7;host=\"x\\\", for=6.6.6.6\"")];
     assert_eq!(client(&networks(), "10.0.0.2", &line), "203.0.113.7");
 }

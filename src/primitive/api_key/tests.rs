@@ -2,16 +2,8 @@
 
 use super::*;
 
-fn headers(fields: &[(&str, &str)]) -> Headers {
-    let mut headers = Headers::default();
-    for (name, value) in fields {
-        headers.add(name, value);
-    }
-    headers
-}
-
 fn read(source: &str, fields: &[(&str, &str)], query: Option<&str>) -> Option<String> {
-    let key = Source::parse(source).unwrap().read(&headers(fields), query)?;
+    let key = Source::parse(source).unwrap().read(&Headers::of(fields), query)?;
     Some(String::from_utf8(key).unwrap())
 }
 
@@ -38,7 +30,7 @@ fn keys_are_read_where_they_stand() {
 #[test]
 fn every_copy_is_hidden_and_nothing_else() {
     let hide = |source: &str, fields: &[(&str, &str)], query: Option<&str>| {
-        let (mut fields, mut query) = (headers(fields), query.map(str::to_owned));
+        let (mut fields, mut query) = (Headers::of(fields), query.map(str::to_owned));
         Source::parse(source).unwrap().hide(&mut fields, &mut query);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let left: Vec<_> = fields.iter().map(|(_, name, value)| format!("{}={}", text(name), text(value))).collect();

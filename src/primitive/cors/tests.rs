@@ -8,17 +8,9 @@ fn config(origins: &[&str]) -> Config {
 }
 
 fn told(cors: &Cors, origin: &str, before: &[(&str, &str)]) -> Vec<String> {
-    let mut headers = headers(before);
+    let mut headers = Headers::of(before);
     cors.decorate(Some(origin.as_bytes()), &mut headers);
     list(&headers)
-}
-
-fn headers(fields: &[(&str, &str)]) -> Headers {
-    let mut headers = Headers::default();
-    for (name, value) in fields {
-        headers.add(name, value);
-    }
-    headers
 }
 
 fn list(headers: &Headers) -> Vec<String> {
@@ -141,7 +133,7 @@ fn an_answer_says_who_may_read_it() {
 }
 
 fn asked(fields: &[(&str, &str)]) -> Option<Asked> {
-    Asked::of(&headers(fields))
+    Asked::of(&Headers::of(fields))
 }
 
 #[test]

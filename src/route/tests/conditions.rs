@@ -21,21 +21,13 @@ fn ask(table: &Table, headers: &Headers, query: Option<&str>, json: Json<'_>) ->
     found
 }
 
-fn headers(fields: &[(&str, &str)]) -> Headers {
-    let mut headers = Headers::default();
-    for (name, value) in fields {
-        headers.add(name, value);
-    }
-    headers
-}
-
 #[test]
 fn more_conditions_beat_fewer() {
     let (version, beta) = (equals(Part::Header, "x-version", "2"), equals(Part::Query, "beta", "1"));
     let table =
         Table::build(&[with("/x", &[]), with("/x", std::slice::from_ref(&version)), with("/x", &[version, beta])])
             .expect("a good table");
-    let two = headers(&[("X-Version", "2")]);
+    let two = Headers::of(&[("X-Version", "2")]);
     assert_eq!(ask(&table, &Headers::default(), Some("beta=1"), Json::None), Found::Route(0));
     assert_eq!(ask(&table, &two, Some("beta=2&beta=1"), Json::None), Found::Route(1), "the first value counts");
     assert_eq!(ask(&table, &two, Some("a=b&beta=%31"), Json::None), Found::Route(2));
@@ -47,7 +39,7 @@ fn every_part_and_every_kind_of_want() {
     let holds = |condition: Condition, headers: &Headers, query: Option<&str>| {
         ask(&table(condition), headers, query, Json::None) == Found::Route(0)
     };
-    let cookies = headers(&[("cookie", "a=1; sid=xyz"), ("cookie", "late=2")]);
+    let cookies = Headers::of(&[("cookie", "a=1; sid=xyz"), ("cookie", "late=2")]);
     assert!(holds(equals(Part::Cookie, "sid", "xyz"), &cookies, None));
     assert!(holds(equals(Part::Cookie, "late", "2"), &cookies, None));
     assert!(!holds(equals(Part::Cookie, "id", "xyz"), &cookies, None));
@@ -55,7 +47,7 @@ fn every_part_and_every_kind_of_want() {
     assert!(holds(equals(Part::Sni, "", "A.Example.Com"), &cookies, None));
     assert!(holds(condition(Part::Query, "q", Want::Present), &cookies, Some("q")));
     assert!(!holds(condition(Part::Query, "q", Want::Present), &cookies, Some("qq=1")));
-    let accepts = headers(&[("accept", "text/html"), ("accept", "application/json")]);
+    let accepts = Headers::of(&[("accept", "text/html"), ("accept", "application/json")]);
     assert!(holds(equals(Part::Header, "Accept", "application/json"), &accepts, None));
     assert!(holds(equals(Part::Header, "accept", "text/html, application/json"), &accepts, None));
     assert!(holds(condition(Part::Header, "accept", Want::Regex("^text/".into())), &accepts, None));
@@ -71,7 +63,7 @@ fn a_condition_on_the_body_asks_for_it_only_when_all_else_holds() {
         let table = Table::build(&[with("/x", &conditions), with("/x", &[])]).expect("a good table");
         assert!(table.needs_body());
         let body = serde_json::json!({ "user": { "roles": ["admin"] } });
-        let a = headers(&[("x-a", "1")]);
+        let a = Headers::of(&[("x-a", "1")]);
         assert_eq!(ask(&table, &a, None, Json::Unread), Found::NeedsBody, "{name}");
         assert_eq!(ask(&table, &Headers::default(), None, Json::Unread), Found::Route(1));
         assert_eq!(ask(&table, &a, None, Json::Value(&body)), Found::Route(0), "{name}");
@@ -108,7 +100,7 @@ fn when_functions_are_asked_in_the_order_written_and_one_without_is_last() {
 fn a_condition_that_fails_tells_no_method() {
     let table = Table::build(&[with("POST /x", &[equals(Part::Header, "x-a", "1")])]).expect("a good table");
     assert_eq!(ask(&table, &Headers::default(), None, Json::None), Found::None);
-    assert_eq!(ask(&table, &headers(&[("x-a", "1")]), None, Json::None), Found::Method(vec![Method::Post]));
+    assert_eq!(ask(&table, &Headers::of(&[("x-a", "1")]), None, Json::None), Found::Method(vec![Method::Post]));
 }
 
 #[test]
