@@ -66,8 +66,8 @@ pub fn choose(field: Option<&[u8]>, offers: &[Coding]) -> Option<Coding> {
     (of(best) > 0 && of(best) >= identity.unwrap_or(0)).then_some(best)
 }
 
-/// `0.8` as 800; `None` when it is no quality.
-fn quality(text: &str) -> Option<u16> {
+/// `0.8` as 800; `None` when it is no quality (RFC 9110 §12.4.2).
+pub(crate) fn quality(text: &str) -> Option<u16> {
     let value: f64 = text.parse().ok()?;
     (0.0..=1.0).contains(&value).then(|| (value * 1000.0).round() as u16)
 }

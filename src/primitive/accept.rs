@@ -1,5 +1,7 @@
 //! Content negotiation (RFC 9110 §12.5.1): which of the types on offer a client would rather have.
 
+use crate::http::coding;
+
 /// The index of the offer the client likes best, the earlier among equals; `None` when it takes none of them.
 ///
 /// An offer is a media type or a short name (`json`, `html`, `text`, `xml` …). Without a field every type is fine.
@@ -58,7 +60,7 @@ impl<'a> Range<'a> {
         for piece in pieces {
             let Some((name, value)) = piece.split_once('=') else { continue };
             if name.trim().eq_ignore_ascii_case("q") {
-                range.quality = thousandths(value.trim())?;
+                range.quality = coding::quality(value.trim())?;
                 break;
             }
             range.params.push((name.trim(), value.trim().trim_matches('"')));
@@ -92,12 +94,6 @@ impl<'a> Range<'a> {
 fn quality(ranges: &[Range<'_>], offer: &str) -> u16 {
     let exact = ranges.iter().filter_map(|range| range.exactness(offer).map(|exactness| (exactness, range.quality)));
     exact.max().map_or(0, |(_, quality)| quality)
-}
-
-/// `0.8` as 800; `None` when it is no quality.
-fn thousandths(text: &str) -> Option<u16> {
-    let value: f64 = text.parse().ok()?;
-    (0.0..=1.0).contains(&value).then(|| (value * 1000.0).round() as u16)
 }
 
 const MOST_RANGES: usize = 64;

@@ -171,23 +171,30 @@ impl fmt::Display for Bounds {
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.format.map_or("text", Format::article))?;
-        match (self.min, self.max) {
-            (Some(min), Some(max)) if min == max => write!(f, " of {min} characters")?,
-            (Some(min), Some(max)) => write!(f, " of {min} to {max} characters")?,
-            (Some(1), None) => f.write_str(" that is not empty")?,
-            (Some(min), None) => write!(f, " of {min} characters or more")?,
-            (None, Some(max)) => write!(f, " of {max} characters at most")?,
-            (None, None) => {}
-        }
-        match &self.pattern {
-            Some(pattern) => write!(f, " matching `{pattern}`"),
-            None => Ok(()),
-        }
+        extent(f, self.min, self.max, self.pattern.as_ref().map(|pattern| pattern as &dyn fmt::Display))
     }
 }
 
+/// How long a text may be and what it matches, behind what it is.
+pub(crate) fn extent(
+    f: &mut fmt::Formatter<'_>,
+    min: Option<usize>,
+    max: Option<usize>,
+    pattern: Option<&dyn fmt::Display>,
+) -> fmt::Result {
+    match (min, max) {
+        (Some(min), Some(max)) if min == max => write!(f, " of {min} characters")?,
+        (Some(min), Some(max)) => write!(f, " of {min} to {max} characters")?,
+        (Some(1), None) => f.write_str(" that is not empty")?,
+        (Some(min), None) => write!(f, " of {min} characters or more")?,
+        (None, Some(max)) => write!(f, " of {max} characters at most")?,
+        (None, None) => {}
+    }
+    pattern.map_or(Ok(()), |pattern| write!(f, " matching `{pattern}`"))
+}
+
 /// `a, b or c`.
-fn or(words: &[String]) -> String {
+pub(crate) fn or(words: &[String]) -> String {
     match words {
         [] => "nothing".to_owned(),
         [one] => one.clone(),

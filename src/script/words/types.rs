@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Opt;
+use crate::primitive::validate::extent;
+pub(crate) use crate::primitive::validate::or;
 use crate::transform::template::Escape;
 
 /// A kind of value. The same kinds serve the built-in words and `is.*` of a script's own policies.
@@ -172,25 +174,6 @@ impl fmt::Display for Text {
             Some("datetime") => f.write_str("a date and time such as \"2026-01-31T12:00:00Z\"")?,
             _ => f.write_str("text")?,
         }
-        match (self.min, self.max) {
-            (Some(min), Some(max)) => write!(f, " of {min} to {max} characters")?,
-            (Some(1), None) => f.write_str(" that is not empty")?,
-            (Some(min), None) => write!(f, " of {min} characters or more")?,
-            (None, Some(max)) => write!(f, " of {max} characters at most")?,
-            (None, None) => {}
-        }
-        match &self.pattern {
-            Some(pattern) => write!(f, " matching `{pattern}`"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// `a, b or c`.
-pub(crate) fn or(words: &[String]) -> String {
-    match words {
-        [] => String::new(),
-        [one] => one.clone(),
-        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
+        extent(f, self.min, self.max, self.pattern.as_ref().map(|pattern| pattern as &dyn fmt::Display))
     }
 }
