@@ -99,12 +99,7 @@ policy "cache" {
       refresh = o.refresh,
       space = o.space,
     }
-    local hit, load = cache.hit, cache.load
-    return function(req, next)
-      local res = hit(req, next)
-      if res ~= nil then return res end
-      return load(req, next)
-    end
+    return function(req, next) return cache(req, next) end
   end,
 }
 

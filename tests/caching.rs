@@ -261,3 +261,30 @@ fn an_address_dressed_as_a_file_does_not_store_what_is_private() {
     assert_eq!(gateway.call("GET", "/account/x.css", &[("cookie", "s=victim")], "").text(), "s=victim");
     assert_eq!(gateway.get("/account/x.css").text(), "nobody");
 }
+
+/// RFC 10008: the content of QUERY is the question. Two questions to one address must never share an answer.
+#[test]
+fn the_content_of_a_query_is_part_of_its_key() {
+    let service = upstream::answers(|seen| upstream::ok(&seen.body));
+    let script = cached("{ \"1h\", methods = { \"GET\", \"QUERY\" } }");
+    let gateway = gateway::script(&script).service("s", &service).start();
+    for _ in 0..2 {
+        for question in ["a", "b", ""] {
+            assert_eq!(gateway.call("QUERY", "/ask", &[], question).text(), question);
+        }
+        assert_eq!(gateway.get("/ask").text(), "");
+    }
+    assert_eq!(service.calls(), 4, "each question is asked once");
+}
+
+#[test]
+fn the_function_of_a_key_is_asked_once_for_a_request() {
+    let service = counting(&[]);
+    let script = r#"
+        local asked = metrics.counter "asked" {}
+        route "/{rest*}" { cache { "1h", key = function(req) asked:inc() return req.path end }, to = "s" }"#;
+    let gateway = gateway::script(script).service("s", &service).start();
+    gateway.get("/a").with(200);
+    gateway.get("/a").with(200);
+    assert_eq!(gateway.metric("asked"), 2.0);
+}

@@ -10,10 +10,21 @@ pub struct Key {
     primary: usize,
 }
 
+/// What a key says beside what every request has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parts<'a> {
+    /// A text of the route's own, in place of path and query.
+    pub own: Option<&'a str>,
+    /// The user, where each has answers of their own.
+    pub user: Option<&'a str>,
+    /// A digest of the content, where that is the question (QUERY, RFC 10008).
+    pub content: Option<&'a str>,
+}
+
 impl Key {
     /// The key of `request`, before it is known what its answer varies by. The buffer is used again.
-    pub fn of(mut bytes: Vec<u8>, request: &Request, own: Option<&str>, user: Option<&str>) -> Self {
-        primary(&mut bytes, request, own, user);
+    pub fn of(mut bytes: Vec<u8>, request: &Request, parts: Parts<'_>) -> Self {
+        primary(&mut bytes, request, parts);
         Self { primary: bytes.len(), bytes }
     }
 
@@ -26,7 +37,7 @@ impl Key {
             query: query.map(str::to_owned),
             ..Request::default()
         };
-        Self::of(Vec::new(), &other, None, user)
+        Self::of(Vec::new(), &other, Parts { user, ..Parts::default() })
     }
 
     /// A key that is this text and nothing else.
@@ -56,9 +67,9 @@ impl Key {
     }
 }
 
-/// Writes the primary key of `request` (RFC 9111 §2) into `key`: scheme, host, path and query, or a text of the route's
-/// own in place of path and query; and the user, where each has answers of their own.
-fn primary(key: &mut Vec<u8>, request: &Request, own: Option<&str>, user: Option<&str>) {
+/// Writes the primary key of `request` (RFC 9111 §2) into `key`: scheme, host, path and query, and the parts. Each begins
+/// with a newline, which no path has, and says its length: a client may have a say in any of them.
+fn primary(key: &mut Vec<u8>, request: &Request, parts: Parts<'_>) {
     key.clear();
     // QUERY and GET of one address are different questions; HEAD is answered from what GET brought.
     if request.method.as_str() == "QUERY" {
@@ -67,25 +78,18 @@ fn primary(key: &mut Vec<u8>, request: &Request, own: Option<&str>, user: Option
     key.extend_from_slice(request.scheme.as_str().as_bytes());
     key.extend_from_slice(b"://");
     key.extend_from_slice(request.host.as_bytes());
-    match own {
-        // No path begins with a newline, so a text can never pass for one.
-        Some(text) => {
-            key.push(b'\n');
-            key.extend_from_slice(text.as_bytes());
-        }
-        None => {
-            key.extend_from_slice(request.path.as_bytes());
-            if let Some(query) = &request.query {
-                key.push(b'?');
-                key.extend_from_slice(query.as_bytes());
-            }
+    if parts.own.is_none() {
+        key.extend_from_slice(request.path.as_bytes());
+        if let Some(query) = &request.query {
+            key.push(b'?');
+            key.extend_from_slice(query.as_bytes());
         }
     }
-    if let Some(user) = user {
-        key.extend_from_slice(b"\nuser ");
-        key.extend_from_slice(user.len().to_string().as_bytes());
-        key.push(b' ');
-        key.extend_from_slice(user.as_bytes());
+    for (name, part) in [("key", parts.own), ("user", parts.user), ("content", parts.content)] {
+        if let Some(part) = part {
+            key.extend_from_slice(format!("\n{name} {} ", part.len()).as_bytes());
+            key.extend_from_slice(part.as_bytes());
+        }
     }
 }
 
@@ -130,7 +134,7 @@ mod tests {
             ..Request::default()
         };
         let mut key = Vec::new();
-        primary(&mut key, &request, own, user);
+        primary(&mut key, &request, Parts { own, user, content: None });
         key
     }
 
@@ -144,6 +148,7 @@ mod tests {
     fn no_text_of_a_route_or_user_passes_for_another_key() {
         assert_ne!(of("/a", None, None, None), of("/", None, Some("/a"), None));
         assert_ne!(of("/a", None, None, Some("u\nuser 1 x")), of("/a", None, Some("a\nuser 1 x"), Some("u")));
+        assert_ne!(of("/a", None, Some("x\nuser 1 y"), None), of("/a", None, Some("x"), Some("y")));
         assert_ne!(of("/a", None, Some("x\nuser 1 y"), None), of("/a", None, Some("x"), Some("y\n")));
     }
 
@@ -151,7 +156,7 @@ mod tests {
     fn head_shares_with_get_and_query_does_not() {
         let key = |method| {
             let mut key = Vec::new();
-            primary(&mut key, &Request { method, ..Request::default() }, None, None);
+            primary(&mut key, &Request { method, ..Request::default() }, Parts::default());
             key
         };
         assert_eq!(key(Method::Get), key(Method::Head));

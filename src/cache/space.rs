@@ -2,6 +2,7 @@
 //! turned out not to be worth waiting for.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -30,6 +31,7 @@ pub struct Space {
     flights: Mutex<HashMap<Box<[u8]>, Arc<Flight>, RandomState>>,
     /// Keys whose answers were not storable, and until when nobody waits for another's.
     passes: Mutex<Lru<Moment>>,
+    hasher: RandomState,
     purges: Purges,
     /// Values of scripts on their way.
     pub(super) loads: Mutex<HashMap<Box<str>, watch::Sender<Option<Loaded>>, RandomState>>,
@@ -113,6 +115,7 @@ impl Space {
             bytes: AtomicU64::new(bytes),
             flights: Mutex::default(),
             passes: Mutex::default(),
+            hasher: RandomState::default(),
             purges: Purges::default(),
             loads: Mutex::default(),
         })
@@ -183,12 +186,12 @@ impl Space {
 
     /// Whether answers of `key` were found not to be storable a while ago.
     pub fn passes(&self, key: &Key, now: Moment) -> bool {
-        let text = String::from_utf8_lossy(key.primary());
+        let name = self.name(key);
         let mut passes = self.passes.lock();
-        match passes.peek(&text) {
+        match passes.peek(&name) {
             Some(until) if *until > now => true,
             Some(_) => {
-                passes.remove(&text);
+                passes.remove(&name);
                 false
             }
             None => false,
@@ -198,10 +201,16 @@ impl Space {
     /// Nobody waits for another's answer of `key` until `until`.
     fn pass(&self, key: &Key, until: Moment) {
         let mut passes = self.passes.lock();
-        passes.insert(&String::from_utf8_lossy(key.primary()), until);
+        passes.insert(&self.name(key), until);
         while passes.len() > MOST_PASSES {
             passes.pop_oldest();
         }
+    }
+
+    /// A short name for what a key is about: keys are as long as clients make them, and many may be remembered. Two that
+    /// share one only miss a chance to wait for one another.
+    fn name(&self, key: &Key) -> String {
+        format!("{:016x}", self.hasher.hash_one(key.primary()))
     }
 
     /// Puts an entry in the place of the one that was freshened.

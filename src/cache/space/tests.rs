@@ -15,6 +15,7 @@ use crate::cache::Entry;
 use crate::cache::Key;
 use crate::cache::content::Content;
 use crate::cache::freshness::Life;
+use crate::cache::key::Parts;
 use crate::cache::purge::State;
 use crate::clock::Moment;
 use crate::http::Headers;
@@ -181,7 +182,7 @@ fn the_bound_in_bytes_holds_whatever_is_stored() {
 #[test]
 fn a_key_of_a_user_is_another_key() {
     let request = Request::default();
-    let of = |user| Key::of(Vec::new(), &request, None, user);
+    let of = |user| Key::of(Vec::new(), &request, Parts { user, ..Parts::default() });
     assert_ne!(of(Some("a")), of(Some("b")));
     assert_ne!(of(Some("a")), of(None));
 }

@@ -28,13 +28,15 @@ use crate::cache::purge::State;
 use crate::cache::space::Arrived;
 use crate::cache::space::Found;
 use crate::cache::space::Turn;
+use crate::http::Body;
 use crate::http::Method;
 use crate::http::Response;
 use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
+use crate::proxy::Run;
+use crate::proxy::buffer;
 use crate::proxy::user;
-use crate::script::bind::function;
 use crate::script::context::Context;
 use crate::script::driver;
 use crate::script::driver::fault;
@@ -46,24 +48,21 @@ use options::Policy;
 pub(crate) use tools::forget;
 pub(crate) use tools::tools;
 
-/// `core.cache(options)` → `{ hit = fn(req), load = fn(req, next) }`: `hit` answers at once, from what is stored, or not
-/// at all; `load` brings the answer.
-pub(super) fn cache(lua: &Lua, options: Table) -> mlua::Result<Table> {
+/// `core.cache(options)` → fn(req, next): the answer, at once where it is stored.
+pub(super) fn cache(lua: &Lua, options: Table) -> mlua::Result<Function> {
     let policy = Rc::new(Policy::read(lua, &options)?);
-    let made = lua.create_table()?;
-    let own = Rc::clone(&policy);
-    made.raw_set(
-        "hit",
-        function(lua, "cache", move |lua, (req, next): (Value, Function)| hit(lua, &own, &req, &next))?,
-    )?;
-    made.raw_set(
-        "load",
-        wait::function(lua, "cache", move |lua, (req, next): (Value, Function)| {
-            let job = Job::new(lua, &policy, &req, next)?;
-            Ok(Box::pin(async move { job.load().await }))
-        })?,
-    )?;
-    Ok(made)
+    wait::maybe(lua, "cache", move |lua, (req, next): (Value, Function)| {
+        let job = Job {
+            lua: lua.clone(),
+            context: Context::of(lua),
+            policy: Rc::clone(&policy),
+            exchange: exchange(lua, &req)?,
+            space: policy.space(lua)?,
+            req,
+            next,
+        };
+        job.start()
+    })
 }
 
 /// A request at its cache.
@@ -72,14 +71,13 @@ struct Job {
     context: Rc<Context>,
     policy: Rc<Policy>,
     exchange: Rc<Exchange>,
+    space: Arc<Space>,
     req: Value,
     next: Function,
 }
 
 /// What the store has for a request.
 enum Look {
-    /// Its method is not one that is stored.
-    Bypass,
     /// Serve this.
     Serve(Arc<Entry>, How),
     /// Serve this, and refresh it behind the client's back.
@@ -93,117 +91,118 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-fn hit(lua: &Lua, policy: &Rc<Policy>, req: &Value, next: &Function) -> mlua::Result<Value> {
-    let exchange = exchange(lua, req)?;
-    let space = policy.space(lua)?;
-    let Some(mut key) = policy.key(lua, &exchange, req)? else { return Ok(Value::Nil) };
-    let (look, now) = (look(lua, policy, &exchange, req, &space, &mut key)?, exchange.worker.clock.now());
-    let answer = match look {
-        Look::Serve(entry, how) => stored(&exchange, &entry, how, entry.age(now)),
-        Look::Behind(entry) => {
-            let job = Job::new(lua, policy, req, next.clone())?;
-            fill::behind(&job, &space, &key, &entry)?;
-            stored(&exchange, &entry, How::Stale, entry.age(now))
-        }
-        Look::Bypass | Look::Ask(_) => None,
-    };
-    BUFFER.with_borrow_mut(|buffer| *buffer = key.into_buffer());
-    answer.map_or(Ok(Value::Nil), |response| handle::answered(lua, Some(&exchange), response, None))
-}
-
-/// What is stored for this request, and whether it may be used as it is.
-fn look(
-    lua: &Lua,
-    policy: &Policy,
-    exchange: &Rc<Exchange>,
-    req: &Value,
-    space: &Arc<Space>,
-    key: &mut Key,
-) -> mlua::Result<Look> {
-    let request = exchange.request.borrow();
-    if !policy.takes(&request.method) {
-        return Ok(Look::Bypass);
-    }
-    let Found::Stored(entry, state) = space.find(key, &request.headers) else { return Ok(Look::Ask(None)) };
-    let asked = Control::of_request(&request.headers);
-    drop(request);
-    let insists = asked.no_cache || asked.max_age.is_some() || asked.min_fresh.is_some();
-    let may_refresh = insists && policy.may_refresh(lua, exchange, req)?;
-    let age = entry.age(exchange.worker.clock.now());
-    Ok(match freshness::usable(&entry.life, age, &asked, may_refresh, state == State::Stale) {
-        Use::Fresh => Look::Serve(entry, How::Hit),
-        Use::Stale => Look::Serve(entry, How::Stale),
-        Use::Behind => Look::Behind(entry),
-        Use::Ask => Look::Ask(Some(entry)),
-    })
-}
-
-/// The answer to this very request from what is stored; `None` when its first bytes are gone.
-fn stored(exchange: &Rc<Exchange>, entry: &Arc<Entry>, how: How, age: Duration) -> Option<Response> {
-    let now = exchange.worker.clock.unix().as_secs();
-    let mut response = answer::response(entry, &exchange.request.borrow().headers, age, now)?;
-    mark::mark(exchange, &mut response, how, Some(entry.life.fresh.as_secs_f64() - age.as_secs_f64()));
-    Some(response)
-}
+/// What a step comes to: its values at hand, or to be waited for.
+type Came = mlua::Result<Run<mlua::Result<MultiValue>>>;
 
 impl Job {
-    fn new(lua: &Lua, policy: &Rc<Policy>, req: &Value, next: Function) -> mlua::Result<Self> {
-        Ok(Self {
-            lua: lua.clone(),
-            context: Context::of(lua),
-            policy: Rc::clone(policy),
-            exchange: exchange(lua, req)?,
-            req: req.clone(),
-            next,
+    fn start(self) -> Came {
+        let (takes, asks) = {
+            let request = self.exchange.request.borrow();
+            let whole = !matches!(request.body, Body::Stream(_));
+            (self.policy.takes(&request.method), options::is_query(&request.method) && !whole)
+        };
+        if !takes {
+            return Ok(Run::Wait(Box::pin(async move { self.changes().await })));
+        }
+        if !asks {
+            return self.begin();
+        }
+        // The content is the question, and must be there before anybody can have answered it.
+        Ok(Run::Wait(Box::pin(async move {
+            buffer::request(&self.exchange).await.map_err(fault::raise)?;
+            self.begin()?.get().await
+        })))
+    }
+
+    fn begin(self) -> Came {
+        let Some(mut key) = self.policy.key(&self.lua, &self.exchange, &self.req)? else {
+            return Ok(Run::Wait(Box::pin(async move { self.pass(How::Bypass).await })));
+        };
+        let look = self.look(&mut key)?;
+        let old = match look {
+            Look::Ask(old) => old,
+            look => match self.serve(&key, look)? {
+                Some(response) => {
+                    BUFFER.with_borrow_mut(|buffer| *buffer = key.into_buffer());
+                    return Ok(Run::Done(self.answer(response, None)));
+                }
+                None => return Ok(Run::Wait(Box::pin(async move { self.pass(How::Miss).await }))),
+            },
+        };
+        Ok(Run::Wait(Box::pin(async move { self.load(key, old).await })))
+    }
+
+    /// What is stored for this request, and whether it may be used as it is.
+    fn look(&self, key: &mut Key) -> mlua::Result<Look> {
+        let request = self.exchange.request.borrow();
+        let Found::Stored(entry, state) = self.space.find(key, &request.headers) else { return Ok(Look::Ask(None)) };
+        let asked = Control::of_request(&request.headers);
+        drop(request);
+        let insists = asked.no_cache || asked.max_age.is_some() || asked.min_fresh.is_some();
+        let may_refresh = insists && self.policy.may_refresh(&self.lua, &self.exchange, &self.req)?;
+        let age = entry.age(self.exchange.worker.clock.now());
+        Ok(match freshness::usable(&entry.life, age, &asked, may_refresh, state == State::Stale) {
+            Use::Fresh => Look::Serve(entry, How::Hit),
+            Use::Stale => Look::Serve(entry, How::Stale),
+            Use::Behind => Look::Behind(entry),
+            Use::Ask => Look::Ask(Some(entry)),
         })
     }
 
-    /// The answer: a stored one, one that another request brings, or one that this request asks for.
-    async fn load(self) -> mlua::Result<MultiValue> {
-        let space = self.policy.space(&self.lua)?;
-        let Some(mut key) = self.policy.key(&self.lua, &self.exchange, &self.req)? else {
-            return self.pass(How::Bypass).await;
-        };
+    /// The answer from what is stored, where it may be used; `None` where not, or when its first bytes are gone.
+    fn serve(&self, key: &Key, look: Look) -> mlua::Result<Option<Response>> {
+        Ok(match look {
+            Look::Serve(entry, how) => self.stored(&entry, how),
+            Look::Behind(entry) => {
+                fill::behind(self, key, &entry)?;
+                self.stored(&entry, How::Stale)
+            }
+            Look::Ask(_) => None,
+        })
+    }
+
+    fn stored(&self, entry: &Arc<Entry>, how: How) -> Option<Response> {
+        stored(&self.policy, &self.exchange, entry, how, entry.age(self.exchange.worker.clock.now()))
+    }
+
+    /// The answer that is not stored: one that another request brings, or one that this request asks for.
+    async fn load(self, mut key: Key, mut old: Option<Arc<Entry>>) -> mlua::Result<MultiValue> {
         // Another variant than ours may arrive first: then the store knows by which fields answers differ.
         for _ in 0..3 {
-            let entry = match look(&self.lua, &self.policy, &self.exchange, &self.req, &space, &mut key)? {
-                Look::Bypass => return self.changes(&space).await,
-                Look::Serve(entry, how) => match self.serve(&entry, how) {
-                    Some(response) => return self.answer(response, None),
-                    None => return self.pass(How::Miss).await,
-                },
-                Look::Behind(entry) => Some(entry),
-                Look::Ask(entry) => entry,
-            };
             if self.only_if_cached() {
                 return wait::fail(Failure::new(Code::CacheMiss, "nothing is stored that this request would take"));
             }
-            if space.passes(&key, self.exchange.worker.clock.now()) {
-                return self.pass(How::Miss).await;
+            if self.space.passes(&key, self.exchange.worker.clock.now()) {
+                break;
             }
-            match space.board(&key) {
-                Turn::Lead(lead) => {
-                    return match fill::lead(&self, lead, entry)?.await {
-                        Ok(Filled::Answer(response, failure)) => self.answer(*response, failure),
-                        Ok(Filled::Failed(failure)) => Err(fault::raise(*failure)),
-                        // The fill ended without a word: the machine is closing.
-                        Err(_) => self.pass(How::Miss).await,
-                    };
-                }
+            match self.space.board(&key) {
+                Turn::Lead(lead) => match fill::lead(&self, lead, old)?.await {
+                    Ok(Filled::Answer(response, failure)) => return self.answer(*response, failure),
+                    Ok(Filled::Failed(failure)) => return Err(fault::raise(*failure)),
+                    // The fill ended without a word: the machine is closing.
+                    Err(_) => break,
+                },
                 Turn::Follow(flight) => {
                     let limit = self.exchange.left().min(PATIENCE);
                     match self.exchange.worker.clock.timeout(limit, flight.arrived()).await {
                         Some(Arrived::Entry(entry)) if self.fits(&mut key, &entry) => {
-                            return match self.serve(&entry, How::Collapsed) {
-                                Some(response) => self.answer(response, None),
-                                None => self.pass(How::Miss).await,
-                            };
+                            match self.stored(&entry, How::Collapsed) {
+                                Some(response) => return self.answer(response, None),
+                                None => break,
+                            }
                         }
                         Some(Arrived::Entry(_)) => {}
-                        Some(Arrived::Pass) | None => return self.pass(How::Miss).await,
+                        Some(Arrived::Pass) | None => break,
                     }
                 }
             }
+            old = match self.look(&mut key)? {
+                Look::Ask(old) => old,
+                look => match self.serve(&key, look)? {
+                    Some(response) => return self.answer(response, None),
+                    None => break,
+                },
+            };
         }
         self.pass(How::Miss).await
     }
@@ -220,10 +219,6 @@ impl Job {
         *key.bytes() == *entry.key
     }
 
-    fn serve(&self, entry: &Arc<Entry>, how: How) -> Option<Response> {
-        stored(&self.exchange, entry, how, entry.age(self.exchange.worker.clock.now()))
-    }
-
     fn answer(&self, response: Response, failure: Option<Rc<Failure>>) -> mlua::Result<MultiValue> {
         let response = handle::answered(&self.lua, Some(&self.exchange), response, failure)?;
         Ok(MultiValue::from_vec(vec![response]))
@@ -236,14 +231,14 @@ impl Job {
         if let Some(held) = values.front().and_then(|value| handle::held(&self.lua, value)) {
             held.edit(|response| {
                 answer::strip(&mut response.headers);
-                mark::mark(&self.exchange, response, how, None);
+                self.policy.counts.mark(&self.exchange, response, how, None);
             });
         }
         Ok(values)
     }
 
     /// A method that may change something: what is stored of its address is forgotten when it succeeded (RFC 9111 §4.4).
-    async fn changes(&self, space: &Arc<Space>) -> mlua::Result<MultiValue> {
+    async fn changes(&self) -> mlua::Result<MultiValue> {
         let values = self.pass(How::Bypass).await?;
         let held = values.front().and_then(|value| handle::held(&self.lua, value));
         let done = held.and_then(|held| {
@@ -256,18 +251,18 @@ impl Job {
         if let Some(places) = done.flatten()
             && !is_safe(&self.exchange.request.borrow().method)
         {
-            self.forget(space, places);
+            self.forget(places);
         }
         Ok(values)
     }
 
-    fn forget(&self, space: &Arc<Space>, places: [Option<String>; 2]) {
+    fn forget(&self, places: [Option<String>; 2]) {
         let user = self.policy.user(&self.exchange);
         let request = self.exchange.request.borrow();
         let forget = |path: &str, query: Option<&str>| {
-            space.forget(&Key::address(&request, path, query, None));
+            self.space.forget(&Key::address(&request, path, query, None));
             if let Some(user) = &user {
-                space.forget(&Key::address(&request, path, query, Some(user)));
+                self.space.forget(&Key::address(&request, path, query, Some(user)));
             }
         };
         forget(&request.path, request.query.as_deref());
@@ -280,6 +275,14 @@ impl Job {
             }
         }
     }
+}
+
+/// The answer to this very request from what is stored; `None` when its first bytes are gone.
+fn stored(policy: &Policy, exchange: &Rc<Exchange>, entry: &Arc<Entry>, how: How, age: Duration) -> Option<Response> {
+    let now = exchange.worker.clock.unix().as_secs();
+    let mut response = answer::response(entry, &exchange.request.borrow().headers, age, now)?;
+    policy.counts.mark(exchange, &mut response, how, Some(entry.life.fresh.as_secs_f64() - age.as_secs_f64()));
+    Some(response)
 }
 
 /// Methods that change nothing (RFC 9110 §9.2.1).

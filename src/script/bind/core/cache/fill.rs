@@ -15,12 +15,10 @@ use super::How;
 use super::Job;
 use super::Policy;
 use super::identified;
-use super::mark::mark;
 use super::options::Said;
 use super::stored;
 use crate::cache::Entry;
 use crate::cache::Key;
-use crate::cache::Space;
 use crate::cache::answer;
 use crate::cache::content::Content;
 use crate::cache::control::Control;
@@ -58,7 +56,6 @@ struct Fill {
     /// The request that asked first; `None` when a stored answer was served and this happens behind it.
     first: Option<(Rc<Exchange>, oneshot::Sender<Filled>)>,
     twin: Rc<Exchange>,
-    space: Arc<Space>,
     /// What is stored and may be confirmed.
     old: Option<Arc<Entry>>,
     identified: bool,
@@ -68,15 +65,14 @@ struct Fill {
 /// Asks for the answer of `job`'s request; what comes is told to all who wait.
 pub(super) fn lead(job: &Job, lead: Lead, old: Option<Arc<Entry>>) -> mlua::Result<oneshot::Receiver<Filled>> {
     let (tell, told) = oneshot::channel();
-    let space = job.policy.space(&job.lua)?;
-    begin(job, lead, space, old, Some((Rc::clone(&job.exchange), tell)))?;
+    begin(job, lead, old, Some((Rc::clone(&job.exchange), tell)))?;
     Ok(told)
 }
 
 /// Refreshes `old`, unless that is under way.
-pub(super) fn behind(job: &Job, space: &Arc<Space>, key: &Key, old: &Arc<Entry>) -> mlua::Result<()> {
-    match space.board(key) {
-        Turn::Lead(lead) => begin(job, lead, Arc::clone(space), Some(Arc::clone(old)), None),
+pub(super) fn behind(job: &Job, key: &Key, old: &Arc<Entry>) -> mlua::Result<()> {
+    match job.space.board(key) {
+        Turn::Lead(lead) => begin(job, lead, Some(Arc::clone(old)), None),
         Turn::Follow(_) => Ok(()),
     }
 }
@@ -84,7 +80,6 @@ pub(super) fn behind(job: &Job, space: &Arc<Space>, key: &Key, old: &Arc<Entry>)
 fn begin(
     job: &Job,
     lead: Lead,
-    space: Arc<Space>,
     old: Option<Arc<Entry>>,
     first: Option<(Rc<Exchange>, oneshot::Sender<Filled>)>,
 ) -> mlua::Result<()> {
@@ -96,7 +91,7 @@ fn begin(
         }
     }
     let asked = twin.worker.clock.now();
-    let fill = Fill { policy: Rc::clone(&job.policy), first, twin, space, old, identified, asked };
+    let fill = Fill { policy: Rc::clone(&job.policy), first, twin, old, identified, asked };
     let (lua, context, next) = (job.lua.clone(), Rc::clone(&job.context), job.next.clone());
     let worker = Rc::clone(&fill.twin.worker);
     worker.spawn(async move {
@@ -278,7 +273,7 @@ impl Fill {
             response.headers.set("age", itoa::Buffer::new().format(entry.life.initial_age.as_secs()));
         }
         self.note(&first);
-        mark(&first, &mut response, How::Stored, None);
+        self.policy.counts.mark(&first, &mut response, How::Stored, None);
         drop(tell.send(Filled::Answer(Box::new(response), failure)));
     }
 
@@ -286,14 +281,14 @@ impl Fill {
         let Some((first, tell)) = self.first.take() else { return };
         answer::strip(&mut response.headers);
         self.note(&first);
-        mark(&first, &mut response, how, None);
+        self.policy.counts.mark(&first, &mut response, how, None);
         drop(tell.send(Filled::Answer(Box::new(response), failure)));
     }
 
     fn tell_stored(mut self, entry: &Arc<Entry>, how: How, age: Duration) {
         let Some((first, tell)) = self.first.take() else { return };
         self.note(&first);
-        if let Some(response) = stored(&first, entry, how, age) {
+        if let Some(response) = stored(&self.policy, &first, entry, how, age) {
             drop(tell.send(Filled::Answer(Box::new(response), None)));
         }
     }

@@ -1,9 +1,10 @@
 //! What a client, the log and the metrics are told about the cache (RFC 9211).
 
-use std::rc::Rc;
+use std::cell::OnceCell;
 
 use crate::http::Response;
 use crate::proxy::Exchange;
+use crate::telemetry::metrics::Counter;
 
 /// What the cache did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +28,14 @@ pub(super) enum How {
 }
 
 impl How {
-    /// `res.cache`.
-    fn word(self) -> &'static str {
+    /// `res.cache`, and its place among the counters.
+    fn word(self) -> (usize, &'static str) {
         match self {
-            Self::Hit | Self::Collapsed => "hit",
-            Self::Stale | Self::StandsIn => "stale",
-            Self::Stored | Self::Miss => "miss",
-            Self::Confirmed => "refresh",
-            Self::Bypass => "bypass",
+            Self::Hit | Self::Collapsed => (0, "hit"),
+            Self::Stale | Self::StandsIn => (1, "stale"),
+            Self::Stored | Self::Miss => (2, "miss"),
+            Self::Confirmed => (3, "refresh"),
+            Self::Bypass => (4, "bypass"),
         }
     }
 
@@ -52,16 +53,27 @@ impl How {
     }
 }
 
-/// Notes it on the answer and counts it; `left`: for how many seconds a stored answer is still fresh.
-pub(super) fn mark(exchange: &Rc<Exchange>, response: &mut Response, how: How, left: Option<f64>) {
-    response.cache = Some(how.word());
-    let mut text = format!("moongate; {}", how.status());
-    if let Some(left) = left.filter(|_| matches!(how, How::Hit | How::Stale)) {
-        text.push_str("; ttl=");
-        #[allow(clippy::cast_possible_truncation, reason = "seconds, rounded down")]
-        text.push_str(itoa::Buffer::new().format(left.floor() as i64));
+/// How often each thing was done; looked up once.
+#[derive(Default)]
+pub(super) struct Counts([OnceCell<Counter>; 5]);
+
+impl Counts {
+    /// Notes it on the answer and counts it; `left`: for how many seconds a stored answer is still fresh.
+    pub(super) fn mark(&self, exchange: &Exchange, response: &mut Response, how: How, left: Option<f64>) {
+        let (place, word) = how.word();
+        response.cache = Some(word);
+        let mut text = String::with_capacity(48);
+        text.push_str("moongate; ");
+        text.push_str(how.status());
+        if let Some(left) = left.filter(|_| matches!(how, How::Hit | How::Stale)) {
+            text.push_str("; ttl=");
+            #[allow(clippy::cast_possible_truncation, reason = "seconds, rounded down")]
+            text.push_str(itoa::Buffer::new().format(left.floor() as i64));
+        }
+        response.headers.add("cache-status", text);
+        let help = "Requests that met a cache, by what it did.";
+        let metrics = &exchange.worker.metrics;
+        let count = || metrics.counter("moongate_cache_requests_total", help, &[("cache", word)]);
+        self.0[place].get_or_init(count).add(1);
     }
-    response.headers.add("cache-status", text);
-    let help = "Requests that met a cache, by what it did.";
-    exchange.worker.metrics.counter("moongate_cache_requests_total", help, &[("cache", how.word())]).add(1);
 }

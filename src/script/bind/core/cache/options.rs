@@ -11,10 +11,14 @@ use mlua::Table;
 use mlua::Value;
 
 use super::BUFFER;
+use super::mark::Counts;
 use crate::cache::Key;
 use crate::cache::Space;
 use crate::cache::freshness::Rules;
+use crate::cache::key::Parts;
 use crate::http::Method;
+use crate::primitive::codec;
+use crate::primitive::digest::Hash;
 use crate::primitive::units;
 use crate::proxy::Exchange;
 use crate::proxy::user;
@@ -39,12 +43,18 @@ pub(super) struct Policy {
     /// `fn(req, res) → ttl?, keep?, tags?`
     decide: Option<Function>,
     space: (String, OnceCell<Arc<Space>>),
+    pub(super) counts: Counts,
 }
 
 enum Refresh {
     Never,
     Always,
     Ask(Function),
+}
+
+/// Whether the content of a request is its question (RFC 10008).
+pub(super) fn is_query(method: &Method) -> bool {
+    method.as_str() == "QUERY"
 }
 
 /// What functions of the script say about an answer.
@@ -84,6 +94,7 @@ impl Policy {
             refresh,
             decide: options.raw_get("decide")?,
             space: (space, OnceCell::new()),
+            counts: Counts::default(),
         })
     }
 
@@ -117,7 +128,15 @@ impl Policy {
         let user = self.user(exchange);
         let buffer = BUFFER.with_borrow_mut(std::mem::take);
         let request = exchange.request.borrow();
-        Ok(Some(Key::of(buffer, &request, own.as_deref(), user.as_deref())))
+        // The digest is one that nobody can aim at: another's question must not get this one's answer.
+        let content = is_query(&request.method).then(|| {
+            let field = |name| request.headers.get(name).unwrap_or_default();
+            let body = request.body.at_hand().map(|body| &body[..]).unwrap_or_default();
+            let whole = [field("content-type"), field("content-encoding"), body].join(&0);
+            codec::hex_encode(Hash::Sha256.digest(&whole))
+        });
+        let parts = Parts { own: own.as_deref(), user: user.as_deref(), content: content.as_deref() };
+        Ok(Some(Key::of(buffer, &request, parts)))
     }
 
     /// Who has answers of their own: the caller, where the policy says `private`.

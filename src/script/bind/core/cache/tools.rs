@@ -18,6 +18,7 @@ use crate::cache::value::Loaded;
 use crate::cache::value::Loader;
 use crate::cache::value::Turn;
 use crate::cache::value::Valued;
+use crate::proxy::Run;
 use crate::script::bind::declared::Declared;
 use crate::script::bind::declared::running;
 use crate::script::bind::function;
@@ -108,7 +109,7 @@ fn functions(lua: &Lua, name: &str, method: bool) -> mlua::Result<Table> {
         let job = Remember { lua: lua.clone(), context, space, key, ttl: options::duration(&ttl)?, load, more };
         job.start()
     };
-    table.raw_set("remember", wait::function(lua, "cache.remember", remember)?)?;
+    table.raw_set("remember", wait::maybe(lua, "cache.remember", remember)?)?;
     Ok(table)
 }
 
@@ -222,21 +223,23 @@ struct Remember {
 }
 
 impl Remember {
-    fn start(self) -> mlua::Result<wait::Waiting> {
+    fn start(self) -> mlua::Result<Run<mlua::Result<MultiValue>>> {
         let now = self.context.clock().now();
         let known = self.space.value(&self.key, now);
+        let at_hand = |value: &Valued| {
+            let value = found(&self.lua, Some(Arc::clone(&value.data)));
+            Run::Done(value.map(|value| MultiValue::from_vec(vec![value])))
+        };
         if let Some((value, true)) = &known {
-            return Ok(wait::ready(
-                found(&self.lua, Some(value.data.clone())).map(|value| MultiValue::from_vec(vec![value])),
-            ));
+            return Ok(at_hand(value));
         }
         let turn = self.space.load(&self.key);
         if let Some((value, _)) = known {
-            let value = found(&self.lua, Some(value.data.clone()));
+            let stale = at_hand(&value);
             if let Turn::Mine(loader) = turn {
                 self.begin(loader)?;
             }
-            return Ok(wait::ready(value.map(|value| MultiValue::from_vec(vec![value]))));
+            return Ok(stale);
         }
         let lua = self.lua.clone();
         let told = match turn {
@@ -247,7 +250,7 @@ impl Remember {
                 told
             }
         };
-        Ok(Box::pin(async move { arrived(&lua, told).await }))
+        Ok(Run::Wait(Box::pin(async move { arrived(&lua, told).await })))
     }
 
     /// The loader runs for nobody in particular: it outlives whoever asked first.
