@@ -247,9 +247,9 @@ function M.limits(more)
       doc = "what fields, req.limits and reloads know it by; policies of one name share counters",
     },
     headers = is.bool { default = true, doc = "whether answers carry RateLimit and RateLimit-Policy" },
-    store = is.any { optional = true, doc = "not in this version: counters are in memory, shared by all workers" },
-    sync = is.any { optional = true, doc = "not in this version" },
-    on_store_error = is.any { optional = true, doc = "not in this version" },
+    store = is.any { later = true, doc = "where counters are shared with other gateways" },
+    sync = is.any { later = true, doc = "how often they are brought together" },
+    on_store_error = is.any { later = true, doc = "what happens when they cannot be had" },
   }
   for name, rule in more do options[name] = rule end
   return options
@@ -257,11 +257,6 @@ end
 
 -- The step of such a policy.
 function M.limiting(word, o)
-  for _, later in { "store", "sync", "on_store_error" } do
-    if o[later] ~= nil then
-      error(`\`{later}\` is not in this version; counters are in memory, shared by all workers, and a quota keeps its own in a \`file\``, 0)
-    end
-  end
   local check, charge, reads = core.limit(word, o)
   local count = o.count
   if count then

@@ -136,6 +136,20 @@ pub fn is_global(name: &str) -> bool {
     STDLIB.contains(&name) || find(name).is_some_and(|word| word.kind != Kind::Later)
 }
 
+/// Functions of words that are policies and namespaces in one (`jwt { … }`, `jwt.verify`).
+pub(crate) const NAMESPACES: &[(&str, &[&str])] =
+    &[("cache", &["delete", "get", "purge", "remember", "set", "space"]), ("jwt", &["decode", "sign", "verify"])];
+
+/// The functions of a namespace (`json.encode` …); empty for other words.
+pub(crate) fn members(owner: &str) -> Vec<&'static str> {
+    if let Some((_, members)) = NAMESPACES.iter().find(|(name, _)| *name == owner) {
+        return members.to_vec();
+    }
+    let Some(word) = find(owner).filter(|word| word.kind != Kind::Later) else { return Vec::new() };
+    let forms = word.members.iter().filter_map(|(form, _)| form.strip_prefix(owner)?.strip_prefix('.'));
+    forms.map(|form| form.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(form)).collect()
+}
+
 /// Every global a script may read, for suggestions.
 pub fn globals<'a>() -> impl Iterator<Item = &'a str> {
     all().iter().filter(|word| word.kind != Kind::Later).map(|word| word.name).chain(STDLIB.iter().copied())

@@ -158,14 +158,7 @@ fn missing(owner: &str, member: &str) -> Option<Diagnostic> {
         let label = if member == "getenv" { "write `env.NAME`" } else { "it has time, date, clock, difftime" };
         return Some(Diagnostic::error(format!("`os` has no `{member}`")).label(label));
     }
-    let word = words::find(owner).filter(|word| word.kind != Kind::Later)?;
-    let prefix = format!("{owner}.");
-    let members: Vec<&str> = word
-        .members
-        .iter()
-        .filter_map(|(form, _)| form.strip_prefix(&prefix))
-        .map(|form| form.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(form))
-        .collect();
+    let members = words::members(owner);
     if members.is_empty() || members.contains(&member) {
         return None;
     }

@@ -112,3 +112,14 @@ fn endless_declarations_end() {
         assert!(script(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn the_functions_of_words_that_are_policies_too_are_those_the_checks_know() {
+    for (word, members) in crate::script::words::NAMESPACES {
+        let names = format!(
+            "local names = {{}} for name in pairs({word}) do table.insert(names, name) end table.sort(names) error(table.concat(names, \" \"))"
+        );
+        let faults = script(&names).err().expect("it raises");
+        assert!(faults.summary().contains(&members.join(" ")), "{word}: {faults}");
+    }
+}

@@ -34,6 +34,8 @@ pub(crate) struct Rule {
     pub(super) of: Type,
     pub(super) default: Option<Value>,
     pub(super) optional: bool,
+    /// Promised, not in this version: whoever writes it is told so.
+    later: bool,
     doc: String,
     pub(super) inner: Inner,
 }
@@ -64,8 +66,15 @@ const NAMES: &[&str] = &[
 pub(super) fn table(lua: &Lua) -> mlua::Result<Table> {
     let is = lua.create_table()?;
     for name in NAMES {
-        let rule =
-            Rule { name, of: plain(name), default: None, optional: false, doc: String::new(), inner: Inner::default() };
+        let rule = Rule {
+            name,
+            of: plain(name),
+            default: None,
+            optional: false,
+            later: false,
+            doc: String::new(),
+            inner: Inner::default(),
+        };
         is.raw_set(*name, lua.create_userdata(rule)?)?;
     }
     let guard = lua.create_table()?;
@@ -149,6 +158,7 @@ impl Rule {
         let list = if matches!(self.name, "enum" | "either") { List::Values } else { List::Refused };
         let typed = Check::new(lua, &session, &anchor, &owner, list).options(table, &self.takes())?;
         rule.optional = read::get(&typed, "optional").unwrap_or(false);
+        rule.later = read::get(&typed, "later").unwrap_or(false);
         rule.doc = read::text(&typed, "doc").unwrap_or_default();
         rule.of = self.narrowed(&typed);
         rule.inner = self.inner(&typed);
@@ -217,6 +227,7 @@ impl Rule {
                 vec![("items", Type::Any), ("min", count()), ("max", count()), ("length", count())]
             }
             "map" => vec![("items", Type::Any)],
+            "any" => vec![("later", Type::Bool)],
             "enum" => vec![("1", Type::text())],
             "either" => vec![("1", Type::Any)],
             "template" => vec![("place", Type::one_of(&["url", "header", "json", "xml", "plain"]))],
@@ -321,14 +332,14 @@ pub(super) fn read(
             session.fault(Anchor { spot: Spot::Value, ..inside(&inside(anchor, "options"), &name) }, said, "", "");
         }
         let shown = rule.default.as_ref().map(super::step::shown_value).unwrap_or_default();
-        let required = rule.default.is_none() && !rule.optional;
+        let required = rule.default.is_none() && !rule.optional && !rule.later;
         options.push(Opt {
             name: Cow::Owned(name.clone()),
             of: rule.of,
             default: Cow::Owned(shown),
             doc: Cow::Owned(rule.doc),
             required,
-            later: false,
+            later: rule.later,
         });
         if let Some(default) = rule.default {
             defaults.push((name, default));
