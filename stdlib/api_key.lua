@@ -24,29 +24,21 @@ policy "api_key" {
     end
     if count ~= 1 then error("write one of keys, store and function(key)", 0) end
     if type(o.keys) == "function" then find = o.keys end
-    local before, after = core.forward(o.forward)
 
     if o.keys ~= nil and not find then
       if type(o.keys) ~= "table" then error('`keys` is a table from keys to users: { ["k-123"] = { sub = "ann" } }', 0) end
       local check, told = core.api_key(o.from, o.hide, o.keys)
       o.keys = told
-      if not before then return check end
-      return function(req)
-        before(req)
-        check(req)
-        after(req)
-      end
+      return core.forwarding(o.forward, check)
     end
 
     if o.store ~= nil and type(o.store) ~= "userdata" then error('`store` is a store: store "keys" {}', 0) end
     local take, accept = core.api_key(o.from, o.hide)
-    return function(req)
-      if before then before(req) end
+    return core.forwarding(o.forward, function(req)
       local key, hash = take(req)
       local user
       if find then user = find(key) else user = o.store:get(hash) end
       accept(req, user, key)
-      if after then after(req) end
-    end
+    end)
   end,
 }

@@ -26,8 +26,6 @@ policy "basic_auth" {
     if #o > 1 or (ask ~= nil) == (o.users ~= nil or o.file ~= nil) then
       error("write users, file or function(name, password)", 0)
     end
-    local before, after = core.forward(o.forward)
-
     local check
     if ask then
       local take, accept = core.basic_auth(nil, nil, o.realm, o.hide)
@@ -40,11 +38,6 @@ policy "basic_auth" {
       check, told = core.basic_auth(o.users, o.file, o.realm, o.hide)
       o.users = told
     end
-    if not before then return check end
-    return function(req)
-      before(req)
-      check(req)
-      after(req)
-    end
+    return core.forwarding(o.forward, check)
   end,
 }

@@ -41,9 +41,10 @@ M.forwarded = is.map {
   doc = "fields that tell the service who the caller is: template, or function(user); what the client sent under these names is removed",
 }
 
--- `before(req)` takes away what a client says of itself, `after(req)` says who it is. Both nil without `forward`.
-function M.forward(forward)
-  if forward == nil or next(forward) == nil then return nil, nil end
+-- `check` with what `forward` says: before it, what a client says of itself is taken away; after it, who the caller is
+-- is said.
+function M.forwarding(forward, check)
+  if forward == nil or next(forward) == nil then return check end
   local names, filled, made = {}, {}, {}
   for name, value in forward do
     table.insert(names, name)
@@ -51,14 +52,15 @@ function M.forward(forward)
   end
   local before = core.edits { remove = names }
   local fill = if next(filled) ~= nil then core.edits { set = filled } else nil
-  local function after(req)
+  return function(req)
+    before(req)
+    check(req)
     if fill then fill(req) end
     for name, make in made do
       local value = make(req.user)
       if value ~= nil then req.headers[name] = tostring(value) end
     end
   end
-  return before, after
 end
 
 -- `404`, `"404"` or `"4xx"`.
@@ -221,11 +223,11 @@ end
 
 -- A step that may wait in a line.
 function M.lining(make, o)
-  local ask, wait, reads = make(o)
+  local go, reads = make(o)
+  if not reads then return go end
   return function(req)
-    if reads then req:text() end
-    local place = ask(req)
-    if place then wait(req, place) end
+    req:text()
+    go(req)
   end
 end
 

@@ -15,13 +15,10 @@ policy "hmac_auth" {
     forward = core.forwarded,
   },
   step = function(o)
-    local before, after = core.forward(o.forward)
     local check, finish, told = core.hmac_auth(o)
     o.keys = told
-    return function(req)
-      if before then before(req) end
+    return core.forwarding(o.forward, function(req)
       if check(req) then finish(req, req:text() or "") end
-      if after then after(req) end
-    end
+    end)
   end,
 }

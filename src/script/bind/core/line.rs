@@ -1,18 +1,14 @@
-//! `core.throttle(options)` and `core.concurrency(options)`: a function of `req` that lets it go, refuses it or returns
-//! its place in a line, and one that waits there.
+//! `core.throttle(options)` and `core.concurrency(options)`: a function of `req` that lets it go, refuses it or waits in a
+//! line.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::AnyUserData;
 use mlua::Function;
 use mlua::Lua;
 use mlua::MultiValue;
 use mlua::Table;
-use mlua::UserData;
 use mlua::Value;
 
 use super::by::By;
@@ -26,10 +22,9 @@ use crate::primitive::throttle;
 use crate::primitive::throttle::Throttle;
 use crate::proxy::Code;
 use crate::proxy::Failure;
-use crate::script::context::Context;
+use crate::proxy::Run;
 use crate::script::live::Kept;
 use crate::script::wait;
-use crate::script::wait::Waiting;
 
 /// The throttle itself is handed to who waits.
 struct Throttles(Arc<Throttle>);
@@ -61,16 +56,8 @@ impl Kept for Places {
     }
 }
 
-/// A place in a line, in the hands of a step.
-enum Place {
-    Throttle(RefCell<Option<throttle::Waiter>>),
-    Concurrency(RefCell<Option<concurrency::Waiter>>, Duration),
-}
-
-impl UserData for Place {}
-
-/// `ask(req)` and `wait(req, place)`, and whether the body must be at hand.
-pub(super) fn throttle(lua: &Lua, options: Table) -> mlua::Result<(Function, Function, bool)> {
+/// A function of `req` that lets it go, refuses it or waits, and whether the body must be at hand.
+pub(super) fn throttle(lua: &Lua, options: Table) -> mlua::Result<(Function, bool)> {
     let rate: Option<String> = options.raw_get(1)?;
     let rate =
         Rate::parse(rate.as_deref().unwrap_or_default()).map_err(|fault| mlua::Error::runtime(fault.to_string()))?;
@@ -83,25 +70,31 @@ pub(super) fn throttle(lua: &Lua, options: Table) -> mlua::Result<(Function, Fun
     let name: Option<String> = options.raw_get("name")?;
     let object = Object::<Throttles>::declare(lua, "throttle", name.as_deref(), &config)?;
     let reads = by.reads();
-    let ask = wait::strict(lua, "throttle", move |lua, req: Value| {
+    let go = wait::maybe(lua, "throttle", move |lua, req: Value| {
         let exchange = exchange(lua, &req)?;
         let key = by.bytes(lua, &exchange, &req)?;
         match object.get(lua)?.0.enter(&key, exchange.worker.clock.now()) {
-            throttle::Entry::Go => Ok(None),
-            throttle::Entry::Waiter(_) if !enforce => Ok(None),
-            throttle::Entry::Waiter(waiter) => {
-                lua.create_userdata(Place::Throttle(RefCell::new(Some(waiter)))).map(Some)
+            throttle::Entry::Go => gone_on(),
+            throttle::Entry::Waiter(_) if !enforce => gone_on(),
+            // The client's going drops the wait, and with it the place.
+            throttle::Entry::Waiter(mut waiter) => {
+                let clock = exchange.worker.clock.clone();
+                Ok(Run::Wait(Box::pin(async move {
+                    poll_fn(|cx| waiter.poll(&clock, cx)).await;
+                    waiter.take(&clock);
+                    Ok(MultiValue::new())
+                })))
             }
             throttle::Entry::Full(time) => {
                 wait::fail(full(Code::ThrottleFull, "the wait for a turn is too long", time))
             }
         }
     })?;
-    Ok((ask, waiting(lua, "throttle")?, reads))
+    Ok((go, reads))
 }
 
 /// The same of places.
-pub(super) fn concurrency(lua: &Lua, options: Table) -> mlua::Result<(Function, Function, bool)> {
+pub(super) fn concurrency(lua: &Lua, options: Table) -> mlua::Result<(Function, bool)> {
     let config = concurrency::Config { most: options.raw_get(1)?, queue: options.raw_get("queue")? };
     let max_wait = Duration::from_secs_f64(options.raw_get("max_wait")?);
     let (by, enforce) = (By::read(&options.raw_get("by")?)?, enforced(&options)?);
@@ -109,51 +102,31 @@ pub(super) fn concurrency(lua: &Lua, options: Table) -> mlua::Result<(Function, 
     let name: Option<String> = options.raw_get("name")?;
     let object = Object::<Places>::declare(lua, "concurrency", name.as_deref(), &config)?;
     let reads = by.reads();
-    let ask = wait::strict(lua, "concurrency", move |lua, req: Value| {
+    let go = wait::maybe(lua, "concurrency", move |lua, req: Value| {
         let exchange = exchange(lua, &req)?;
         let key = if whole { Vec::new() } else { by.bytes(lua, &exchange, &req)? };
         match object.get(lua)?.0.enter(&key) {
             concurrency::Entry::Permit(permit) => {
                 exchange.limits.hold(Box::new(permit));
-                Ok(None)
+                gone_on()
             }
-            concurrency::Entry::Waiter(_) if !enforce => Ok(None),
-            concurrency::Entry::Waiter(waiter) => {
-                lua.create_userdata(Place::Concurrency(RefCell::new(Some(waiter)), max_wait)).map(Some)
-            }
+            concurrency::Entry::Waiter(_) if !enforce => gone_on(),
+            concurrency::Entry::Waiter(waiter) => Ok(Run::Wait(Box::pin(async move {
+                match exchange.worker.clock.timeout(max_wait, waiter).await {
+                    Some(permit) => exchange.limits.hold(Box::new(permit)),
+                    None => return wait::fail(busy()),
+                }
+                Ok(MultiValue::new())
+            }))),
             concurrency::Entry::Full => wait::fail(busy()),
         }
     })?;
-    Ok((ask, waiting(lua, "concurrency")?, reads))
+    Ok((go, reads))
 }
 
-/// Waits at a place; the client's going drops the wait, and with it the place.
-fn waiting(lua: &Lua, name: &'static str) -> mlua::Result<Function> {
-    wait::function(lua, name, |lua, (req, place): (Value, AnyUserData)| -> mlua::Result<Waiting> {
-        let (exchange, clock) = (exchange(lua, &req)?, Context::of(lua).clock().clone());
-        let gone = || mlua::Error::runtime("this place was left");
-        let waiting: Waiting = match &*place.borrow::<Place>()? {
-            Place::Throttle(waiter) => {
-                let mut waiter = waiter.take().ok_or_else(gone)?;
-                Box::pin(async move {
-                    poll_fn(|cx| waiter.poll(&clock, cx)).await;
-                    waiter.take(&clock);
-                    Ok(MultiValue::new())
-                })
-            }
-            Place::Concurrency(waiter, max_wait) => {
-                let (waiter, max_wait) = (waiter.take().ok_or_else(gone)?, *max_wait);
-                Box::pin(async move {
-                    match clock.timeout(max_wait, waiter).await {
-                        Some(permit) => exchange.limits.hold(Box::new(permit)),
-                        None => return wait::fail(busy()),
-                    }
-                    Ok(MultiValue::new())
-                })
-            }
-        };
-        Ok(waiting)
-    })
+/// No wait.
+fn gone_on() -> mlua::Result<Run<mlua::Result<MultiValue>>> {
+    Ok(Run::Done(Ok(MultiValue::new())))
 }
 
 fn enforced(options: &Table) -> mlua::Result<bool> {
