@@ -29,10 +29,5 @@ policy "introspect" {
     realm = is.string { default = "api", doc = "the realm of the challenge" },
     resource_metadata = is.string { optional = true, doc = "the address of the resource's metadata (RFC 9728)" },
   },
-  step = function(o)
-    local check, ask = core.introspect(o)
-    return function(req)
-      if not check(req) then ask(req) end
-    end
-  end,
+  step = core.introspect,
 }

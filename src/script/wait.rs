@@ -30,11 +30,19 @@ pub fn function<A: FromLuaMulti>(
     maybe(lua, name, move |lua, args| start(lua, args).map(Run::Wait))
 }
 
-/// The same, for what need not wait each time: one value at hand costs no turn of the driver.
+/// How a primitive begins that need not wait each time.
+pub type Began = mlua::Result<Run<mlua::Result<MultiValue>>>;
+
+/// There was nothing to wait for, and there is nothing to say.
+pub fn done() -> Began {
+    Ok(Run::Done(Ok(MultiValue::new())))
+}
+
+/// As [`function()`], for what need not wait each time: one value at hand costs no turn of the driver.
 pub fn maybe<A: FromLuaMulti>(
     lua: &Lua,
     name: &str,
-    start: impl Fn(&Lua, A) -> mlua::Result<Run<mlua::Result<MultiValue>>> + 'static,
+    start: impl Fn(&Lua, A) -> Began + 'static,
 ) -> mlua::Result<Function> {
     let label = name.to_owned();
     let park = lua.create_function(move |lua, args: MultiValue| {

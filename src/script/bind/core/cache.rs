@@ -91,11 +91,8 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a step comes to: its values at hand, or to be waited for.
-type Came = mlua::Result<Run<mlua::Result<MultiValue>>>;
-
 impl Job {
-    fn start(self) -> Came {
+    fn start(self) -> wait::Began {
         let (takes, asks) = {
             let request = self.exchange.request.borrow();
             let whole = !matches!(request.body, Body::Stream(_));
@@ -114,7 +111,7 @@ impl Job {
         })))
     }
 
-    fn begin(self) -> Came {
+    fn begin(self) -> wait::Began {
         let Some(mut key) = self.policy.key(&self.lua, &self.exchange, &self.req)? else {
             return Ok(Run::Wait(Box::pin(async move { self.pass(How::Bypass).await })));
         };

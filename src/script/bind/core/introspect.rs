@@ -23,6 +23,7 @@ use crate::primitive::jwt;
 use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
+use crate::proxy::Run;
 use crate::script::bind::declared::text;
 use crate::script::context::Context;
 use crate::script::declare::Session;
@@ -79,8 +80,8 @@ struct Step {
     time: Duration,
 }
 
-/// Two functions: one that checks a request (false: the endpoint must be asked), and one that asks.
-pub(super) fn introspect(lua: &Lua, table: Table) -> mlua::Result<(Function, Function)> {
+/// A function that judges a request's token: by what is remembered, else by asking the endpoint.
+pub(super) fn introspect(lua: &Lua, table: Table) -> mlua::Result<Function> {
     let client = Client::read(&table)?;
     let scopes = options::names(&table, "scope")?;
     let step = Rc::new(Step {
@@ -92,17 +93,15 @@ pub(super) fn introspect(lua: &Lua, table: Table) -> mlua::Result<(Function, Fun
         time: Duration::try_from_secs_f64(table.raw_get("timeout")?).map_err(mlua::Error::external)?,
     });
     Session::of(lua, "introspect")?.object(step.identity.clone(), text(&()));
-    let asking = Rc::clone(&step);
-    let check = wait::strict(lua, "introspect", move |lua, req: Value| step.check(lua, &exchange(lua, &req)?))?;
-    let ask = wait::function(lua, "introspect", move |lua, req: Value| {
-        let (context, exchange, step) = (Context::of(lua), exchange(lua, &req)?, Rc::clone(&asking));
-        let lua = lua.clone();
-        Ok(Box::pin(async move {
-            step.ask(&lua, &context, &exchange).await?;
+    wait::maybe(lua, "introspect", move |lua, req: Value| {
+        let exchange = exchange(lua, &req)?;
+        let Some(token) = step.check(lua, &exchange)? else { return wait::done() };
+        let (context, step, lua) = (Context::of(lua), Rc::clone(&step), lua.clone());
+        Ok(Run::Wait(Box::pin(async move {
+            step.ask(&lua, &context, &exchange, &token).await?;
             Ok(MultiValue::new())
-        }))
-    })?;
-    Ok((check, ask))
+        })))
+    })
 }
 
 impl Step {
@@ -111,21 +110,22 @@ impl Step {
         found.ok_or_else(|| mlua::Error::runtime("the verdicts of this endpoint are of another kind"))
     }
 
-    fn check(&self, lua: &Lua, exchange: &Rc<Exchange>) -> mlua::Result<bool> {
-        let Some(token) = self.front.token(exchange)? else { return Ok(true) };
+    /// The token that nobody has judged yet, if there is one.
+    fn check(&self, lua: &Lua, exchange: &Rc<Exchange>) -> mlua::Result<Option<String>> {
+        let Some(token) = self.front.token(exchange)? else { return Ok(None) };
         if token.len() > jwt::LONGEST {
             return self.front.invalid(exchange, "the token is too long", "");
         }
         let now = exchange.worker.clock.unix();
-        let Some(verdict) = self.verdicts(&Context::of(lua))?.get(&name(&token), now) else { return Ok(false) };
+        let verdicts = self.verdicts(&Context::of(lua))?;
+        let Some(verdict) = verdicts.get(&name(&token), now) else { return Ok(Some(token)) };
         self.judge(lua, exchange, &token, verdict, now)?;
-        Ok(true)
+        Ok(None)
     }
 
     /// Asks the endpoint, and goes on with what it says.
-    async fn ask(&self, lua: &Lua, context: &Context, exchange: &Rc<Exchange>) -> mlua::Result<()> {
-        let Some(token) = self.front.token(exchange)? else { return Ok(()) };
-        let fields = [("token", token.as_str()), ("token_type_hint", "access_token")];
+    async fn ask(&self, lua: &Lua, context: &Context, exchange: &Rc<Exchange>, token: &str) -> mlua::Result<()> {
+        let fields = [("token", token), ("token_type_hint", "access_token")];
         let time = self.time.min(exchange.left());
         let said = match self.client.post(&exchange.worker, &exchange.site, &fields, time).await {
             Ok(said) if said.get("active").is_some_and(Json::is_boolean) => said,
@@ -134,8 +134,8 @@ impl Step {
         };
         let now = exchange.worker.clock.unix();
         let verdict = verdict(said, self.cache, now);
-        self.verdicts(context)?.put(&name(&token), verdict.clone());
-        self.judge(lua, exchange, &token, verdict, now)
+        self.verdicts(context)?.put(&name(token), verdict.clone());
+        self.judge(lua, exchange, token, verdict, now)
     }
 
     fn judge(

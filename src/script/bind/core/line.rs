@@ -74,8 +74,8 @@ pub(super) fn throttle(lua: &Lua, options: Table) -> mlua::Result<(Function, boo
         let exchange = exchange(lua, &req)?;
         let key = by.bytes(lua, &exchange, &req)?;
         match object.get(lua)?.0.enter(&key, exchange.worker.clock.now()) {
-            throttle::Entry::Go => gone_on(),
-            throttle::Entry::Waiter(_) if !enforce => gone_on(),
+            throttle::Entry::Go => wait::done(),
+            throttle::Entry::Waiter(_) if !enforce => wait::done(),
             // The client's going drops the wait, and with it the place.
             throttle::Entry::Waiter(mut waiter) => {
                 let clock = exchange.worker.clock.clone();
@@ -108,9 +108,9 @@ pub(super) fn concurrency(lua: &Lua, options: Table) -> mlua::Result<(Function, 
         match object.get(lua)?.0.enter(&key) {
             concurrency::Entry::Permit(permit) => {
                 exchange.limits.hold(Box::new(permit));
-                gone_on()
+                wait::done()
             }
-            concurrency::Entry::Waiter(_) if !enforce => gone_on(),
+            concurrency::Entry::Waiter(_) if !enforce => wait::done(),
             concurrency::Entry::Waiter(waiter) => Ok(Run::Wait(Box::pin(async move {
                 match exchange.worker.clock.timeout(max_wait, waiter).await {
                     Some(permit) => exchange.limits.hold(Box::new(permit)),
@@ -122,11 +122,6 @@ pub(super) fn concurrency(lua: &Lua, options: Table) -> mlua::Result<(Function, 
         }
     })?;
     Ok((go, reads))
-}
-
-/// No wait.
-fn gone_on() -> mlua::Result<Run<mlua::Result<MultiValue>>> {
-    Ok(Run::Done(Ok(MultiValue::new())))
 }
 
 fn enforced(options: &Table) -> mlua::Result<bool> {

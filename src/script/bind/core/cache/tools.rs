@@ -223,7 +223,7 @@ struct Remember {
 }
 
 impl Remember {
-    fn start(self) -> mlua::Result<Run<mlua::Result<MultiValue>>> {
+    fn start(self) -> wait::Began {
         let now = self.context.clock().now();
         let known = self.space.value(&self.key, now);
         let at_hand = |value: &Valued| {
