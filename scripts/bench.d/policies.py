@@ -155,11 +155,14 @@ def run(binary, seconds, port, counters, row):
             one = servers.Gateway(binary, chain.script_for(port), **any_answer)
             compared = [one, servers.Haproxy(chain.haproxy, port, **any_answer)] if chain.haproxy else [one]
             costs = {server: measure.Cost() for server in compared}
-            for server in compared:
-                server.start()
-                chain.load(1)(server.port)  # warm
-            for server in [*compared, *reversed(compared)]:
-                measure.around(server, costs[server], chain.load(seconds), counters)
+            try:
+                for server in compared:
+                    server.start()
+                    chain.load(1)(server.port)  # warm
+                for server in [*compared, *reversed(compared)]:
+                    measure.around(server, costs[server], chain.load(seconds), counters)
+            finally:
+                for server in compared:
+                    server.stop()
             for server, cost in costs.items():
                 row(chain, server, cost, None, counters)
-                server.stop()

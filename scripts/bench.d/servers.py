@@ -46,6 +46,8 @@ class Server:
             return False
 
     def stop(self):
+        if self.process is None:
+            return
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(10)
