@@ -77,7 +77,7 @@ pub(crate) async fn converse(worker: Rc<Worker>, mut client: Box<Client>, peer: 
         match after {
             After::Next => {}
             After::Closed => return,
-            After::Upgraded(upgraded) => return Box::pin(go_on(worker, client.connection, upgraded)).await,
+            After::Upgraded(upgraded) => return Box::pin(go_on(worker, client.connection, *upgraded)).await,
         }
     }
 }
@@ -106,7 +106,8 @@ async fn turn(worker: &Rc<Worker>, client: &mut Client, peer: Peer) -> Turn {
 pub(crate) enum After {
     Next,
     Closed,
-    Upgraded(Upgraded),
+    /// Rare, so not in the room every answer takes.
+    Upgraded(Box<Upgraded>),
 }
 
 /// What a connection is after a 101.
@@ -188,7 +189,7 @@ async fn deliver(client: &mut Client, exchange: &Rc<Exchange>, mut response: Res
     match (broke, response.tunnel.take()) {
         (Some(_), _) => After::Closed,
         (None, service) if response.status == 101 => {
-            Upgraded::of(exchange, service).map_or(After::Closed, After::Upgraded)
+            Upgraded::of(exchange, service).map_or(After::Closed, |upgraded| After::Upgraded(Box::new(upgraded)))
         }
         (None, _) => After::Next,
     }

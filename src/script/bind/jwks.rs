@@ -133,7 +133,7 @@ async fn get(context: &Rc<Context>, address: &str) -> Result<(Vec<u8>, Duration)
     headers.set("accept", "application/json, application/jwk-set+json");
     let call = Call { target: address.to_owned(), headers, timeout: Some(TIME), ..Call::default() };
     let work = async {
-        let mut response = proxy::call(&worker, &site, call).await.map_err(|failure| failure.cause)?;
+        let mut response = proxy::call(&worker, &site, call).await.map_err(|failure| failure.facts().cause)?;
         if response.status != 200 {
             return Err(format!("{address} answered {}", response.status));
         }

@@ -144,7 +144,7 @@ fn shown(verdict: Verdict) -> String {
         Verdict::Continue => "continue".into(),
         Verdict::Answer(response) => show(response),
         Verdict::Fail(failure) => {
-            let told = if failure.cause.is_empty() { failure.detail } else { failure.cause };
+            let told = if failure.cause.is_empty() { &failure.detail } else { &failure.cause };
             format!("! {} {} {told}", failure.status, failure.code.as_str())
         }
     }
