@@ -14,6 +14,7 @@ mod reload;
 mod signals;
 pub mod state;
 mod status;
+mod vigil;
 mod watch;
 mod worker;
 
