@@ -2,6 +2,7 @@
 
 mod address;
 mod block;
+pub(crate) mod discovery;
 mod flatten;
 mod gateway;
 mod level;
