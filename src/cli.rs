@@ -1,7 +1,9 @@
-//! The command line: `moongate run | check | routes | init | docs`.
+//! The command line: `moongate run | check | routes | init | docs | drain`.
 
+mod ask;
 mod check;
 mod docs;
+mod drain;
 mod init;
 mod later;
 mod reach;
@@ -72,6 +74,7 @@ enum Command {
     Routes(routes::Routes),
     Init(init::Init),
     Docs(docs::Docs),
+    Drain(drain::Drain),
     #[command(flatten)]
     Later(later::Later),
 }
@@ -93,6 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Routes(routes) => routes.run(settings),
         Command::Init(init) => init.run(),
         Command::Docs(docs) => docs.run(),
+        Command::Drain(drain) => drain.run(),
         Command::Later(later) => later.run(),
     }
 }

@@ -6,6 +6,7 @@ mod control;
 pub mod diff;
 mod expiry;
 mod export;
+mod hosts;
 mod limits;
 mod listeners;
 pub mod listing;
@@ -14,6 +15,7 @@ mod reload;
 mod signals;
 pub mod state;
 mod status;
+mod vigil;
 mod watch;
 mod worker;
 

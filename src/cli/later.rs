@@ -39,8 +39,6 @@ pub(super) enum Later {
     #[command(hide = true)]
     Purge(Rest),
     #[command(hide = true)]
-    Drain(Rest),
-    #[command(hide = true)]
     Top(Rest),
 }
 
@@ -58,7 +56,6 @@ impl Later {
             Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
             Self::Rollback(_) => ("rollback", ""),
             Self::Purge(_) => ("purge", ""),
-            Self::Drain(_) => ("drain", "; send SIGTERM"),
             Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),
         };
         eprintln!("error: `moongate {name}` is not in this version{instead}");
