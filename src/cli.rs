@@ -1,9 +1,11 @@
-//! The command line: `moongate run | check | routes | init | docs`.
+//! The command line: `moongate run | check | routes | init | docs | purge`.
 
+mod ask;
 mod check;
 mod docs;
 mod init;
 mod later;
+mod purge;
 mod reach;
 mod routes;
 mod run;
@@ -63,7 +65,7 @@ First steps:
 
 Exit codes: 0 fine, 1 it ran and failed, 2 bad command line, 3 the script does not load.
 Environment: MOONGATE_CONFIG, MOONGATE_LOG (debug, info, warn, error), MOONGATE_ADMIN (as --admin),
-MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
+MOONGATE_ADMIN_TOKEN (as --token), MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -72,6 +74,7 @@ enum Command {
     Routes(routes::Routes),
     Init(init::Init),
     Docs(docs::Docs),
+    Purge(purge::Purge),
     #[command(flatten)]
     Later(later::Later),
 }
@@ -93,6 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Routes(routes) => routes.run(settings),
         Command::Init(init) => init.run(),
         Command::Docs(docs) => docs.run(),
+        Command::Purge(purge) => purge.run(),
         Command::Later(later) => later.run(),
     }
 }

@@ -37,8 +37,6 @@ pub(super) enum Later {
     #[command(hide = true)]
     Rollback(Rest),
     #[command(hide = true)]
-    Purge(Rest),
-    #[command(hide = true)]
     Drain(Rest),
     #[command(hide = true)]
     Top(Rest),
@@ -57,7 +55,6 @@ impl Later {
             Self::Replay(_) => ("replay", ""),
             Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
             Self::Rollback(_) => ("rollback", ""),
-            Self::Purge(_) => ("purge", ""),
             Self::Drain(_) => ("drain", "; send SIGTERM"),
             Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),
         };
