@@ -1,4 +1,4 @@
-//! The command line: `moongate run | check | routes | init | docs | drain`.
+//! The command line: `moongate run | check | routes | init | docs | drain | purge`.
 
 mod ask;
 mod check;
@@ -6,6 +6,7 @@ mod docs;
 mod drain;
 mod init;
 mod later;
+mod purge;
 mod reach;
 mod routes;
 mod run;
@@ -65,7 +66,7 @@ First steps:
 
 Exit codes: 0 fine, 1 it ran and failed, 2 bad command line, 3 the script does not load.
 Environment: MOONGATE_CONFIG, MOONGATE_LOG (debug, info, warn, error), MOONGATE_ADMIN (as --admin),
-MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
+MOONGATE_ADMIN_TOKEN (as --token), MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -75,6 +76,7 @@ enum Command {
     Init(init::Init),
     Docs(docs::Docs),
     Drain(drain::Drain),
+    Purge(purge::Purge),
     #[command(flatten)]
     Later(later::Later),
 }
@@ -97,6 +99,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Init(init) => init.run(),
         Command::Docs(docs) => docs.run(),
         Command::Drain(drain) => drain.run(),
+        Command::Purge(purge) => purge.run(),
         Command::Later(later) => later.run(),
     }
 }

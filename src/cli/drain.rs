@@ -36,12 +36,12 @@ impl Drain {
         let target = format!("/drain?upstream={}&host={}{undo}", encoded(&self.upstream), encoded(&self.host));
         match self.admin.ask("POST", &target) {
             Err(exit) => exit,
-            Ok(said) if self.json => {
-                say(format_args!("{}", said.body));
+            Ok(text) if self.json => {
+                say(format_args!("{}", text));
                 Exit::Fine
             }
-            Ok(said) => {
-                let answer: serde_json::Value = serde_json::from_str(&said.body).unwrap_or_default();
+            Ok(text) => {
+                let answer: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
                 say(format_args!("{}", listing::hosts(&answer["hosts"])));
                 Exit::Fine
             }

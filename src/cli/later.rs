@@ -37,8 +37,6 @@ pub(super) enum Later {
     #[command(hide = true)]
     Rollback(Rest),
     #[command(hide = true)]
-    Purge(Rest),
-    #[command(hide = true)]
     Top(Rest),
 }
 
@@ -55,7 +53,6 @@ impl Later {
             Self::Replay(_) => ("replay", ""),
             Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
             Self::Rollback(_) => ("rollback", ""),
-            Self::Purge(_) => ("purge", ""),
             Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),
         };
         eprintln!("error: `moongate {name}` is not in this version{instead}");

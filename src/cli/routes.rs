@@ -69,11 +69,11 @@ impl Routes {
 
 impl Routes {
     fn ask(&self) -> Exit {
-        let said = match self.admin.ask("GET", "/state") {
-            Ok(said) => said,
+        let text = match self.admin.ask("GET", "/state") {
+            Ok(text) => text,
             Err(exit) => return exit,
         };
-        let state: Value = serde_json::from_str(&said.body).unwrap_or_default();
+        let state: Value = serde_json::from_str(&text).unwrap_or_default();
         let (routes, upstreams) = (&state["routes"], &state["upstreams"]);
         if self.json {
             say(format_args!("{}\n", json!({ "routes": routes, "upstreams": upstreams })));

@@ -251,7 +251,7 @@ moongate admin
   GET  /metrics  for Prometheus
   GET  /state    what runs, as JSON
   POST /reload   load the script now
-  POST /purge    forget stored answers: ?tag=a&tag=b, ?prefix=/x, ?tag=*; &hard=true, &space=name
+  POST /purge    forget stored answers: ?tag=a&tag=b, ?key=k, ?prefix=/x, ?tag=*; &hard=true, &space=name
   POST /drain    take a host out: ?upstream=users&host=10.0.0.1:80; &undo=true: in again
 ";
 
