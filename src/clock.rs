@@ -255,7 +255,7 @@ impl<T> Future for Aside<T> {
 
 impl<T> Drop for Aside<T> {
     fn drop(&mut self) {
-        ASIDE.set(ASIDE.get() - 1);
+        ASIDE.set(ASIDE.get().saturating_sub(1));
     }
 }
 

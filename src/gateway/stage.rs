@@ -243,7 +243,7 @@ impl suite::Stage for Stage {
 
     fn purge(&self, tag: &str) -> usize {
         let tags = [tag.to_owned()];
-        self.live.spaces().iter().map(|(name, space)| forget(&self.live, name, space, &tags, None, false)).count()
+        self.live.spaces().iter().map(|(name, space)| forget(&self.live, name, space, &tags, None, false)).sum()
     }
 
     fn metric(&self, name: &str, labels: &[(String, String)]) -> Option<f64> {

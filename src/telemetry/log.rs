@@ -111,12 +111,13 @@ pub fn kept() -> Vec<Entry> {
 
 /// Keeps one event where that is wished; whether it was.
 fn keeps(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> bool {
-    KEPT.with_borrow_mut(|kept| {
-        let Some(kept) = kept else { return false };
-        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
-        kept.push(Entry { level, message: message.to_owned(), fields });
-        true
-    })
+    if KEPT.with_borrow(Option::is_none) {
+        return false;
+    }
+    // Made before it is put in: what is shown may log too.
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
+    let entry = Entry { level, message: message.to_owned(), fields };
+    KEPT.with_borrow_mut(|kept| kept.as_mut().map(|kept| kept.push(entry))).is_some()
 }
 
 /// Writes one event. Control characters are escaped, so that nobody's input becomes a line of its own.
