@@ -1,16 +1,21 @@
-//! The command line: `moongate run | check | routes | init | docs | drain | purge`.
+//! The command line: one file a command.
 
 mod ask;
 mod check;
+mod diff;
 mod docs;
 mod drain;
+mod explain;
 mod init;
 mod later;
 mod purge;
 mod reach;
+mod rollback;
 mod routes;
 mod run;
 mod settings;
+mod test;
+mod types;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -62,6 +67,7 @@ Where a command takes FILE and none is given: $MOONGATE_CONFIG, then ./gateway.l
 First steps:
   moongate init            write a gateway.lua that runs at once
   moongate run             serve it; every save is live
+  moongate test            run the tests beside it, offline
   moongate docs route      what a word means and which options it has
 
 Exit codes: 0 fine, 1 it ran and failed, 2 bad command line, 3 the script does not load.
@@ -74,6 +80,11 @@ enum Command {
     Check(check::Check),
     Routes(routes::Routes),
     Init(init::Init),
+    Test(test::Test),
+    Explain(explain::Explain),
+    Types(types::Types),
+    Diff(diff::Compare),
+    Rollback(rollback::Rollback),
     Docs(docs::Docs),
     Drain(drain::Drain),
     Purge(purge::Purge),
@@ -97,6 +108,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(check) => check.run(settings),
         Command::Routes(routes) => routes.run(settings),
         Command::Init(init) => init.run(),
+        Command::Test(test) => test.run(settings),
+        Command::Explain(explain) => explain.run(settings),
+        Command::Types(types) => types.run(),
+        Command::Diff(diff) => diff.run(settings),
+        Command::Rollback(rollback) => rollback.run(settings),
         Command::Docs(docs) => docs.run(),
         Command::Drain(drain) => drain.run(),
         Command::Purge(purge) => purge.run(),

@@ -3,6 +3,7 @@
 mod attempt;
 pub mod balance;
 mod connect;
+mod connector;
 mod dns;
 mod echo;
 mod eject;
@@ -28,6 +29,7 @@ pub mod vitals;
 #[cfg(test)]
 mod tests;
 
+pub use connector::Connector;
 pub use eject::Eject;
 pub use h1::Tunnel;
 pub use health::Health;
@@ -40,6 +42,7 @@ pub use pool::Pools;
 pub use send::Upstream;
 pub use shared::HostState;
 pub use shared::Member;
+pub use shared::NOWHERE;
 pub use shared::Shared;
 pub use shared::State;
 

@@ -122,7 +122,7 @@ impl Upstream {
                 now: start,
                 policy,
             };
-            let attempt = match lane.way {
+            let attempt = match self.way(&lane) {
                 Way::Http1 => attempt(&errand, upload).await,
                 // what is rare is boxed: the future of an ordinary request stays small
                 Way::Http2 => Box::pin(attempt_h2(&errand, upload)).await,
@@ -167,6 +167,14 @@ impl Upstream {
                     upload = lost.upload;
                 }
             }
+        }
+    }
+
+    /// How requests go to `lane`; what stands in for a service speaks HTTP/1.1.
+    fn way(&self, lane: &Lane) -> Way {
+        match self.pools.connector() {
+            Some(stand_in) if lane.way != Way::Echo || stand_in.stands_for(&self.name) => Way::Http1,
+            _ => lane.way,
         }
     }
 

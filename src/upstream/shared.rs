@@ -104,6 +104,27 @@ impl Shared {
         }))
     }
 
+    /// An upstream that is never connected to: names stand for nothing, and no TLS is prepared. Hosts that would have to
+    /// be found are one, of the upstream's own name.
+    pub fn offline(config: Config) -> Arc<Self> {
+        let nowhere = |host: &HostConfig| match &host.address {
+            Address::Tcp { port, .. } => vec![SocketAddr::new(NOWHERE, *port)],
+            Address::Unix(_) | Address::Echo => Vec::new(),
+        };
+        let found = Address::Tcp { host: config.name.clone(), port: 80, tls: false };
+        let hosts = if config.hosts.is_empty() { vec![HostConfig { address: found, weight: 1, backup: false }] } else { config.hosts.clone() };
+        let known = Known { reach: hosts.iter().map(nowhere).collect(), hosts };
+        let members = members(&known, config.protocol, &[]);
+        Arc::new(Self {
+            config,
+            tls: None,
+            members: ArcSwap::from_pointee(members),
+            pulse: Pulse::new(),
+            known: Mutex::new(known),
+            budget: Arc::new(Budget::new()),
+        })
+    }
+
     /// As declared.
     pub fn config(&self) -> &Config {
         &self.config
@@ -254,6 +275,9 @@ fn members(known: &Known, protocol: Protocol, old: &[Member]) -> Vec<Member> {
     }
     members
 }
+
+/// What names stand for where nothing is connected to (RFC 5737).
+pub const NOWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 /// One host for each address of a name. Where it has addresses of both families, one of each makes a host, and the
 /// connection goes to whichever answers (RFC 8305): `localhost` is one host, not one that works and one that does not.

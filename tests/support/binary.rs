@@ -115,6 +115,10 @@ impl Binary {
         self.admin.expect("an admin listener")
     }
 
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("an admin listener")
+    }
+
     pub(crate) fn dir(&self) -> &Arc<Dir> {
         &self.dir
     }

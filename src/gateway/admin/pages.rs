@@ -56,6 +56,7 @@ pub(super) enum Page {
     Metrics,
     State,
     Reload,
+    Rollback,
     Purge,
     Drain,
     Index,
@@ -78,6 +79,7 @@ pub(super) fn page(request: &Request, token: Option<&str>) -> Result<(Page, bool
         "/metrics" => (Page::Metrics, "GET"),
         "/state" => (Page::State, "GET"),
         "/reload" => (Page::Reload, "POST"),
+        "/rollback" => (Page::Rollback, "POST"),
         "/purge" => (Page::Purge, "POST"),
         "/drain" => (Page::Drain, "POST"),
         "/" => (Page::Index, "GET"),
@@ -85,7 +87,7 @@ pub(super) fn page(request: &Request, token: Option<&str>) -> Result<(Page, bool
             return Err(no(
                 404,
                 "admin.none",
-                "the pages are /livez, /readyz, /metrics, /state, POST /reload, /purge, /drain",
+                "the pages are /livez, /readyz, /metrics, /state, POST /reload, /rollback, /purge, /drain",
             ));
         }
     };
@@ -128,7 +130,7 @@ impl Desk {
             Page::Ready => self.ready(known),
             Page::Metrics => Sheet { status: 200, media: PROMETHEUS, text: self.series() },
             Page::State => Sheet::json(200, &self.state()),
-            Page::Index | Page::Reload | Page::Purge | Page::Drain => {
+            Page::Index | Page::Reload | Page::Rollback | Page::Purge | Page::Drain => {
                 Sheet { status: 200, media: TEXT, text: INDEX.to_owned() }
             }
         }
@@ -251,6 +253,7 @@ moongate admin
   GET  /metrics  for Prometheus
   GET  /state    what runs, as JSON
   POST /reload   load the script now
+  POST /rollback back to what ran before the last reload
   POST /purge    forget stored answers: ?tag=a&tag=b, ?key=k, ?prefix=/x, ?tag=*; &hard=true, &space=name
   POST /drain    take a host out: ?upstream=users&host=10.0.0.1:80; &undo=true: in again
 ";
