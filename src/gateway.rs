@@ -10,7 +10,6 @@ mod hosts;
 mod limits;
 mod listeners;
 pub mod listing;
-mod panics;
 mod reload;
 mod rollback;
 mod signals;

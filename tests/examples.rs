@@ -147,7 +147,7 @@ fn turns(transcript: &str) -> Vec<Turn> {
 #[test]
 fn the_tests_of_examples_pass() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = crate::support::binary::run(root, &["test", "examples", "--coverage"]);
+    let output = binary::run(root, &["test", "examples", "--coverage"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     let shop = text.split("routes and the answers").find(|part| part.contains("/v1/products")).expect("the shop");

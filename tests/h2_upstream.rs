@@ -2,7 +2,7 @@
 
 use crate::support::client::Frame;
 use crate::support::gateway;
-use crate::support::h2;
+use crate::support::h2_service as h2;
 use crate::support::upstream;
 
 fn before(service: &h2::Service, protocol: &str) -> gateway::Gateway {

@@ -46,6 +46,7 @@
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
 //! | Unix sockets, names, listeners that come and go | `sockets` |
 //! | TLS on listeners: names, versions, clients' certificates, hostile handshakes (S-90) | `tls` |
+//! | HTTP/2 on listeners: bodies, limits, drain, floods, downgrade, WebSockets, gRPC (S-05, S-80, S-81) | `http2` |
 //! | the PROXY protocol (S-21) | `proxy_protocol` |
 //! | upgrades and WebSocket functions (RFC 6455), hostile frames | `upgrades` `websockets` |
 //! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
@@ -63,6 +64,7 @@
 
 mod hostile;
 mod house;
+mod http2;
 mod support;
 mod vocabulary;
 
@@ -126,8 +128,8 @@ mod requests;
 mod requirements;
 mod responses;
 mod retries;
-mod rolling;
 mod rollback;
+mod rolling;
 mod routing;
 mod sending;
 mod shapes;

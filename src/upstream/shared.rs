@@ -112,7 +112,11 @@ impl Shared {
             Address::Unix(_) | Address::Echo => Vec::new(),
         };
         let found = Address::Tcp { host: config.name.clone(), port: 80, tls: false };
-        let hosts = if config.hosts.is_empty() { vec![HostConfig { address: found, weight: 1, backup: false }] } else { config.hosts.clone() };
+        let hosts = if config.hosts.is_empty() {
+            vec![HostConfig { address: found, weight: 1, backup: false }]
+        } else {
+            config.hosts.clone()
+        };
         let known = Known { reach: hosts.iter().map(nowhere).collect(), hosts };
         let members = members(&known, config.protocol, &[]);
         Arc::new(Self {

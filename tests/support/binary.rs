@@ -115,10 +115,6 @@ impl Binary {
         self.admin.expect("an admin listener")
     }
 
-    pub(crate) fn admin_address(&self) -> SocketAddr {
-        self.admin.expect("an admin listener")
-    }
-
     pub(crate) fn dir(&self) -> &Arc<Dir> {
         &self.dir
     }

@@ -16,6 +16,7 @@ use crate::http::Method;
 use crate::http::Version;
 use crate::http::h1::Framing;
 use crate::http::h1::ResponseHead;
+use crate::http::h2;
 use crate::http::headers::Known;
 use crate::upstream::Address;
 use crate::upstream::Outbound;
@@ -110,14 +111,7 @@ pub(super) fn response(parts: http::response::Parts, to_head: bool) -> (Response
 
 /// Fields in our form; the length only where it stands for a body that does not come.
 pub(super) fn headers(map: &HeaderMap, with_length: bool) -> Headers {
-    let room = map.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let mut headers = Headers::with_room(Vec::with_capacity(room), map.len());
-    for (name, value) in map {
-        if name != header::CONTENT_LENGTH || with_length {
-            headers.add(name.as_str(), value.as_bytes());
-        }
-    }
-    headers
+    h2::headers(map, |known, _, _| with_length || known != Known::ContentLength)
 }
 
 fn text(error: impl ToString) -> String {
