@@ -1,13 +1,18 @@
-//! The command line: `moongate run | check | routes | init | docs`.
+//! The command line: `moongate run | check | routes | test | explain | init | docs | types | diff`.
 
 mod check;
+mod diff;
 mod docs;
+mod explain;
 mod init;
 mod later;
 mod reach;
+mod rollback;
 mod routes;
 mod run;
 mod settings;
+mod test;
+mod types;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -59,6 +64,7 @@ Where a command takes FILE and none is given: $MOONGATE_CONFIG, then ./gateway.l
 First steps:
   moongate init            write a gateway.lua that runs at once
   moongate run             serve it; every save is live
+  moongate test            run the tests beside it, offline
   moongate docs route      what a word means and which options it has
 
 Exit codes: 0 fine, 1 it ran and failed, 2 bad command line, 3 the script does not load.
@@ -71,6 +77,11 @@ enum Command {
     Check(check::Check),
     Routes(routes::Routes),
     Init(init::Init),
+    Test(test::Test),
+    Explain(explain::Explain),
+    Types(types::Types),
+    Diff(diff::Compare),
+    Rollback(rollback::Rollback),
     Docs(docs::Docs),
     #[command(flatten)]
     Later(later::Later),
@@ -92,6 +103,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(check) => check.run(settings),
         Command::Routes(routes) => routes.run(settings),
         Command::Init(init) => init.run(),
+        Command::Test(test) => test.run(settings),
+        Command::Explain(explain) => explain.run(settings),
+        Command::Types(types) => types.run(),
+        Command::Diff(diff) => diff.run(settings),
+        Command::Rollback(rollback) => rollback.run(settings),
         Command::Docs(docs) => docs.run(),
         Command::Later(later) => later.run(),
     }

@@ -118,6 +118,14 @@ impl Clock {
         });
     }
 
+    /// Puts a fake clock back to where it began; nobody sleeps on it then.
+    pub fn rewind(&self) {
+        let Some(fake) = &self.fake else { return };
+        let mut fake = fake.lock();
+        fake.now = 0;
+        fake.sleepers.clear();
+    }
+
     /// When the next sleeper of a fake clock wakes, if anyone sleeps.
     pub fn next_due(&self) -> Option<Moment> {
         self.fake.as_ref()?.lock().sleepers.iter().map(|sleeper| sleeper.due).min()
@@ -207,6 +215,47 @@ impl Alarms {
                 waker.wake();
             }
         }
+    }
+}
+
+impl Alarms {
+    /// When the next alarm is due that somebody waits for.
+    pub fn next_due(&self) -> Option<Moment> {
+        let alarms = self.0.borrow();
+        let waited = alarms.iter().filter(|(_, entry)| entry.waker.is_some() && entry.due != Moment::NEVER);
+        waited.map(|(_, entry)| entry.due).min()
+    }
+}
+
+/// Runs `work` on a thread of its own. Virtual time stands still until the result is taken or dropped.
+pub fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
+    ASIDE.set(ASIDE.get() + 1);
+    Aside(tokio::task::spawn_blocking(work))
+}
+
+/// Whether anything of this thread's is done aside.
+pub fn is_aside() -> bool {
+    ASIDE.get() > 0
+}
+
+thread_local! {
+    static ASIDE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// What [`aside`] does.
+pub struct Aside<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Future for Aside<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Aside<T> {
+    fn drop(&mut self) {
+        ASIDE.set(ASIDE.get().saturating_sub(1));
     }
 }
 

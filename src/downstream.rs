@@ -47,6 +47,8 @@ pub enum Stream {
     Tls(Box<tokio_rustls::server::TlsStream<tokio::net::TcpStream>>),
     /// A Unix socket.
     Unix(tokio::net::UnixStream),
+    /// Nothing is sent at all: both ends are in this process.
+    Memory(tokio::io::DuplexStream),
 }
 
 /// Who is at the other end, and which of our addresses was called.

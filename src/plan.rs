@@ -54,6 +54,8 @@ pub struct Gateway {
     pub timeout: Timeout,
     /// Graceful stop.
     pub drain: Drain,
+    /// When a reload takes itself back.
+    pub guard: Option<Guard>,
     /// Process log and access log.
     pub log: Log,
     /// Steps before those of groups and routes.
@@ -97,6 +99,15 @@ pub struct Drain {
     pub delay: Option<Duration>,
     /// Then requests in flight get this long; default 20 s.
     pub max: Duration,
+}
+
+/// `guard = { script_errors, within }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Guard {
+    /// The largest share of requests that may end in an error of the script, 0..=1.
+    pub script_errors: f64,
+    /// For how long after a reload that counts; default 60 s.
+    pub within: Duration,
 }
 
 /// `log = { … }`.
@@ -258,6 +269,7 @@ impl Default for Gateway {
             memory: 256 << 20,
             timeout: Timeout::default(),
             drain: Drain { delay: None, max: Duration::from_secs(20) },
+            guard: None,
             log: Log { level: "info".into(), format: "text".into(), access: Some(Access::default()) },
             steps: Vec::new(),
             fetch_allow: Vec::new(),

@@ -12,6 +12,7 @@ pub(crate) mod hooks;
 pub mod live;
 pub mod load;
 pub mod machine;
+pub mod offline;
 pub(crate) mod options;
 #[allow(dead_code, reason = "the seam of the script's halves")]
 pub(crate) mod pipeline;
@@ -19,6 +20,7 @@ pub(crate) mod policy;
 pub mod program;
 #[allow(dead_code, reason = "made by the word `secret`")]
 pub(crate) mod secret;
+pub mod suite;
 #[cfg(test)]
 mod testing;
 pub mod wait;

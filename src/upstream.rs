@@ -2,6 +2,7 @@
 
 pub mod balance;
 mod connect;
+mod connector;
 mod echo;
 mod h1;
 pub mod host;
@@ -17,6 +18,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use connector::Connector;
 pub use h1::Tunnel;
 pub use host::Host;
 pub use outbound::Answer;
@@ -25,6 +27,7 @@ pub use outbound::SendError;
 pub use pool::Pools;
 pub use send::Upstream;
 pub use shared::Member;
+pub use shared::NOWHERE;
 pub use shared::Shared;
 
 use std::time::Duration;

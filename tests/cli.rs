@@ -21,7 +21,7 @@ fn ends(dir: &Dir, arguments: &[&str], code: i32) -> String {
 fn help_explains_and_nonsense_is_exit_2() {
     let dir = Dir::new();
     let help = ends(&dir, &["--help"], 0);
-    for command in ["run", "check", "routes", "init", "docs"] {
+    for command in ["run", "check", "routes", "test", "explain", "diff", "rollback", "types", "init", "docs"] {
         assert!(help.contains(command), "{command} is not in\n{help}");
         assert!(ends(&dir, &[command, "--help"], 0).len() > 100);
     }
@@ -104,10 +104,51 @@ fn docs_tell_every_word_and_know_what_is_close() {
         assert!(serde_json::from_slice::<serde_json::Value>(&json.stdout).is_ok());
     }
     assert!(ends(&dir, &["docs", "codes"], 0).contains("upstream.connect"));
+    assert!(ends(&dir, &["docs", "lints"], 0).contains("unused-upstream"));
     assert!(ends(&dir, &["docs"], 0).contains("route"));
     let output = binary::run(dir.path(), &["docs", "upstrem"]);
     assert_ne!(output.status.code(), Some(0));
     assert!(text(&output).contains("upstream"), "{}", text(&output));
+}
+
+/// The example of the reference, against a gateway as it describes it.
+#[test]
+fn the_test_that_the_reference_shows_passes() {
+    let dir = Dir::new();
+    let page = ends(&dir, &["docs", "test"], 0);
+    let (_, example) = page.split_once("Example\n").expect("an example");
+    dir.write("gateway_test.lua", example);
+    let script = r#"
+upstream "legacy" { "10.0.0.1:80" }
+route "GET /v1/orders/{id}" { jwt { secret = secret "KEY" }, rate_limit { "60/min", by = "user" }, to = "legacy" }"#;
+    dir.write("gateway.lua", script);
+    assert!(ends(&dir, &["test"], 0).contains("1 passed"));
+}
+
+#[test]
+fn results_are_told_to_programs_too() {
+    let dir = Dir::new();
+    dir.write("gateway.lua", "route \"GET /\" { mock {} }");
+    dir.write("gateway_test.lua", "test(\"a <b>\", function(gw) expect(gw:get(\"/\").status).is(201) end)");
+    let output = binary::run(dir.path(), &["test", "--json", "--junit", "out.xml", "--lcov", "out.info"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((json["passed"].as_u64(), json["failed"].as_u64()), (Some(0), Some(1)), "{json}");
+    assert_eq!(json["files"][0]["tests"][0]["failed"]["message"], "expected 201, got 200");
+    let xml = std::fs::read_to_string(dir.join("out.xml")).unwrap();
+    assert!(xml.contains("<testcase name=\"a &lt;b&gt;\"") && xml.contains("expected 201, got 200"), "{xml}");
+    assert!(std::fs::read_to_string(dir.join("out.info")).unwrap().contains("SF:gateway.lua\nDA:1,"));
+}
+
+#[test]
+fn init_sets_an_editor_up() {
+    let dir = Dir::new();
+    ends(&dir, &["init"], 0);
+    for file in [".luarc.json", ".moongate/types.lua", ".moongate/types.d.luau"] {
+        assert!(dir.join(file).exists(), "{file}");
+    }
+    assert!(ends(&dir, &["types", "--print", "luals"], 0).contains("---@field strip_prefix? string"));
+    assert!(ends(&dir, &["types", "--print", "luau"], 0).contains("declare function route(name: string)"));
 }
 
 #[test]

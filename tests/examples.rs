@@ -129,6 +129,17 @@ fn turns(transcript: &str) -> Vec<Turn> {
     turns
 }
 
+/// Examples that bring tests pass them, all routes of the shop among them.
+#[test]
+fn the_tests_of_examples_pass() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = crate::support::binary::run(root, &["test", "examples", "--coverage"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let shop = text.split("routes and the answers").find(|part| part.contains("/v1/products")).expect("the shop");
+    assert!(!shop.contains("never exercised"), "{text}");
+}
+
 /// The README's Lua runs as printed, and what it says to curl answers.
 #[test]
 fn the_readme_runs_as_printed() {

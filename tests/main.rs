@@ -49,6 +49,8 @@
 //! | reloads under load, memory flat, streams live on (C-01, C-02) | `reload` |
 //! | graceful stop (U-77) | `stop` |
 //! | the admin listener | `admin` |
+//! | back to what ran before, by hand or by a guard | `rollback` |
+//! | what each command says: tests, explanations, diffs | `commands`, and its goldens |
 //! | the access log and the log | `logs` |
 //! | the laws of the house, the vocabulary of these tests | `house` `vocabulary` |
 //!
@@ -70,6 +72,7 @@ mod budgets;
 mod caching;
 mod cli;
 mod collapsing;
+mod commands;
 mod composing;
 mod compress;
 mod cors;
@@ -109,6 +112,7 @@ mod remember;
 mod requests;
 mod responses;
 mod retries;
+mod rollback;
 mod routing;
 mod sending;
 mod shapes;

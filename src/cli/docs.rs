@@ -11,6 +11,7 @@ use crate::cli::fail;
 use crate::cli::say;
 use crate::proxy::Code;
 use crate::script;
+use crate::script::diagnose::LINTS;
 use crate::script::docs::Documented;
 use crate::script::words;
 use crate::script::words::Kind;
@@ -22,7 +23,7 @@ use crate::script::words::Word;
 /// Prints the reference that this binary was built with.
 #[derive(Args)]
 pub(super) struct Docs {
-    /// A word such as `route` or `mock`; `req`, `res`, `err` or `templates`; `codes` for every failure code; none for the list of words
+    /// A word such as `route` or `mock`; `req`, `res`, `err`, `templates` or `test`; `codes` for every failure code; `lints` for every warning of check; none for the list of words
     #[arg(value_name = "WORD")]
     word: Option<String>,
     /// As JSON
@@ -39,6 +40,7 @@ impl Docs {
                 self.print(|| index(&policies), || Value::Array(all()))
             }
             Some("codes") => self.print(codes, codes_json),
+            Some("lints") => self.print(lints, lints_json),
             Some(name) if topic(name).is_some() => {
                 let text = topic(name).unwrap_or_default();
                 self.print(|| text.to_owned(), || json!({ "topic": name, "text": text }))
@@ -79,10 +81,11 @@ const TOPICS: &[(&str, &str)] = &[
     ("res", include_str!("docs/res.txt")),
     ("err", include_str!("docs/err.txt")),
     ("templates", include_str!("docs/templates.txt")),
+    ("test", include_str!("docs/test.txt")),
 ];
 
 /// What the standard library declares; without it the reference still has every other word.
-fn policies() -> Vec<Documented> {
+pub(super) fn policies() -> Vec<Documented> {
     script::docs::policies().unwrap_or_else(|error| {
         eprintln!("warning: the standard library cannot be read: {error}");
         Vec::new()
@@ -102,8 +105,10 @@ fn index(policies: &[Documented]) -> String {
         let names: Vec<_> = of(kind).map(|word| word.name).collect();
         let _ = writeln!(out, "{title}\n{}\n", wrapped(&names.join(" "), "  "));
     }
-    out.push_str("`moongate docs WORD` tells one of them, `moongate docs codes` every failure code; the values that\n");
-    out.push_str("functions meet are told by `moongate docs req`, `res`, `err` and `templates`.\n");
+    out.push_str(
+        "`moongate docs WORD` tells one of them, `moongate docs codes` every failure code, `lints` every warning;\n",
+    );
+    out.push_str("the values that functions meet are told by `moongate docs req`, `res`, `err` and `templates`, what tests may call by `test`.\n");
     out
 }
 
@@ -176,6 +181,21 @@ fn codes() -> String {
         let _ = writeln!(out, "{name:width$}  {status}  {}", doc.trim());
         out
     })
+}
+
+fn lints() -> String {
+    let width = LINTS.iter().map(|(id, _)| id.len()).max().unwrap_or(0);
+    let mut out = String::from(
+        "What `moongate check` warns of. A comment silences one: `-- moongate: allow ID`, at the end of the line\nit is told of, or on a line of its own above. `check --strict` takes those that are left for mistakes.\n\n",
+    );
+    for (id, doc) in LINTS {
+        let _ = writeln!(out, "  {id:width$}  {doc}");
+    }
+    out
+}
+
+fn lints_json() -> Value {
+    LINTS.iter().map(|(id, doc)| json!({ "id": id, "doc": doc })).collect()
 }
 
 fn codes_json() -> Value {

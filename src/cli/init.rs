@@ -3,16 +3,19 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::io::Write as _;
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cli::Exit;
 use crate::cli::say;
+use crate::cli::types;
 
 /// Write a first gateway.lua
 ///
-/// Writes a short gateway.lua that runs at once, over the built-in echo service. Never overwrites a file.
+/// Writes a short gateway.lua that runs at once, over the built-in echo service, and what an editor completes and checks it
+/// with (.luarc.json and .moongate/, see `moongate types`). Never overwrites a script or settings.
 #[derive(Args)]
 pub(super) struct Init {
     /// Where to write it
@@ -29,6 +32,13 @@ impl Init {
                 say(format_args!(
                     "wrote {shown}\n\n  moongate run{argument}\n  curl 'http://localhost:8080/hello?name=you'\n"
                 ));
+                let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty());
+                match types::write(folder.unwrap_or_else(|| Path::new("."))) {
+                    Ok(_) => say(format_args!(
+                        "\nEditors find the vocabulary through .luarc.json (`moongate types --help`).\n"
+                    )),
+                    Err(message) => eprintln!("warning: no editor was set up: {message}"),
+                }
                 Exit::Fine
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {

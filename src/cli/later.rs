@@ -19,23 +19,13 @@ pub(super) struct Rest {
 #[derive(Subcommand)]
 pub(super) enum Later {
     #[command(hide = true)]
-    Explain(Rest),
-    #[command(hide = true)]
-    Test(Rest),
-    #[command(hide = true)]
-    Types(Rest),
-    #[command(hide = true)]
     Import(Rest),
-    #[command(hide = true)]
-    Diff(Rest),
     #[command(hide = true)]
     Record(Rest),
     #[command(hide = true)]
     Replay(Rest),
     #[command(hide = true)]
     Reload(Rest),
-    #[command(hide = true)]
-    Rollback(Rest),
     #[command(hide = true)]
     Purge(Rest),
     #[command(hide = true)]
@@ -48,15 +38,10 @@ impl Later {
     /// Says so.
     pub(super) fn run(self) -> Exit {
         let (name, instead) = match self {
-            Self::Explain(_) => ("explain", ""),
-            Self::Test(_) => ("test", ""),
-            Self::Types(_) => ("types", ""),
             Self::Import(_) => ("import", ""),
-            Self::Diff(_) => ("diff", ""),
             Self::Record(_) => ("record", ""),
             Self::Replay(_) => ("replay", ""),
             Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
-            Self::Rollback(_) => ("rollback", ""),
             Self::Purge(_) => ("purge", ""),
             Self::Drain(_) => ("drain", "; send SIGTERM"),
             Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),

@@ -45,6 +45,7 @@ impl Settings {
             secrets_dir: Self::secrets(),
             clock: Clock::real(),
             dev: false,
+            ..LoadOptions::default()
         };
         Ok((script(given)?, options))
     }
@@ -60,13 +61,16 @@ pub(super) fn script(given: Option<&Path>) -> Result<PathBuf, Exit> {
     if let Some(file) = given {
         return Ok(file.to_owned());
     }
-    if let Some(file) = std::env::var_os("MOONGATE_CONFIG").filter(|path| !path.is_empty()) {
-        return Ok(file.into());
-    }
-    USUAL.iter().map(PathBuf::from).find(|file| file.is_file()).ok_or_else(|| {
+    usual().ok_or_else(|| {
         let places = USUAL.join(" nor ");
         fail(Exit::Script, &format!("no script: neither {places} is there; `moongate init` writes a first one"))
     })
+}
+
+/// The script at one of the usual places, if it is there.
+pub(super) fn usual() -> Option<PathBuf> {
+    let named = std::env::var_os("MOONGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.or_else(|| USUAL.iter().map(PathBuf::from).find(|file| file.is_file()))
 }
 
 /// `MOONGATE_LOG`, where it is set.
@@ -79,6 +83,11 @@ pub(super) fn log_level() -> Result<Option<Level>, String> {
 /// Whether text on stderr may be coloured.
 pub(super) fn color() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal()
+}
+
+/// Whether text on stdout may be coloured.
+pub(super) fn color_out() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stdout().is_terminal()
 }
 
 /// The lines of an environment file; the number of the first line that is none.

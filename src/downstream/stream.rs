@@ -19,6 +19,8 @@ impl Stream {
             Self::Tls(stream) if !stream.get_ref().1.wants_read() => Poll::Ready(Ok(())),
             Self::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            // a read tells, and leaves the waker
+            Self::Memory(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -28,6 +30,7 @@ impl Stream {
             Self::Tcp(stream) => stream.take_error(),
             Self::Tls(stream) => stream.get_ref().0.take_error(),
             Self::Unix(stream) => stream.take_error(),
+            Self::Memory(_) => Ok(None),
         }
     }
 
@@ -36,7 +39,7 @@ impl Stream {
         let socket = match self {
             Self::Tcp(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
-            Self::Unix(_) => return,
+            Self::Unix(_) | Self::Memory(_) => return,
         };
         // without it the client sees an ordinary end; there is nothing else to do about it
         let _ = socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
@@ -49,6 +52,7 @@ impl AsyncRead for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -59,6 +63,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -71,6 +76,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -81,7 +87,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -90,6 +96,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -187,7 +187,8 @@ impl Visit {
         match page {
             Err(answer) => *answer,
             Ok((Page::Purge, _)) => purge::purge(&self.desk.live, &request),
-            Ok((Page::Reload, _)) => pages::reloaded(self.reload().await),
+            Ok((Page::Reload, _)) => pages::reloaded(self.ask(|reply| Event::Reload(Some(reply))).await),
+            Ok((Page::Rollback, _)) => pages::reloaded(self.ask(Event::Rollback).await),
             // Rendering many series takes a while; other visitors and timers go on.
             Ok((page, known)) => {
                 let desk = Arc::clone(&self.desk);
@@ -200,10 +201,10 @@ impl Visit {
         }
     }
 
-    async fn reload(&self) -> Result<u64, String> {
+    async fn ask(&self, event: impl FnOnce(oneshot::Sender<Result<u64, String>>) -> Event) -> Result<u64, String> {
         let (reply, answer) = oneshot::channel();
         let leaving = || "the gateway is leaving".to_owned();
-        self.events.send(Event::Reload(Some(reply))).map_err(|_| leaving())?;
+        self.events.send(event(reply)).map_err(|_| leaving())?;
         answer.await.unwrap_or_else(|_| Err(leaving()))
     }
 }

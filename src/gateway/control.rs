@@ -22,6 +22,7 @@ use crate::gateway::export;
 use crate::gateway::export::Standing;
 use crate::gateway::listeners::Listeners;
 use crate::gateway::reload;
+use crate::gateway::rollback::Retreat;
 use crate::gateway::signals;
 use crate::gateway::state::State;
 use crate::gateway::status::Status;
@@ -41,6 +42,8 @@ pub(super) enum Event {
     Changed(Vec<PathBuf>),
     /// Somebody asks for a reload, and may wait for the result.
     Reload(Option<oneshot::Sender<Result<u64, String>>>),
+    /// Back to the generation before.
+    Rollback(oneshot::Sender<Result<u64, String>>),
     /// Leave; said twice: now.
     Stop,
 }
@@ -61,6 +64,8 @@ pub(super) struct Control {
     pub(super) worker: Rc<Worker>,
     /// The generation that runs.
     pub(super) running: Option<Arc<Parts>>,
+    /// What there is to go back to.
+    pub(super) retreat: Retreat,
     /// Keeps the names of its upstreams resolved.
     pub(super) resolver: Option<JoinHandle<()>>,
     /// Warns of certificates that end.
@@ -107,6 +112,7 @@ impl Control {
             listeners: Listeners::default(),
             worker,
             running: None,
+            retreat: Retreat::default(),
             resolver: None,
             expiry: None,
             standing,
@@ -126,7 +132,7 @@ impl Control {
 
     /// Handles events until it is time to leave, and leaves.
     pub(super) async fn run(mut self) {
-        while let Some(event) = self.events.recv().await {
+        while let Some(event) = self.next().await {
             match event {
                 Event::Changed(files) => drop(self.changed(&files).await),
                 Event::Reload(reply) => {
@@ -136,10 +142,22 @@ impl Control {
                         let _ = reply.send(result);
                     }
                 }
+                Event::Rollback(reply) => drop(reply.send(self.roll_back("somebody asked for it").await)),
                 Event::Stop => break,
             }
         }
         self.leave().await;
+    }
+
+    /// The next event; a reload that is watched is looked at meanwhile.
+    async fn next(&mut self) -> Option<Event> {
+        while let Some(patience) = self.retreat.patience() {
+            if let Some(event) = self.kit.clock.timeout(patience, self.events.recv()).await {
+                return event;
+            }
+            self.judge().await;
+        }
+        self.events.recv().await
     }
 
     /// Watches exactly these files; what was loaded was read after `since`.
@@ -208,6 +226,7 @@ impl Control {
                 Some(Some(Event::Reload(reply))) => {
                     let _ = reply.map(|reply| reply.send(Err("the gateway is leaving".to_owned())));
                 }
+                Some(Some(Event::Rollback(reply))) => drop(reply.send(Err("the gateway is leaving".to_owned()))),
                 Some(Some(Event::Stop) | None) => return true,
             }
         }

@@ -39,6 +39,19 @@ impl Diff {
         self.lines.is_empty()
     }
 
+    /// As programs read it: a list of `{ change, what, notes }`.
+    pub fn to_json(&self) -> Value {
+        let line = |line: &Line| {
+            let change = match line.sign {
+                '+' => "added",
+                '-' => "removed",
+                _ => "changed",
+            };
+            serde_json::json!({ "change": change, "what": line.what, "notes": line.notes })
+        };
+        self.lines.iter().map(line).collect()
+    }
+
     fn compare<T: Serialize + PartialEq>(&mut self, kind: &str, old: &[(&str, &T)], new: &[(&str, &T)]) {
         let old = keyed(old);
         let new = keyed(new);

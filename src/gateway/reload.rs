@@ -106,7 +106,12 @@ impl Control {
             }
             return Ok(now.generation);
         }
+        if !always && self.retreat.keeps_out(loaded.program.hash()) {
+            log::warn("this script was rolled back, and stays out until it changes", &[]);
+            return Ok(now.generation);
+        }
         self.warn(&loaded);
+        let before = self.running.as_ref().map(|parts| Arc::clone(&parts.program));
         let diff = now.plan.as_deref().map(|plan| Diff::between(plan, loaded.program.plan())).unwrap_or_default();
         if let Err(refused) = self.take_over(loaded.program, false).await {
             let text = refused.to_string();
@@ -114,6 +119,7 @@ impl Control {
             self.status.failed(&text, Value::Null, self.kit.clock.unix());
             return Err(text);
         }
+        self.guard(before);
         let took = self.kit.clock.now().since(start);
         self.tell(&diff, took);
         Ok(self.status.now().generation)
@@ -126,6 +132,7 @@ impl Control {
             secrets_dir: self.options.secrets.clone(),
             clock: self.options.clock.clone(),
             dev: self.options.dev,
+            ..LoadOptions::default()
         };
         match spawn_blocking(move || load(&file, &options)).await {
             Ok(result) => result,
@@ -135,7 +142,7 @@ impl Control {
     }
 
     /// Everything that can fail comes before the switch.
-    async fn take_over(&mut self, program: Arc<Program>, last_good: bool) -> Result<(), Refused> {
+    pub(super) async fn take_over(&mut self, program: Arc<Program>, last_good: bool) -> Result<(), Refused> {
         let plan = Arc::clone(program.plan());
         let generation = self.status.now().generation + 1;
         let wanted = self.wanted(&plan);
@@ -172,7 +179,12 @@ impl Control {
             result = result.and(opened.await);
         }
         if result.is_ok() {
-            let seat = Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: true };
+            let seat = Seat {
+                worker: Rc::clone(&self.worker),
+                live: Arc::clone(&self.kit.live),
+                control: true,
+                offline: None,
+            };
             match parts.program.open(seat).await {
                 Ok(hooks) => drop(self.worker.switch(parts.site(&self.worker, hooks))),
                 Err(error) => result = Err(error),

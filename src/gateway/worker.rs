@@ -187,7 +187,8 @@ impl Crew {
     }
 
     async fn site(&self, parts: &Parts) -> Result<Rc<Site>, String> {
-        let seat = Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: false };
+        let seat =
+            Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: false, offline: None };
         Ok(parts.site(&self.worker, parts.program.open(seat).await?))
     }
 

@@ -10,8 +10,8 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 
-use tokio::task::JoinHandle;
-
+use crate::clock;
+use crate::clock::Aside;
 use crate::http::Body;
 use crate::http::BodyError;
 use crate::http::Source;
@@ -35,7 +35,7 @@ struct Reading {
     piece: Vec<u8>,
     taken: usize,
     /// The read under way.
-    read: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    read: Option<Aside<io::Result<Vec<u8>>>>,
 }
 
 impl Source for Reading {
@@ -48,7 +48,7 @@ impl Source for Reading {
                     self.taken = 0;
                     #[allow(clippy::cast_possible_truncation, reason = "no more than a piece")]
                     let wanted = self.left.min(PIECE) as usize;
-                    self.read.insert(tokio::task::spawn_blocking(move || {
+                    self.read.insert(clock::aside(move || {
                         piece.resize(wanted, 0);
                         let length = file.read_at(&mut piece, from)?;
                         piece.truncate(length);

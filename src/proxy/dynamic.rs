@@ -80,7 +80,10 @@ impl Site {
                 Rc::new(Upstream::new(shared, Rc::clone(&worker.pools)))
             }
         };
-        let found = self.addresses(&address).await?;
+        let found = match worker.pools.connector() {
+            Some(_) => vec![SocketAddr::new(upstream::NOWHERE, 80)],
+            None => self.addresses(&address).await?,
+        };
         upstream.shared().resolve(0, found);
         let mut all = worker.dynamic.0.borrow_mut();
         if all.len() >= MOST && !all.contains_key(&origin) {

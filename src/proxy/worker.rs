@@ -22,6 +22,7 @@ use crate::proxy::dynamic::Dynamic;
 use crate::proxy::meter::Meter;
 use crate::telemetry::AccessLog;
 use crate::telemetry::metrics::Registry;
+use crate::upstream::Connector;
 use crate::upstream::Pools;
 
 /// One worker's own things: clock, buffers, pools, counters. Reached from every exchange.
@@ -90,6 +91,12 @@ impl Worker {
             tasks: Cell::new(0),
             site: RefCell::new(None),
         })
+    }
+
+    /// Nothing of the system is used from now on: connections are made by `connector`, chance begins at `seed`.
+    pub fn offline(&self, connector: Rc<dyn Connector>, seed: u64) {
+        self.pools.offline(connector, seed);
+        self.seed.set(seed);
     }
 
     /// What the client connections of this worker use.

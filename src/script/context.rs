@@ -21,6 +21,7 @@ use crate::proxy::Site;
 use crate::proxy::Worker;
 use crate::script::driver::Pool;
 use crate::script::live::Live;
+use crate::script::offline::Offline;
 use crate::script::wait::Waiting;
 use crate::script::watchdog::Watch;
 
@@ -55,6 +56,8 @@ pub struct Setting {
     pub step: Duration,
     /// Memory of the machine in bytes.
     pub memory: usize,
+    /// The notes of a gateway without sockets, of which this is a machine.
+    pub offline: Option<Rc<Offline>>,
 }
 
 /// One machine's context, found from any function by [`Context::of`].
@@ -141,6 +144,11 @@ impl Context {
     /// Whether this is the control thread's machine.
     pub fn control(&self) -> bool {
         self.setting.control
+    }
+
+    /// The notes of a gateway without sockets.
+    pub(crate) fn offline(&self) -> Option<&Rc<Offline>> {
+        self.setting.offline.as_ref()
     }
 
     /// Whether the file is still being loaded.

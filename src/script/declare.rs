@@ -1,6 +1,7 @@
 //! The declaring words: what they take, what they make of it, and how all of it becomes one plan.
 
 mod address;
+pub(crate) mod assert;
 mod block;
 mod flatten;
 mod gateway;
@@ -44,6 +45,7 @@ pub(crate) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
     nodes::install(lua, globals)?;
     service::install(lua, globals)?;
     openapi::install(lua, globals)?;
+    assert::install(lua, globals)?;
     timers::install(lua, globals)?;
     loading::install(lua, globals)
 }

@@ -1,5 +1,6 @@
 //! What a mistake gets: file, line, column, a code frame, a suggestion; ten at most from one load.
 
+mod ids;
 mod lint;
 mod render;
 mod resolve;
@@ -10,6 +11,8 @@ mod walk;
 use std::path::Path;
 use std::path::PathBuf;
 
+pub use ids::LINTS;
+pub(crate) use ids::allowed;
 pub(crate) use lint::lint;
 pub(crate) use lint::unknown;
 pub(crate) use lint::written_by;
@@ -32,6 +35,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
+    /// What a warning is known by, see [`LINTS`]; empty for errors.
+    pub id: &'static str,
     /// What is wrong.
     pub message: String,
     /// The file, relative to the config folder; empty when it has no place.
@@ -55,6 +60,7 @@ impl Diagnostic {
     pub fn error(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
+            id: "",
             message: message.into(),
             file: String::new(),
             line: 0,
@@ -66,9 +72,9 @@ impl Diagnostic {
         }
     }
 
-    /// A warning without a place.
-    pub fn warning(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(message) }
+    /// A warning of that id, without a place.
+    pub fn warning(id: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, id, ..Self::error(message) }
     }
 
     /// In that file, on that line.

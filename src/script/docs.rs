@@ -35,6 +35,7 @@ pub fn policies() -> Result<Vec<Documented>, String> {
         snapshot: Arc::new(Snapshot { root: PathBuf::from("."), ..Snapshot::default() }),
         step: gateway.step,
         memory: gateway.memory,
+        offline: None,
     };
     let files = Rc::new(Files::on_disk(Path::new(".")));
     let (_lua, _context, session) = load::open(setting, &files).map_err(|error| error.to_string())?;

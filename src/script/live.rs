@@ -21,6 +21,7 @@ pub use bus::Ears;
 pub use bus::Event;
 pub use keeper::Keeper;
 pub use keyset::Ask;
+pub(crate) use keyset::KEYS;
 pub use keyset::KeySet;
 pub use keyset::Source;
 pub use objects::Kept;
@@ -43,6 +44,8 @@ pub struct Live {
     spaces: Mutex<HashMap<String, Arc<Space>>>,
     objects: objects::Objects,
     state: Option<PathBuf>,
+    /// Nothing outlives the process, whatever is declared.
+    forgets: bool,
     keepers: Mutex<HashMap<PathBuf, Arc<Keeper>>>,
     metrics: Mutex<BTreeMap<String, String>>,
     bus: Bus,
@@ -80,9 +83,17 @@ impl Live {
         Self { state, ..Self::default() }
     }
 
+    /// Of a gateway that leaves nothing behind.
+    pub fn offline() -> Self {
+        Self { forgets: true, ..Self::default() }
+    }
+
     /// Who keeps counters in `file`: by that name in the state folder, else beside the script; without a name in the
     /// state folder alone. `None`: nobody, which is told.
     pub fn keeper(&self, file: &str, root: &Path, clock: &Clock) -> Option<Arc<Keeper>> {
+        if self.forgets {
+            return None;
+        }
         let path = match (&self.state, file) {
             (Some(state), "") => state.join("quota.journal"),
             (None, "") => {

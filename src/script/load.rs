@@ -28,6 +28,7 @@ use crate::script::declare::Session;
 use crate::script::declare::poison;
 use crate::script::diagnose::Diagnostic;
 use crate::script::diagnose::Faults;
+use crate::script::diagnose::allowed;
 use crate::script::diagnose::syntax;
 use crate::script::live::Live;
 use crate::script::machine;
@@ -37,6 +38,7 @@ use files::Fault;
 use files::Files;
 
 pub(crate) use run::Slices;
+pub(crate) use run::to_the_end;
 
 /// What loading may know of the outside.
 #[derive(Clone, Default)]
@@ -49,6 +51,10 @@ pub struct LoadOptions {
     pub clock: Clock,
     /// Faults of functions are shown to clients.
     pub dev: bool,
+    /// For a gateway without sockets: chance is the same each time, secrets that are not there have a stand-in.
+    pub offline: bool,
+    /// Whether lines are counted as they run.
+    pub coverage: bool,
 }
 
 /// A script that loads.
@@ -66,10 +72,10 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
         .and_then(|name| name.to_str())
         .ok_or_else(|| Faults::plain(format!("`{}` names no file", path.display())))?;
     let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let files = Rc::new(Files::on_disk(root));
+    let files = Rc::new(Files::on_disk(root).for_tests(options.offline, options.coverage));
     let snapshot = Arc::new(Snapshot {
         time: options.clock.unix(),
-        seed: machine::chance(),
+        seed: if options.offline { 1 } else { machine::chance() },
         env: options.env.clone(),
         secrets: options.secrets_dir.clone(),
         root: root.to_owned(),
@@ -87,17 +93,19 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
         snapshot: Arc::clone(&snapshot),
         step: crate::plan::Gateway::default().step,
         memory: crate::plan::Gateway::default().memory,
+        offline: None,
     };
     let (lua, _context, session) = open(setting, &files).map_err(|error| Faults::plain(error.to_string()))?;
     poison::lenient(&lua).map_err(|error| Faults::plain(error.to_string()))?;
-    run::to_the_end(&lua, &session, name);
+    to_the_end(&lua, &session, name);
     let (plan, _pipelines) = declare::build(&session);
     let judged = judge::judge(&session, &plan);
     let source = |file: &str| files.text(file).ok().map(|text| text.to_string());
     if !judged.faults.is_empty() {
         return Err(Faults::new(judged.faults, files.paths(), &source));
     }
-    let warnings = crate::script::diagnose::tidy(judged.warnings, &source);
+    let mut warnings = crate::script::diagnose::tidy(judged.warnings, &source);
+    warnings.retain(|warning| !source(&warning.file).is_some_and(|text| allowed(warning, &text)));
     let program = Program::new(name, plan, &files, snapshot);
     Ok(Loaded { program: Arc::new(program), warnings })
 }
@@ -144,6 +152,9 @@ pub(crate) fn chunk(lua: &Lua, session: &Session, name: &str) -> Result<Function
     session.compiling.set(true);
     let made = lua.load(&*code).set_name(format!("@{name}")).set_mode(ChunkMode::Binary).into_function();
     session.compiling.set(false);
+    if let (Ok(made), Some(offline)) = (&made, Context::of(lua).offline()) {
+        offline.ran(name, made);
+    }
     made.map_err(|error| Some(Diagnostic::error(format!("{name}: {error}"))))
 }
 

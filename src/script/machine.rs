@@ -79,7 +79,8 @@ pub fn seal(lua: &Lua) -> mlua::Result<()> {
 
 /// Says that loading is over: time is the clock's from now on, and chance is chance.
 pub fn loaded(lua: &Lua) -> mlua::Result<()> {
-    reseed(lua, chance())?;
+    let seed = Context::of(lua).offline().map(|offline| offline.seed);
+    reseed(lua, seed.unwrap_or_else(chance))?;
     Context::of(lua).loaded();
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The process log: one line an event, as text or JSON, on stderr.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -78,9 +79,50 @@ pub fn error(message: &str, fields: &[(&str, &dyn Display)]) {
     emit(Level::Error, message, fields);
 }
 
+/// An event as whoever keeps them sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// How much it matters.
+    pub level: Level,
+    /// What happened.
+    pub message: String,
+    /// Names and values.
+    pub fields: Vec<(String, String)>,
+}
+
+thread_local! {
+    static KEPT: RefCell<Option<Vec<Entry>>> = const { RefCell::new(None) };
+}
+
+/// From now on events of this thread are kept instead of written, whatever their level.
+pub fn keep() {
+    KEPT.set(Some(Vec::new()));
+}
+
+/// Events of this thread are written again.
+pub fn write() {
+    KEPT.set(None);
+}
+
+/// The events kept so far.
+pub fn kept() -> Vec<Entry> {
+    KEPT.with_borrow(|kept| kept.clone().unwrap_or_default())
+}
+
+/// Keeps one event where that is wished; whether it was.
+fn keeps(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> bool {
+    if KEPT.with_borrow(Option::is_none) {
+        return false;
+    }
+    // Made before it is put in: what is shown may log too.
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
+    let entry = Entry { level, message: message.to_owned(), fields };
+    KEPT.with_borrow_mut(|kept| kept.as_mut().map(|kept| kept.push(entry))).is_some()
+}
+
 /// Writes one event. Control characters are escaped, so that nobody's input becomes a line of its own.
 pub fn emit(level: Level, message: &str, fields: &[(&str, &dyn Display)]) {
-    if !enabled(level) {
+    if keeps(level, message, fields) || !enabled(level) {
         return;
     }
     let mut line =

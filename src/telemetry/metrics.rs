@@ -113,6 +113,21 @@ enum Series {
     Spread(Spread),
 }
 
+impl Series {
+    #[allow(clippy::cast_precision_loss, reason = "a test compares small numbers")]
+    fn number(&self) -> f64 {
+        match self {
+            Self::Counter(counter) => counter.value() as f64,
+            Self::Gauge(gauge) => gauge.value() as f64,
+            Self::Number(number, _) => number.value(),
+            Self::Spread(spread) => spread.count() as f64,
+            Self::Histogram(histogram) => {
+                histogram.0.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum::<u64>() as f64
+            }
+        }
+    }
+}
+
 /// The most label sets of one family; what comes later is counted under `other`.
 pub const SERIES_CAP: usize = 20_000;
 
@@ -172,6 +187,14 @@ impl Registry {
             key.iter_mut().for_each(|(_, value)| "other".clone_into(value));
         }
         family.series.entry(key).or_insert_with(make).clone()
+    }
+
+    /// The sum of a family's series that have these labels, of histograms how many values they have; `None` without one.
+    pub fn sum(&self, name: &str, labels: &[(String, String)]) -> Option<f64> {
+        let families = self.0.lock();
+        let series = families.get(name)?.series.iter();
+        let series = series.filter(|(own, _)| labels.iter().all(|label| own.contains(label)));
+        series.map(|(_, series)| series.number()).reduce(|sum, one| sum + one)
     }
 
     /// Prometheus text format.

@@ -8,6 +8,7 @@ pub(crate) use lane::Lane;
 pub(crate) use lane::Want;
 
 use std::cell::Cell;
+use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use crate::clock::Alarms;
 use crate::clock::Clock;
 use crate::http::Buffers;
+use crate::upstream::Connector;
 use crate::upstream::Pool;
 use crate::upstream::host::Host;
 
@@ -29,6 +31,8 @@ pub struct Pools {
     workers: u32,
     seed: Cell<u64>,
     lanes: RefCell<HashMap<u64, Rc<Lane>, foldhash::fast::RandomState>>,
+    /// Makes connections instead of the system.
+    connector: OnceCell<Rc<dyn Connector>>,
 }
 
 impl Pools {
@@ -42,7 +46,20 @@ impl Pools {
             workers: u32::try_from(workers).unwrap_or(u32::MAX).max(1),
             seed: Cell::new(hasher.hash_one(workers)),
             lanes: RefCell::new(HashMap::with_hasher(hasher)),
+            connector: OnceCell::new(),
         })
+    }
+
+    /// Connections are made by `connector` from now on, and chance begins at `seed`: nothing of the system is used.
+    pub fn offline(&self, connector: Rc<dyn Connector>, seed: u64) {
+        // Once: connections that were made stay what they are.
+        let _ = self.connector.set(connector);
+        self.seed.set(seed);
+    }
+
+    /// What makes connections instead of the system, if anything does.
+    pub fn connector(&self) -> Option<&Rc<dyn Connector>> {
+        self.connector.get()
     }
 
     /// Closes what is idle too long, was closed by its host or belongs to a host that is gone; every worker calls it a

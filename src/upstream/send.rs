@@ -36,6 +36,7 @@ use crate::upstream::retry;
 use crate::upstream::retry::Next;
 use crate::upstream::retry::Setback;
 use crate::upstream::retry::Standing;
+use crate::upstream::socket::Socket;
 
 /// One worker's view of an upstream: what a request is sent through.
 pub struct Upstream {
@@ -123,7 +124,7 @@ impl Upstream {
             course.spent += 1;
             let start = self.pools.clock.now();
             let Some(lane) = self.choose(&course.tried) else { return Err(self.nobody()) };
-            if lane.host.address == Address::Echo {
+            if lane.host.address == Address::Echo && !self.has_stand_in() {
                 let response = Box::pin(echo::answer(&outbound, &mut upload)).await?;
                 let took = self.pools.clock.now().since(start);
                 return Ok(self.answer(response, &lane, course.attempts, took, None));
@@ -159,6 +160,11 @@ impl Upstream {
                 }
             }
         }
+    }
+
+    /// Whether something stands in for it (asked for the built-in service only, which needs no connection).
+    fn has_stand_in(&self) -> bool {
+        self.pools.connector().is_some_and(|connector| connector.stands_for(&self.name))
     }
 
     /// Whether another attempt follows; notes on `course` how it is to be made.
@@ -281,7 +287,13 @@ impl Upstream {
         };
         let clock = &self.pools.clock;
         let limit = self.shared.config().timeout.connect.min(outbound.deadline.since(clock.now()));
-        let socket = Box::pin(connect(&lane.host, self.shared.tls(), limit, clock)).await.map_err(|failed| {
+        let made = match self.pools.connector() {
+            Some(stand_in) => {
+                stand_in.connect(&self.name, &lane.host.label).map(Socket::Memory).map_err(Failed::Refused)
+            }
+            None => Box::pin(connect(&lane.host, self.shared.tls(), limit, clock)).await,
+        };
+        let socket = made.map_err(|failed| {
             let host = lane.label.to_string();
             let error = match failed {
                 Failed::Refused(cause) => SendError::Connect { host, cause },

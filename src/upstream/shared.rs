@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::upstream::Address;
 use crate::upstream::Config;
+use crate::upstream::HostConfig;
 use crate::upstream::host::Host;
 use crate::upstream::host::written;
 use crate::upstream::retry::Budget;
@@ -66,6 +67,24 @@ impl Shared {
             resolved: Mutex::new(resolved),
             budget: previous.map_or_else(|| Arc::new(Budget::new()), |previous| Arc::clone(&previous.budget)),
         }))
+    }
+
+    /// An upstream that is never connected to: names stand for nothing, and no TLS is prepared.
+    pub fn offline(config: Config) -> Arc<Self> {
+        let nowhere = |host: &HostConfig| match &host.address {
+            Address::Tcp { port, .. } => vec![SocketAddr::new(NOWHERE, *port)],
+            Address::Unix(_) | Address::Echo => Vec::new(),
+        };
+        let resolved: Vec<_> = config.hosts.iter().map(nowhere).collect();
+        let members = members(&config, &resolved, &[]);
+        Arc::new(Self {
+            config,
+            tls: None,
+            members: ArcSwap::from_pointee(members),
+            version: AtomicU64::new(1),
+            resolved: Mutex::new(resolved),
+            budget: Arc::new(Budget::new()),
+        })
     }
 
     /// As declared.
@@ -161,6 +180,9 @@ fn members(config: &Config, resolved: &[Vec<SocketAddr>], old: &[Member]) -> Vec
     }
     members
 }
+
+/// What names stand for where nothing is connected to (RFC 5737).
+pub const NOWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 /// One host for each address of a name. Where it has addresses of both families, one of each makes a host, and the
 /// connection goes to whichever answers (RFC 8305): `localhost` is one host, not one that works and one that does not.

@@ -1,4 +1,4 @@
-//! The byte stream under a connection: TCP, TLS over it, or a Unix socket.
+//! The byte stream under a connection: TCP, TLS over it, a Unix socket, or memory where nothing is sent at all.
 
 use std::future::Future;
 use std::io;
@@ -13,6 +13,7 @@ use std::task::Poll;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
+use tokio::io::DuplexStream;
 use tokio::io::Interest;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
@@ -28,6 +29,8 @@ pub(crate) enum Socket {
     Tls(Box<TlsStream<TcpStream>>),
     /// A Unix socket.
     Unix(UnixStream),
+    /// What stands in for a service (see [`crate::upstream::Connector`]).
+    Memory(DuplexStream),
 }
 
 /// What an idle connection looks like from here.
@@ -46,6 +49,7 @@ impl Socket {
             Self::Tcp(stream) => pin!(stream.read_buf(buffer)).poll(cx),
             Self::Tls(stream) => pin!(stream.read_buf(buffer)).poll(cx),
             Self::Unix(stream) => pin!(stream.read_buf(buffer)).poll(cx),
+            Self::Memory(stream) => pin!(stream.read_buf(buffer)).poll(cx),
         }
     }
 
@@ -57,7 +61,7 @@ impl Socket {
     /// Whether everything that was received was also read; TLS may hold decrypted bytes back.
     pub(crate) fn is_drained(&mut self) -> bool {
         match self {
-            Self::Tcp(_) | Self::Unix(_) => true,
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => true,
             Self::Tls(stream) => {
                 stream.get_mut().1.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() == 0)
             }
@@ -73,6 +77,7 @@ impl Socket {
                 stream.try_io(Interest::READABLE, || peek(stream))
             }
             Self::Unix(stream) => stream.try_io(Interest::READABLE, || peek(stream)),
+            Self::Memory(_) => return Look::Quiet,
         };
         verdict(&peeked)
     }
@@ -83,6 +88,7 @@ impl Socket {
             Self::Tcp(stream) => peek(stream),
             Self::Tls(stream) => peek(stream.get_ref().0),
             Self::Unix(stream) => peek(stream),
+            Self::Memory(_) => return Look::Quiet,
         })
     }
 }
@@ -105,6 +111,7 @@ impl AsyncRead for Socket {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -115,6 +122,7 @@ impl AsyncWrite for Socket {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -127,6 +135,7 @@ impl AsyncWrite for Socket {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -136,7 +145,7 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -146,6 +155,7 @@ impl AsyncWrite for Socket {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -111,6 +111,10 @@ impl Binary {
         Client::connect(self.admin.expect("an admin listener")).host("localhost")
     }
 
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("an admin listener")
+    }
+
     pub(crate) fn dir(&self) -> &Arc<Dir> {
         &self.dir
     }

@@ -52,6 +52,7 @@ pub(super) enum Page {
     Metrics,
     State,
     Reload,
+    Rollback,
     Purge,
     Index,
 }
@@ -73,10 +74,15 @@ pub(super) fn page(request: &Request, token: Option<&str>) -> Result<(Page, bool
         "/metrics" => (Page::Metrics, "GET"),
         "/state" => (Page::State, "GET"),
         "/reload" => (Page::Reload, "POST"),
+        "/rollback" => (Page::Rollback, "POST"),
         "/purge" => (Page::Purge, "POST"),
         "/" => (Page::Index, "GET"),
         _ => {
-            return Err(no(404, "admin.none", "the pages are /livez, /readyz, /metrics, /state, POST /reload, /purge"));
+            return Err(no(
+                404,
+                "admin.none",
+                "the pages are /livez, /readyz, /metrics, /state, POST /reload, /rollback, /purge",
+            ));
         }
     };
     let checked = access::check(caller(request), token);
@@ -117,7 +123,9 @@ impl Desk {
             Page::Ready => self.ready(known),
             Page::Metrics => Sheet { status: 200, media: PROMETHEUS, text: self.series() },
             Page::State => Sheet::json(200, &self.state()),
-            Page::Index | Page::Reload | Page::Purge => Sheet { status: 200, media: TEXT, text: INDEX.to_owned() },
+            Page::Index | Page::Reload | Page::Rollback | Page::Purge => {
+                Sheet { status: 200, media: TEXT, text: INDEX.to_owned() }
+            }
         }
     }
 
@@ -236,6 +244,7 @@ moongate admin
   GET  /metrics  for Prometheus
   GET  /state    what runs, as JSON
   POST /reload   load the script now
+  POST /rollback back to what ran before the last reload
   POST /purge    forget stored answers: ?tag=a&tag=b, ?prefix=/x, ?tag=*; &hard=true, &space=name
 ";
 

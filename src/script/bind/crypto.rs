@@ -10,6 +10,7 @@ use crate::primitive::digest;
 use crate::script::bind::function;
 use crate::script::bind::text::Text;
 use crate::script::context::Context;
+use crate::script::offline;
 
 /// `crypto`
 pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
@@ -29,11 +30,12 @@ fn equal(lua: &Lua, (left, right): (Value, Value)) -> mlua::Result<bool> {
 }
 
 fn random(lua: &Lua, count: usize) -> mlua::Result<LuaString> {
-    if Context::of(lua).loading() {
+    let context = Context::of(lua);
+    if context.loading() {
         // All workers load the same file and must come to the same plan; bytes they agree on are no secret.
         return Err(mlua::Error::runtime("crypto.random: not while the file loads; call it inside a function"));
     }
-    let bytes = digest::random(count).ok_or_else(|| {
+    let bytes = offline::random(&context, count).ok_or_else(|| {
         mlua::Error::runtime(format!("crypto.random: 0 to {} bytes at once, not {count}", digest::MOST_RANDOM))
     })?;
     lua.create_string(bytes)

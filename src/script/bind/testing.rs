@@ -48,6 +48,7 @@ pub(crate) fn open(clock: &Clock, live: &Arc<Live>) -> Lua {
         snapshot: Arc::new(snapshot),
         step: Duration::from_secs(60),
         memory: 512 << 20,
+        offline: None,
     };
     let files = Rc::new(Files::known(Path::new("/"), Frozen::default()));
     load::open(setting, &files).unwrap().0

@@ -7,10 +7,10 @@ use mlua::MultiValue;
 use mlua::Table;
 use uuid::Builder;
 
-use crate::primitive::digest;
 use crate::primitive::digest::Hash;
 use crate::script::bind::function;
 use crate::script::context::Context;
+use crate::script::offline;
 
 /// `uuid`
 pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
@@ -48,7 +48,7 @@ fn chance(lua: &Lua) -> mlua::Result<[u8; 16]> {
         let seed = context.snapshot().seed;
         Some(Hash::Sha256.digest(format!("uuid {seed} {drawn}").as_bytes()))
     } else {
-        digest::random(16)
+        offline::random(&context, 16)
     };
     let bytes = bytes.ok_or_else(|| mlua::Error::runtime("uuid: the system has no randomness"))?;
     let mut chance = [0; 16];

@@ -152,6 +152,7 @@ impl Builder<'_> {
                 }
                 if node.children.is_empty() && !self.session.faulty() {
                     self.session.warn(
+                        "empty-group",
                         node.block.subject(),
                         format!("{} has no routes", node.block.owner),
                         "nothing runs here",
@@ -241,6 +242,7 @@ impl Builder<'_> {
         if !host.contains(['.', ':', '*']) && host != "localhost" {
             let path = block.anchor.subject.as_deref().and_then(|text| text.split_whitespace().last()).unwrap_or(&host);
             self.session.warn(
+                "host-or-path",
                 block.subject(),
                 format!("`{host}` in {} is a host, not a path", block.owner),
                 format!("a path begins with `/`: \"/{path}\""),

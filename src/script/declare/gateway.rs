@@ -24,6 +24,7 @@ use crate::plan::Access;
 use crate::plan::Admin;
 use crate::plan::Drain;
 use crate::plan::Gateway;
+use crate::plan::Guard;
 use crate::plan::Log;
 use crate::plan::Timeout;
 use crate::plan::Trust;
@@ -101,6 +102,11 @@ pub(super) fn plan(session: &Session, block: Option<&Block>) -> Gateway {
     if let Some(table) = read::table(options, "drain") {
         let max = read::duration(&table, "max").unwrap_or(gateway.drain.max);
         gateway.drain = Drain { delay: read::duration(&table, "delay"), max };
+    }
+    if let Some(table) = read::table(options, "guard") {
+        let share = read::text(&table, "script_errors").and_then(|text| text.trim_end_matches('%').parse::<f64>().ok());
+        let within = read::duration(&table, "within").unwrap_or(GUARDED);
+        gateway.guard = share.map(|percent| Guard { script_errors: percent.min(100.0) / 100.0, within });
     }
     log(session, block, &mut gateway.log);
     gateway.fetch_allow = super::matching::globs(session, block, "fetch_allow");
@@ -284,6 +290,9 @@ fn limits(options: &Table, gateway: &mut Gateway) {
     set("body_timeout", &mut limits.body_timeout);
     set("idle", &mut limits.idle);
 }
+
+/// How long a reload is watched unless told otherwise.
+const GUARDED: Duration = Duration::from_secs(60);
 
 /// A machine needs half a megabyte before it has run anything.
 const LEAST_MEMORY: usize = 4 << 20;

@@ -218,7 +218,12 @@ fn files(lua: &Lua, pattern: Value) -> mlua::Result<Table> {
     match session.files.glob(&pattern) {
         Ok(names) => {
             if names.is_empty() {
-                session.warn(anchor.clone(), format!("`include \"{pattern}\"` matches no file"), "it brings nothing");
+                session.warn(
+                    "empty-include",
+                    anchor.clone(),
+                    format!("`include \"{pattern}\"` matches no file"),
+                    "it brings nothing",
+                );
             }
             for name in names.iter().filter(|name| **name != from) {
                 if session.ran.borrow().contains(name) {

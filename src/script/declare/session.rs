@@ -12,6 +12,7 @@ use mlua::Table;
 use mlua::Value;
 
 use crate::plan::Place;
+use crate::script::declare::assert::Assertion;
 use crate::script::declare::slots::Slots;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Diagnostic;
@@ -58,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) watched: RefCell<Vec<(&'static str, Place)>>,
     /// Faults that know their place already.
     pub(crate) diagnostics: RefCell<Vec<Diagnostic>>,
+    /// `assert_routes`, to be judged once all routes are known.
+    pub(crate) asserts: RefCell<Vec<Assertion>>,
     /// Names in templates where no one route is in sight: some route must have such a parameter.
     pub(crate) loose: RefCell<Vec<(String, Anchor)>>,
     /// Globals that the file writes though it must not: read back, so that each is told once.
@@ -78,8 +81,8 @@ pub(crate) struct Found {
     pub(crate) label: String,
     /// Below the frame.
     pub(crate) help: String,
-    /// Only worth a warning.
-    pub(crate) warning: bool,
+    /// Only worth a warning: its id.
+    pub(crate) warning: Option<&'static str>,
 }
 
 /// A table that was declared: its typed options, its steps, its place.
@@ -163,6 +166,7 @@ impl Session {
             diagnostics: RefCell::default(),
             needed: RefCell::default(),
             found: RefCell::default(),
+            asserts: RefCell::default(),
         })
     }
 
@@ -185,13 +189,13 @@ impl Session {
         help: impl Into<String>,
     ) {
         let (message, label, help) = (message.into(), label.into(), help.into());
-        self.note(Found { anchor, message, label, help, warning: false });
+        self.note(Found { anchor, message, label, help, warning: None });
     }
 
     /// Notes something that loads and is probably not meant.
-    pub(crate) fn warn(&self, anchor: Anchor, message: impl Into<String>, label: impl Into<String>) {
+    pub(crate) fn warn(&self, id: &'static str, anchor: Anchor, message: impl Into<String>, label: impl Into<String>) {
         let (message, label) = (message.into(), label.into());
-        self.note(Found { anchor, message, label, help: String::new(), warning: true });
+        self.note(Found { anchor, message, label, help: String::new(), warning: Some(id) });
     }
 
     /// A loop can make the same mistake for ever; ten are shown.
@@ -209,7 +213,7 @@ impl Session {
 
     /// Whether anything is wrong.
     pub(crate) fn faulty(&self) -> bool {
-        self.found.borrow().iter().any(|found| !found.warning)
+        self.found.borrow().iter().any(|found| found.warning.is_none())
     }
 
     /// Whether the script made a policy of that name.
@@ -225,7 +229,9 @@ impl Session {
     /// Whether something was wrong in the declaration at `anchor` already.
     pub(crate) fn faulty_at(&self, anchor: &Anchor) -> bool {
         let found = self.found.borrow();
-        found.iter().any(|found| !found.warning && found.anchor.file == anchor.file && found.anchor.line == anchor.line)
+        found.iter().any(|found| {
+            found.warning.is_none() && found.anchor.file == anchor.file && found.anchor.line == anchor.line
+        })
     }
 
     /// Notes that the template of option `name` cannot be understood.

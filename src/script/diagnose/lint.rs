@@ -59,15 +59,19 @@ pub(crate) fn lint(file: &str, sketch: &Sketch, own: &[String], upstreams: &[&st
     for (key, name, span) in &sketch.misnamed {
         let second = if key == "on_error" { "err" } else { "res" };
         let said = format!("`{key}` gets the request first, and it is called `{name}` here");
-        lint.warnings
-            .push(Diagnostic::warning(said).label(format!("write function(req, {second})")).under(file, *span));
+        lint.warnings.push(
+            Diagnostic::warning("parameter-name", said)
+                .label(format!("write function(req, {second})"))
+                .under(file, *span),
+        );
     }
     for (name, span) in &sketch.responses {
         let said = format!(
             "the second parameter of a step is the function `next`, not a response, and is called `{name}` here"
         );
         let help = "a step answers by what it returns: return { status = 200, text = \"…\" }; to change the service's answer: local res = next()";
-        lint.warnings.push(Diagnostic::warning(said).label("name it `next`").help(help).under(file, *span));
+        lint.warnings
+            .push(Diagnostic::warning("parameter-name", said).label("name it `next`").help(help).under(file, *span));
     }
     for (owner, member, span) in &sketch.handles {
         lint.warnings.extend(handle(owner, member).map(|warning| warning.under(file, *span)));
@@ -188,7 +192,7 @@ fn handle(owner: &str, member: &str) -> Option<Diagnostic> {
             None => "`moongate docs` lists the words".to_owned(),
         },
     };
-    Some(Diagnostic::warning(format!("{what} has no `{member}`")).label(label))
+    Some(Diagnostic::warning("unknown-member", format!("{what} has no `{member}`")).label(label))
 }
 
 const REQUEST: &[&str] = &[
@@ -236,9 +240,12 @@ const RESPONSE: &[&str] = &[
 
 /// A local of the file that a request function writes.
 fn captured(name: &str) -> Diagnostic {
-    Diagnostic::warning(format!("`{name}` is written inside a function, and each worker has its own copy"))
-        .label("shared state has a name")
-        .help("use `store`, `limiter` or `metrics`: they are seen by all workers and kept across reloads")
+    Diagnostic::warning(
+        "captured-local",
+        format!("`{name}` is written inside a function, and each worker has its own copy"),
+    )
+    .label("shared state has a name")
+    .help("use `store`, `limiter` or `metrics`: they are seen by all workers and kept across reloads")
 }
 
 /// `{id}` inside backticks where a template was meant: the name is a path parameter of the route around it.
@@ -252,9 +259,10 @@ fn backticks(file: &str, sketch: &Sketch, warnings: &mut Vec<Diagnostic>) {
                 && call.subject.as_ref().is_some_and(|(text, _)| text.contains(&parameter))
         });
         if route.is_some() {
-            let warning = Diagnostic::warning(format!(
-                "`{{{name}}}` inside backticks is the local `{name}`, not the path parameter"
-            ))
+            let warning = Diagnostic::warning(
+                "backticks",
+                format!("`{{{name}}}` inside backticks is the local `{name}`, not the path parameter"),
+            )
             .label("evaluated once, while loading")
             .help(format!("for a template write ordinary quotes: \"…{{{name}}}…\""));
             warnings.push(warning.under(file, *span));

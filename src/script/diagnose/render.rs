@@ -19,11 +19,8 @@ impl Diagnostic {
     pub fn render(&self, color: bool) -> String {
         let paint = Paint(color);
         let tint = if self.severity == Severity::Error { "1;31" } else { "1;33" };
-        let mut text = format!(
-            "{}{}\n",
-            paint.with(tint, self.severity.as_str()),
-            paint.with("1", &format!(": {}", self.message))
-        );
+        let mut text =
+            format!("{}{}\n", paint.with(tint, &self.kind()), paint.with("1", &format!(": {}", self.message)));
         if self.line == 0 && self.file.is_empty() {
             self.foot(&mut text, 0, &paint, !self.label.is_empty());
             return text;
@@ -50,6 +47,12 @@ impl Diagnostic {
         }
         self.foot(&mut text, number.len(), &paint, self.column == 0 && !self.label.is_empty());
         text
+    }
+
+    /// `error`, or `warning[id]`.
+    fn kind(&self) -> String {
+        let severity = self.severity.as_str();
+        if self.id.is_empty() { severity.to_owned() } else { format!("{severity}[{}]", self.id) }
     }
 
     fn foot(&self, text: &mut String, margin: usize, paint: &Paint, label: bool) {
@@ -79,6 +82,7 @@ impl Diagnostic {
         let text = |value: &str| if value.is_empty() { serde_json::Value::Null } else { value.into() };
         json!({
             "severity": self.severity.as_str(),
+            "id": text(self.id),
             "message": self.message,
             "file": text(&self.file),
             "line": number(self.line),

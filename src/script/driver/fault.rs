@@ -178,7 +178,7 @@ fn first_place(trace: &str) -> Option<(String, u32)> {
 }
 
 /// `file:line` at the head of `text`; our own prelude is no place.
-pub(super) fn place(text: &str) -> Option<(String, u32)> {
+pub(crate) fn place(text: &str) -> Option<(String, u32)> {
     let mut from = 0;
     while let Some(colon) = text[from..].find(':') {
         let colon = from + colon;

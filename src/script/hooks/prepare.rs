@@ -1,5 +1,6 @@
 //! Pipelines made ready: their functions handed to Lua once, what exists noted, failures' answers sorted.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use mlua::Function;
@@ -11,9 +12,12 @@ use mlua::chunk::ChunkMode;
 
 use crate::plan::Plan;
 use crate::proxy::Wants;
+use crate::script::context::Context;
 use crate::script::handle;
 use crate::script::hooks::outward;
 use crate::script::hooks::rest;
+use crate::script::offline;
+use crate::script::offline::Offline;
 use crate::script::pipeline::Level;
 use crate::script::pipeline::Pipeline;
 use crate::script::pipeline::Socket;
@@ -73,6 +77,8 @@ pub(super) struct Maker<'a> {
     pipeline: Function,
     straight: Function,
     outward: Function,
+    /// Notes the steps of a gateway without sockets.
+    watched: Option<(Function, Rc<Offline>)>,
 }
 
 impl<'a> Maker<'a> {
@@ -84,17 +90,25 @@ impl<'a> Maker<'a> {
         core.raw_set("adopt", lua.create_function(outward::adopt)?)?;
         let chunk = lua.load(include_str!("run.luau")).set_name("=[moongate]").set_mode(ChunkMode::Text);
         let made: Table = chunk.call(core)?;
+        let watched = match Context::of(lua).offline() {
+            Some(offline) => Some((made.get("watched")?, Rc::clone(offline))),
+            None => None,
+        };
         Ok(Self {
             lua,
             pipeline: made.get("pipeline")?,
             straight: made.get("straight")?,
             outward: made.get("outward")?,
+            watched,
         })
     }
 
     /// `index` is the plan's plus one, 0 for requests without a route; `listens`: some function hears of failures.
     pub(super) fn prepare(&self, index: usize, pipeline: Pipeline, listens: bool) -> mlua::Result<Prepared> {
-        let Pipeline { steps, when, cors, target, levels, socket } = pipeline;
+        let Pipeline { mut steps, when, cors, target, levels, socket } = pipeline;
+        for step in &mut steps {
+            self.watch(step)?;
+        }
         let run = if steps.is_empty() { None } else { Some(self.run(index, &steps)?) };
         let responders: Vec<_> = (0..levels.len()).filter(|&level| levels[level].on_response.is_some()).collect();
         let calls: Vec<_> = levels.iter().filter_map(|level| level.on_response.clone()).collect();
@@ -107,6 +121,14 @@ impl<'a> Maker<'a> {
             on_log: levels.iter().any(|level| level.on_log.is_some()),
         };
         Ok(Prepared { run, outward, responders, steps, when, cors, target, levels, answers, wants, socket })
+    }
+
+    /// Puts around a step what notes how requests fare with it, where somebody reads that.
+    fn watch(&self, step: &mut Step) -> mlua::Result<()> {
+        let Some((watched, offline)) = &self.watched else { return Ok(()) };
+        let notes = offline::watcher(self.lua, offline, step)?;
+        (step.call, step.when) = watched.call((&step.call, step.wraps, step.when.as_ref(), notes))?;
+        Ok(())
     }
 
     fn run(&self, index: usize, steps: &[Step]) -> mlua::Result<Function> {

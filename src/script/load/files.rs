@@ -38,17 +38,37 @@ pub(crate) struct Files {
     known: RefCell<Frozen>,
     /// Looked for and not there: an edit may bring them.
     missing: RefCell<BTreeSet<PathBuf>>,
+    /// Secrets that are not there have a stand-in.
+    pretend: bool,
+    /// Lines are counted as they run.
+    coverage: bool,
 }
 
 impl Files {
     /// For the control thread: reads from `root`.
     pub(crate) fn on_disk(root: &Path) -> Self {
-        Self { root: root.to_owned(), disk: true, known: RefCell::default(), missing: RefCell::default() }
+        Self::of(root, true, Frozen::default())
     }
 
     /// For a worker: what the control thread read.
     pub(crate) fn known(root: &Path, frozen: Frozen) -> Self {
-        Self { root: root.to_owned(), disk: false, known: RefCell::new(frozen), missing: RefCell::default() }
+        Self::of(root, false, frozen)
+    }
+
+    fn of(root: &Path, disk: bool, frozen: Frozen) -> Self {
+        Self {
+            root: root.to_owned(),
+            disk,
+            known: RefCell::new(frozen),
+            missing: RefCell::default(),
+            pretend: false,
+            coverage: false,
+        }
+    }
+
+    /// Secrets that are not there have a stand-in; lines are counted as they run.
+    pub(crate) fn for_tests(self, pretend: bool, coverage: bool) -> Self {
+        Self { pretend, coverage, ..self }
     }
 
     /// Everything read.
@@ -128,7 +148,8 @@ impl Files {
             return Ok(Arc::clone(code));
         }
         let text = self.text(name).map_err(Fault::Unreadable)?;
-        let code = compiler().compile(&*text).map_err(|error| Fault::Syntax(error.to_string()))?;
+        let compiler = compiler().set_coverage_level(u8::from(self.coverage));
+        let code = compiler.compile(&*text).map_err(|error| Fault::Syntax(error.to_string()))?;
         let code: Arc<[u8]> = code.into();
         self.known.borrow_mut().code.insert(name.to_owned(), Arc::clone(&code));
         Ok(code)
@@ -185,6 +206,8 @@ impl Files {
             Some(value) => Some(value.as_bytes().into()),
             None => folder.filter(|_| self.disk).and_then(|folder| self.secret_file(folder, name)),
         };
+        let stand_in = || format!("{name} is not set; this stands for it in tests").into_bytes().into();
+        let found = found.or_else(|| self.pretend.then(stand_in));
         self.known.borrow_mut().secrets.insert(name.to_owned(), found.clone());
         found
     }

@@ -1,5 +1,7 @@
 //! What is wrong with a file that has been run: everything noted, what the sources show, ties, codes.
 
+mod reach;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use crate::plan::To;
 use crate::proxy::Code;
 use crate::route::table::Table;
 use crate::script::declare::Session;
+use crate::script::declare::assert;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Diagnostic;
 use crate::script::diagnose::lint;
@@ -37,10 +40,14 @@ pub(super) fn judge(session: &Session, plan: &Plan) -> Judged {
     codes(session, &sketches);
     loose(session, plan);
     watched(session, &sketches, &mut judged.faults);
+    assert::judge(session, plan);
     for found in session.found() {
-        let severe = if found.warning { Diagnostic::warning(found.message) } else { Diagnostic::error(found.message) };
+        let severe = match found.warning {
+            Some(id) => Diagnostic::warning(id, found.message),
+            None => Diagnostic::error(found.message),
+        };
         let told = place(&sketches, &found.anchor, severe).label(found.label).help(found.help);
-        if found.warning { judged.warnings.push(told) } else { judged.faults.push(told) }
+        if found.warning.is_some() { judged.warnings.push(told) } else { judged.faults.push(told) }
     }
     if judged.faults.is_empty() {
         judged.ties(plan, &sketches);
@@ -49,6 +56,7 @@ pub(super) fn judge(session: &Session, plan: &Plan) -> Judged {
         judged.unused(session, plan, &sketches, &texts);
         judged.shadows(plan, &sketches);
         judged.nobody_asks(plan, &sketches);
+        judged.unreachable(plan, &sketches);
     }
     judged
 }
@@ -123,8 +131,11 @@ impl Judged {
         let places: BTreeSet<_> = steps.filter(|step| step.word == "mtls").map(|step| step.place.clone()).collect();
         for (file, line) in places {
             let anchor = Anchor { file, line, word: "mtls".into(), ..Anchor::default() };
-            let told = Diagnostic::warning("`mtls` refuses everybody: no listener asks for a certificate")
-                .label("write tls = { …, client_ca = \"ca.pem\" }");
+            let told = Diagnostic::warning(
+                "no-client-certificate",
+                "`mtls` refuses everybody: no listener asks for a certificate",
+            )
+            .label("write tls = { …, client_ca = \"ca.pem\" }");
             self.warnings.push(place(sketches, &anchor, told));
         }
     }
@@ -159,7 +170,7 @@ impl Judged {
                 spot: crate::script::diagnose::Spot::Subject,
                 ..Anchor::default()
             };
-            let told = Diagnostic::warning(format!("upstream `{}` is not used", upstream.name))
+            let told = Diagnostic::warning("unused-upstream", format!("upstream `{}` is not used", upstream.name))
                 .label("no route and no function names it");
             self.warnings.push(place(sketches, &anchor, told));
         }
@@ -183,14 +194,19 @@ impl Judged {
                     spot: crate::script::diagnose::Spot::Value,
                     ..anchor_of(plan, index)
                 };
-                let told =
-                    Diagnostic::warning(format!("`when` of route `{}` always holds", plan.routes[index].pattern))
-                        .label("leave it out");
+                let told = Diagnostic::warning(
+                    "always-when",
+                    format!("`when` of route `{}` always holds", plan.routes[index].pattern),
+                )
+                .label("leave it out");
                 self.warnings.push(place(sketches, &anchor, told));
                 for &later in &twins[at + 1..] {
                     let (file, line) = &plan.routes[index].place;
-                    let told = Diagnostic::warning(format!("route `{}` is never reached", plan.routes[later].pattern))
-                        .label(format!("the one at {file}:{line} takes every request"));
+                    let told = Diagnostic::warning(
+                        "shadowed-route",
+                        format!("route `{}` is never reached", plan.routes[later].pattern),
+                    )
+                    .label(format!("the one at {file}:{line} takes every request"));
                     self.warnings.push(place(sketches, &anchor_of(plan, later), told));
                 }
                 break;
@@ -271,6 +287,7 @@ fn codes(session: &Session, sketches: &BTreeMap<String, Sketch>) {
                 session.fault(anchor.clone(), format!("no event `{name}`"), format!("did you mean `{near}`?"), "")
             }
             None => session.warn(
+                "unknown-event",
                 anchor.clone(),
                 format!("nothing emits `{name}`"),
                 "events are start, stop, reload, failure codes and what `emit` names",

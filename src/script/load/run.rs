@@ -84,7 +84,7 @@ impl Slices {
 }
 
 /// Runs the main file; what it raises is noted with everything else.
-pub(super) fn to_the_end(lua: &Lua, session: &Session, name: &str) {
+pub(crate) fn to_the_end(lua: &Lua, session: &Session, name: &str) {
     let main = match super::chunk(lua, session, name) {
         Ok(main) => main,
         Err(fault) => {

@@ -1,6 +1,7 @@
 //! The policies of the standard library: Lua files, embedded; read from disk in debug builds.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mlua::Function;
@@ -10,6 +11,7 @@ use mlua::chunk::ChunkMode;
 use parking_lot::Mutex;
 
 use crate::script::bind;
+use crate::script::offline;
 
 macro_rules! files {
     ($($name:literal),* $(,)?) => {
@@ -65,19 +67,26 @@ const CORE: (&str, &str) = ("core", include_str!("../../../stdlib/core.lua"));
 /// Makes their words, one file at a time: a worker serves requests between two of them.
 pub(crate) struct Shelf {
     core: Table,
-    files: std::slice::Iter<'static, (&'static str, &'static str)>,
+    files: VecDeque<(&'static str, &'static str)>,
 }
 
 impl Shelf {
     /// What they share is there, none of them yet.
     pub(crate) fn open(lua: &Lua) -> mlua::Result<Self> {
-        Ok(Self { core: chunk(lua, CORE)?.call(bind::core::table(lua)?)?, files: FILES.iter() })
+        let core: Table = chunk(lua, CORE)?.call(bind::core::table(lua)?)?;
+        offline::shelved(lua, &core)?;
+        Ok(Self { core, files: FILES.iter().copied().collect() })
+    }
+
+    /// Leaves out the words that `wanted` does not want.
+    pub(crate) fn only(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.files.retain(|(name, _)| wanted(name));
     }
 
     /// Makes the next word; whether there was one.
     pub(crate) fn next(&mut self, lua: &Lua) -> mlua::Result<bool> {
-        let Some(file) = self.files.next() else { return Ok(false) };
-        chunk(lua, *file)?.call::<()>(&self.core)?;
+        let Some(file) = self.files.pop_front() else { return Ok(false) };
+        chunk(lua, file)?.call::<()>(&self.core)?;
         Ok(true)
     }
 }

@@ -73,6 +73,7 @@ fn namespaces_have_the_members_the_reference_names() {
         snapshot: Arc::new(Snapshot::default()),
         step: std::time::Duration::from_secs(1),
         memory: 64 << 20,
+        offline: None,
     };
     let (lua, _context, _session) = open(setting, &Rc::new(Files::on_disk(Path::new(".")))).unwrap();
     for word in crate::script::words::all().iter().filter(|word| word.kind == crate::script::words::Kind::Primitive) {

@@ -21,6 +21,7 @@ use crate::script::declare::read;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
 use crate::script::diagnose::Spot;
+use crate::script::offline;
 use crate::script::options::Check;
 use crate::script::options::List;
 use crate::script::options::describe;
@@ -226,7 +227,8 @@ fn finish(
     match returned {
         Value::Function(function) => {
             made.wraps = function.info().num_params >= 2;
-            made.call = Some(function);
+            let own = policy.place.0.is_empty();
+            made.call = Some(if own { offline::passing(lua, &policy.name, function, typed)? } else { function });
         }
         Value::UserData(data) if data.is::<Outside>() => {
             let said = format!("{} acts outside its place: list it, do not call it", policy.name);

@@ -34,6 +34,7 @@ pub(in crate::script) fn machine_with(words: impl Fn(&Lua) -> mlua::Result<()>) 
         snapshot: Arc::new(snapshot),
         step: Duration::from_millis(50),
         memory: 64 << 20,
+        offline: None,
     };
     let (lua, context) = machine::open(setting).unwrap();
     words(&lua).unwrap();

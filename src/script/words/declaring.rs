@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::Opt;
+use super::Text;
 use super::Type;
 use super::Word;
 use super::later;
@@ -49,6 +50,7 @@ fn gateway() -> Word {
         opt("body_timeout", Type::Duration, "\"30s\"", "longest wait between two reads of a body"),
         opt("idle", Type::Duration, "\"75s\"", "how long an idle client connection is kept"),
         opt("drain", Type::Table(drain()), "", "graceful stop"),
+        opt("guard", Type::Table(guard()), "", "a reload whose script fails takes itself back; off unless written"),
         opt("log", Type::Table(log()), "", "process log and access log"),
         opt(
             "fetch_allow",
@@ -153,6 +155,22 @@ fn drain() -> Vec<Opt> {
     vec![
         opt("delay", Type::Duration, "\"5s\", from a terminal 0", "not ready, but still accepting"),
         opt("max", Type::Duration, "\"20s\"", "then requests in flight get this long"),
+    ]
+}
+
+fn guard() -> Vec<Opt> {
+    let percent = Text { pattern: Some("^[0-9]+([.][0-9]+)?%$".to_owned()), ..Text::default() };
+    vec![
+        Opt {
+            required: true,
+            ..opt(
+                "script_errors",
+                Type::Text(percent),
+                "",
+                "\"1%\": more requests than that, and five at least, ending in an error of the script bring the version before back; this one stays out until a file changes",
+            )
+        },
+        opt("within", Type::Duration, "\"60s\"", "for how long after a reload"),
     ]
 }
 
@@ -336,6 +354,19 @@ fn steps() -> Vec<Word> {
 
 fn loading() -> Vec<Word> {
     vec![
+        declare(
+            "assert_routes",
+            "assert_routes { \"/admin/**\", has = \"jwt\" }",
+            "Refuses to load a file in which a route under one of these paths can be passed without one of these policies: whoever adds a route cannot forget the lock. A step with a `when` or `enforce = false` does not count; `any_of` counts when each of its ways does.",
+            "local members = api_key { keys = { k = \"ann\" } }\nassert_routes { \"/admin/**\", has = { \"api_key\", \"mtls\" } }\nroute \"GET /admin/stock\" { members, mock {} }",
+        )
+        .takes(vec![
+            opt("1", Type::text(), "", "a path of routes as it is written; * and ** stand for any text"),
+            Opt {
+                required: true,
+                ..opt("has", Type::Either(vec![Type::text(), Type::list(Type::text())]), "", "the policy by its word, or a list of which one is enough")
+            },
+        ]),
         declare(
             "include",
             "include \"routes/*.lua\"",

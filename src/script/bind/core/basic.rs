@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::api_key::owner;
 use super::exchange;
 use super::object::Object;
+use crate::clock;
 use crate::http::headers::Known;
 use crate::primitive::digest;
 use crate::primitive::password::Stored;
@@ -163,7 +164,7 @@ impl Work {
         let waiting = Waiting::begin().ok_or_else(busy)?;
         let permit = SLOTS.acquire().await.map_err(|_| busy())?;
         drop(waiting);
-        let verified = tokio::task::spawn_blocking(move || {
+        let verified = clock::aside(move || {
             let right = self.stored.verify(&self.password);
             // A plain password among hashed ones takes as long as they do.
             if let Some(decoy) = self.decoy.filter(|_| !self.stored.is_slow()) {

@@ -12,6 +12,7 @@ use mlua::Value;
 use percent_encoding::percent_decode_str;
 
 use super::exchange;
+use crate::clock;
 use crate::http;
 use crate::http::Body;
 use crate::http::Method;
@@ -96,7 +97,7 @@ async fn answer(exchange: &Rc<Exchange>, served: &Arc<Served>) -> mlua::Result<O
     let way = way(exchange, served.folder.hidden);
     let accepted = exchange.request.borrow().headers.known(Known::AcceptEncoding).next().map(<[u8]>::to_vec);
     let looking = Arc::clone(served);
-    let found = tokio::task::spawn_blocking(move || looking.look(way.as_ref(), accepted.as_deref())).await;
+    let found = clock::aside(move || looking.look(way.as_ref(), accepted.as_deref())).await;
     match found.unwrap_or(Looked::Nothing) {
         Looked::File(opened, bytes) => Ok(Some(sent(exchange, served, *opened, bytes))),
         Looked::Slash => {

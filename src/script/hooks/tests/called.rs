@@ -20,7 +20,7 @@ fn first(text: &str) -> String {
     let loaded = load(&folder.join("gateway.lua"), &options).unwrap_or_else(|faults| panic!("{faults}"));
     std::fs::remove_dir_all(folder).unwrap();
     let worker = Worker::new(0, 1, clock.clone(), Registry::default(), AccessLog::default());
-    let seat = Seat { worker: Rc::clone(&worker), live: Arc::new(Live::default()), control: false };
+    let seat = Seat { worker: Rc::clone(&worker), live: Arc::new(Live::default()), control: false, offline: None };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let hooks = runtime.block_on(loaded.program.open(seat)).unwrap();
     let site = testing::site((**loaded.program.plan()).clone(), Rc::clone(&hooks));

@@ -32,13 +32,18 @@ use crate::script::bind::declared::Declared;
 use crate::script::bind::json;
 use crate::script::bind::options::Options;
 use crate::script::bind::text::Text;
+use crate::script::context::Context;
 use crate::script::declare::Poison;
 use crate::script::declare::read;
 use crate::script::live::Source as Address;
+use crate::script::offline::Recipe;
 use crate::transform::template::Escape;
 
 /// The step that `table`, the checked options of the policy, declares.
 pub(super) fn step(lua: &Lua, table: &Table) -> mlua::Result<Step> {
+    if let Some(offline) = Context::of(lua).offline() {
+        offline.recipe(recipe(lua, table)?);
+    }
     let sources = Sources::new(sources(lua, table)?);
     let remembered = if sources.may_remember() { MOST_REMEMBERED } else { 0 };
     Ok(Step {
@@ -47,6 +52,32 @@ pub(super) fn step(lua: &Lua, table: &Table) -> mlua::Result<Step> {
         rules: rules(table)?,
         cache: RefCell::new(Cache::new(remembered)),
     })
+}
+
+/// How a test makes tokens that this step takes.
+fn recipe(lua: &Lua, table: &Table) -> mlua::Result<Recipe> {
+    let secret = match table.raw_get::<Value>("secret")? {
+        Value::Table(list) => list.raw_get(1)?,
+        value => value,
+    };
+    let secret = match secret {
+        Value::Nil | Value::Function(_) => None,
+        value => lua.unpack::<Text>(value).ok().map(|text| text.bytes().to_vec()),
+    };
+    let sets = [addresses(table, "jwks")?, addresses(table, "discovery")?.into_iter().map(issued).collect()].concat();
+    let issuer = names(table, "issuer")?.into_iter().next();
+    let audience = match table.raw_get::<Value>("audience")? {
+        Value::Boolean(_) | Value::Nil => None,
+        _ => names(table, "audience")?.into_iter().next(),
+    };
+    let issuer = issuer.or_else(|| sets.iter().find_map(|(issuer, _)| issuer.clone()));
+    Ok(Recipe { secret, fetched: !sets.is_empty(), issuer, audience })
+}
+
+/// An OpenID provider's address is its name.
+fn issued((issuer, address): (Option<String>, String)) -> (Option<String>, String) {
+    let base = address.trim_end_matches("/.well-known/openid-configuration").to_owned();
+    (issuer.or(Some(base)), address)
 }
 
 /// The client's side; `codes` are the failures for no token and for a bad one.
@@ -285,7 +316,7 @@ pub(super) fn sign(lua: &Lua, (claims, table): (Value, Table)) -> mlua::Result<S
         Json::Array(list) if list.is_empty() => Map::new(),
         _ => return Err(wrong("jwt.sign: claims are a table of names and values")),
     };
-    let now = crate::script::context::Context::of(lua).unix().as_secs();
+    let now = Context::of(lua).unix().as_secs();
     if let Some(expires) = options.duration("expires")? {
         claims.entry("iat").or_insert(now.into());
         claims.insert("exp".to_owned(), (now + expires.as_secs().max(1)).into());

@@ -1,0 +1,285 @@
+//! A gateway without sockets: the real script, the real data path, stand-ins for services, and time that is turned.
+//!
+//! A request of a test goes through memory into the same `proxy::serve` that clients reach by a socket, and out through
+//! the same pools and retries to the stand-in of its upstream.
+
+mod client;
+pub mod explain;
+mod idle;
+mod ledger;
+mod mocks;
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+use serde_json::Value;
+use tokio::runtime::LocalRuntime;
+
+use crate::clock::Clock;
+use crate::gateway::build::Parts;
+use crate::proxy::Site;
+use crate::proxy::Worker;
+use crate::proxy::site;
+use crate::script::Program;
+use crate::script::Seat;
+use crate::script::forget;
+use crate::script::live::KEYS;
+use crate::script::live::Live;
+use crate::script::offline::Offline;
+use crate::script::offline::Trod;
+use crate::script::suite;
+use crate::script::suite::Answered;
+use crate::script::suite::Asked;
+use crate::script::suite::StandIn;
+use crate::suggest;
+use crate::telemetry::AccessLog;
+use crate::telemetry::log;
+use crate::telemetry::metrics::Registry;
+use crate::upstream;
+use client::Client;
+use idle::Driver;
+use ledger::Ledger;
+use ledger::Spy;
+use mocks::Line;
+use mocks::Mocks;
+
+/// A script that is put on stage, once for each test.
+pub struct Play {
+    program: Arc<Program>,
+    shared: Arc<site::Shared>,
+}
+
+impl Play {
+    /// Prepares what all tests of one script share and none of them can change.
+    pub fn new(program: Arc<Program>) -> Result<Self, String> {
+        let shared = site::Shared::build(Arc::clone(program.plan()), 1, false).map_err(|faults| faults.join("\n"))?;
+        Ok(Self { program, shared: Arc::new(shared) })
+    }
+
+    /// What the script declares.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+}
+
+/// A gateway on stage: fresh stores, fresh machines, nothing real around it.
+pub struct Stage {
+    driver: Driver,
+    runtime: LocalRuntime,
+    workers: Vec<Rc<Worker>>,
+    live: Arc<Live>,
+    metrics: Registry,
+    shared: Arc<site::Shared>,
+    offline: Rc<Offline>,
+    mocks: Rc<Mocks>,
+    ledger: Rc<Ledger>,
+    client: Client,
+    parts: Parts,
+    begun: Cell<bool>,
+    seen: RefCell<Vec<Seen>>,
+}
+
+/// What a request came to: its route, the status, the steps it met.
+pub type Seen = (usize, u16, Vec<Trod>);
+
+impl Stage {
+    /// Opens `play` on `clock`, which is put back to where it began. Events of this thread's log are kept from now on.
+    pub fn open(play: &Play, clock: &Clock) -> Result<Rc<Self>, String> {
+        clock.rewind();
+        log::keep();
+        let (driver, runtime) = idle::driver(clock)?;
+        let metrics = Registry::default();
+        let new = |index| Worker::new(index, 1, clock.clone(), metrics.clone(), AccessLog::default());
+        let (worker, control) = (new(0), new(1));
+        let mocks = Mocks::new(&worker);
+        for worker in [&worker, &control] {
+            worker.offline(Rc::new(Line(Rc::clone(&mocks))), SEED);
+        }
+        let upstreams = play.program.plan().upstreams.iter();
+        let parts = Parts {
+            program: Arc::clone(&play.program),
+            shared: Arc::clone(&play.shared),
+            upstreams: upstreams.map(|config| upstream::Shared::offline(config.clone())).collect(),
+        };
+        let stage = Self {
+            client: Client::new(&worker),
+            seen: RefCell::default(),
+            ledger: Rc::default(),
+            offline: Rc::new(Offline::new(SEED)),
+            live: Arc::new(Live::offline()),
+            workers: vec![worker, control],
+            shared: Arc::clone(&play.shared),
+            metrics,
+            mocks,
+            parts,
+            begun: Cell::new(false),
+            runtime,
+            driver,
+        };
+        stage.runtime.block_on(stage.raise(0))?;
+        Ok(Rc::new(stage))
+    }
+
+    /// The machine for requests (0), or the one for what runs once per gateway (1).
+    async fn raise(&self, index: usize) -> Result<(), String> {
+        let (worker, parts) = (&self.workers[index], &self.parts);
+        let (live, offline) = (Arc::clone(&self.live), Some(Rc::clone(&self.offline)));
+        let seat = Seat { worker: Rc::clone(worker), live, control: index == 1, offline };
+        let hooks = parts.program.open(seat).await?;
+        let site = parts.site(worker, hooks);
+        let hooks = Rc::new(Spy::new(&site.hooks, &self.ledger, &self.offline));
+        let site = Site { shared: Arc::clone(&site.shared), upstreams: site.upstreams.clone(), hooks };
+        worker.switch(Rc::new(site));
+        Ok(())
+    }
+
+    /// What runs once per gateway begins with the first call of the test, which has put its mocks up by then.
+    fn begin(&self) -> Result<(), String> {
+        if self.begun.replace(true) {
+            return Ok(());
+        }
+        self.live.commit(&self.shared.plan.objects, &self.metrics);
+        if runs_beside(&self.parts.program) {
+            self.runtime.block_on(self.raise(1))?;
+            self.driver.settle(&self.runtime)?;
+        }
+        Ok(())
+    }
+
+    /// How often each line of the script's files ran.
+    pub fn lines(&self, tell: impl FnMut(&str, u32, u64)) {
+        self.offline.lines(tell);
+    }
+
+    /// What requests came to so far, those with a route.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.borrow().clone()
+    }
+
+    /// What all tests share.
+    pub fn shared(&self) -> &Arc<site::Shared> {
+        &self.shared
+    }
+
+    /// The name under which an upstream is known: as declared, or the origin of a URL.
+    fn upstream(&self, name: &str) -> Result<String, String> {
+        if name.contains("://") {
+            let url = url::Url::parse(name).map_err(|fault| format!("`{name}` is no URL: {fault}"))?;
+            return Ok(url.origin().ascii_serialization());
+        }
+        let names = &self.shared.names;
+        if names.contains_key(name) {
+            return Ok(name.to_owned());
+        }
+        let near = suggest::did_you_mean(name, names.keys().map(String::as_str));
+        Err(format!("no upstream `{name}`{near}"))
+    }
+
+    fn turn(&self, by: Option<Duration>) {
+        self.driver.turn(by, &self.workers);
+    }
+}
+
+impl suite::Stage for Stage {
+    fn ask(&self, asked: Asked) -> Result<Answered, String> {
+        self.begin()?;
+        let seat = self.client.seat(&asked)?;
+        self.ledger.begin(&seat, &asked);
+        let outcome = self.driver.run(&self.runtime, &self.workers, self.client.send(&seat, &asked));
+        let settled = self.driver.settle(&self.runtime);
+        let entry = self.ledger.end(&seat);
+        if let Some(trouble) = self.mocks.trouble() {
+            return Err(trouble);
+        }
+        settled?;
+        let mut answered = outcome??;
+        if let Some(route) = entry.route() {
+            self.seen.borrow_mut().push((route, answered.status, entry.steps().to_vec()));
+        }
+        entry.complete(&mut answered, &self.shared.plan);
+        Ok(answered)
+    }
+
+    fn mock(&self, upstream: &str, stand_in: StandIn) -> Result<(), String> {
+        self.mocks.put(self.upstream(upstream)?, stand_in);
+        Ok(())
+    }
+
+    fn down(&self, upstream: &str, host: Option<&str>, down: bool) -> Result<(), String> {
+        let name = self.upstream(upstream)?;
+        let site = self.workers.first().and_then(|worker| worker.site());
+        if let (Some(host), Some(site), Some(&index)) = (host, site, self.shared.names.get(&name)) {
+            let members = site.upstreams[index].shared().members();
+            let hosts: Vec<_> = members.iter().map(|member| &**member.host.label()).collect();
+            if !hosts.contains(&host) {
+                return Err(format!("upstream `{name}` has no host `{host}`; it has {}", hosts.join(", ")));
+            }
+        }
+        self.mocks.down(name, host, down);
+        Ok(())
+    }
+
+    fn advance(&self, by: Duration) -> Result<(), String> {
+        self.begin()?;
+        let end = self.driver.now().after(by);
+        loop {
+            self.driver.settle(&self.runtime)?;
+            match self.driver.next_due(&self.workers) {
+                Some(due) if due <= end => self.turn(Some(due.since(self.driver.now()))),
+                _ => break,
+            }
+        }
+        self.turn(Some(end.since(self.driver.now())));
+        self.driver.settle(&self.runtime)
+    }
+
+    fn token(&self, claims: Map<String, Value>) -> Result<String, String> {
+        self.offline.token(claims, self.driver.unix())
+    }
+
+    fn purge(&self, tag: &str) -> usize {
+        let tags = [tag.to_owned()];
+        self.live.spaces().iter().map(|(name, space)| forget(&self.live, name, space, &tags, None, false)).sum()
+    }
+
+    fn metric(&self, name: &str, labels: &[(String, String)]) -> Option<f64> {
+        self.metrics.sum(name, labels)
+    }
+
+    fn logs(&self) -> Vec<log::Entry> {
+        log::kept()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.mocks.trouble()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.offline.close();
+        self.ledger.close();
+        // A worker, its generation and the machine hold each other.
+        self.workers.iter().for_each(|worker| drop(worker.retire()));
+        log::write();
+    }
+}
+
+/// Whether anything runs once per gateway, in a machine of its own.
+fn runs_beside(program: &Program) -> bool {
+    let plan = program.plan();
+    let hears = |(_, text): (&str, &[u8])| memchr::memmem::find(text, b"subscribe").is_some();
+    !plan.timers.is_empty()
+        || plan.objects.keys().any(|identity| identity.starts_with(KEYS))
+        || program.sources().any(hears)
+}
+
+/// Where chance begins in every test.
+const SEED: u64 = 20_300_101;
+
+#[cfg(test)]
+mod tests;
