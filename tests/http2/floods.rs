@@ -52,22 +52,20 @@ fn fine(gateway: &Gateway) {
 fn frames_that_bring_no_work_end_the_connection() {
     let service = mute();
     let gateway = before(&service);
-    let cases: [(&str, fn(u32) -> Vec<u8>); 7] = [
-        ("SETTINGS", |_| frame(SETTINGS, 0, 0, [0, 4, 0, 1, 0, 0])),
-        ("PING", |n| frame(PING, 0, 0, u64::from(n).to_be_bytes())),
-        ("PRIORITY", |_| frame(PRIORITY, 0, 1, [0, 0, 0, 0, 1])),
-        ("WINDOW_UPDATE of the connection", |_| frame(WINDOW_UPDATE, 0, 0, 1_u32.to_be_bytes())),
-        ("WINDOW_UPDATE of a stream", |_| frame(WINDOW_UPDATE, 0, 1, 1_u32.to_be_bytes())),
-        ("empty DATA", |_| frame(DATA, 0, 1, b"")),
-        ("unknown frames", |_| frame(0x42, 0, 1, b"")),
-    ];
-    for (name, make) in cases {
+    let flood_of = |name: &str, make: fn(u32) -> Vec<u8>| {
         let mut wire = Wire::open(gateway.address(), &[]);
         wire.send(frame(HEADERS, END_HEADERS, 1, head("POST", "/", &[])));
         let reason = flood(&mut wire, make, 50_000);
         assert!(matches!(reason, None | Some(ENHANCE_YOUR_CALM)), "{name}: {reason:?}");
         fine(&gateway);
-    }
+    };
+    flood_of("SETTINGS", |_| frame(SETTINGS, 0, 0, [0, 4, 0, 1, 0, 0]));
+    flood_of("PING", |n| frame(PING, 0, 0, u64::from(n).to_be_bytes()));
+    flood_of("PRIORITY", |_| frame(PRIORITY, 0, 1, [0, 0, 0, 0, 1]));
+    flood_of("WINDOW_UPDATE of the connection", |_| frame(WINDOW_UPDATE, 0, 0, 1_u32.to_be_bytes()));
+    flood_of("WINDOW_UPDATE of a stream", |_| frame(WINDOW_UPDATE, 0, 1, 1_u32.to_be_bytes()));
+    flood_of("empty DATA", |_| frame(DATA, 0, 1, b""));
+    flood_of("unknown frames", |_| frame(0x42, 0, 1, b""));
     wait::until("what was asked of the service is cancelled", || service.open() == 0);
     assert_eq!(gateway.metric("http_server_active_requests"), 0.0);
 }

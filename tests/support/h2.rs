@@ -78,12 +78,6 @@ impl Client {
         Self { runtime: runtime(), send, connection: Some(connection), scheme, host }
     }
 
-    /// The authority it asks for from now on.
-    pub(crate) fn host(mut self, host: &str) -> Self {
-        host.clone_into(&mut self.host);
-        self
-    }
-
     #[track_caller]
     pub(crate) fn get(&mut self, target: &str) -> Answer {
         self.call("GET", target, &[], b"")

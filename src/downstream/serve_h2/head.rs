@@ -37,7 +37,8 @@ pub(super) fn read(parts: &Parts, ended: bool, scheme: Scheme, limits: &Limits) 
         Some((path, query)) => (path, Some(query.to_owned())),
         None => (target, None),
     };
-    if !raw_path.starts_with('/') && !(raw_path == "*" && method == Method::Options) {
+    let whole = raw_path == "*" && method == Method::Options;
+    if !whole && !raw_path.starts_with('/') {
         return Err(Refusal::Malformed("the target is no path"));
     }
     let host = host(parts, scheme)?;
