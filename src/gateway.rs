@@ -9,7 +9,6 @@ mod export;
 mod limits;
 mod listeners;
 pub mod listing;
-mod panics;
 mod reload;
 mod rollback;
 mod signals;

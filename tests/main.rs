@@ -42,6 +42,7 @@
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
 //! | Unix sockets, names, listeners that come and go | `sockets` |
 //! | TLS on listeners: names, versions, clients' certificates, hostile handshakes (S-90) | `tls` |
+//! | HTTP/2 on listeners: bodies, limits, drain, floods, downgrade, WebSockets, gRPC (S-05, S-80, S-81) | `http2` |
 //! | the PROXY protocol (S-21) | `proxy_protocol` |
 //! | upgrades and WebSocket functions (RFC 6455), hostile frames | `upgrades` `websockets` |
 //! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
@@ -59,6 +60,7 @@
 
 mod hostile;
 mod house;
+mod http2;
 mod support;
 mod vocabulary;
 

@@ -1,5 +1,7 @@
 //! A connection's way in: through its listener's door, and which of its requests may go on from there.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,13 +13,16 @@ use crate::downstream::Door;
 use crate::downstream::Listen;
 use crate::downstream::Peer;
 use crate::downstream::Stream;
+use crate::downstream::door::Visitor;
 use crate::downstream::door::Welcome;
+use crate::downstream::serve_h2;
 use crate::http::Response;
 use crate::http::message::Origin;
 use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Worker;
+use crate::proxy::multiplex;
 use crate::proxy::refused;
 use crate::proxy::respond;
 use crate::proxy::serve::Client;
@@ -31,23 +36,33 @@ pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, 
     let client = match door.filter(|door| !door.is_plain()) {
         None => Client::new(&worker, Connection::new(stream, peer, worker.tools())),
         Some(door) => match Box::pin(through(&worker, &door, &at, stream, &mut peer)).await {
-            Some(connection) => Client::new(&worker, connection),
+            Some(visitor) if visitor.http2 => return multiplexed(worker, visitor, peer).await,
+            Some(Visitor { stream, early, arrival, .. }) => {
+                let connection = Connection::new(stream, peer, worker.tools()).begun(&early);
+                Client::new(&worker, connection.arrived(arrival))
+            }
             None => return,
         },
     };
     converse(worker, client, peer).await;
 }
 
-async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer: &mut Peer) -> Option<Connection> {
-    let tools = worker.tools();
+/// Serves a connection of HTTP/2.
+fn multiplexed(worker: Rc<Worker>, visitor: Visitor, peer: Peer) -> Pin<Box<dyn Future<Output = ()>>> {
+    let Visitor { stream, early, arrival, .. } = visitor;
+    let connection = serve_h2::Connection::new(stream, early, worker.tools(), &worker.limits());
+    Box::pin(multiplex::converse(worker, connection.arrived(arrival), peer))
+}
+
+async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer: &mut Peer) -> Option<Visitor> {
     let limit = worker.limits().header_timeout;
     let who = *peer;
-    match door.enter(at, stream, peer, &tools, limit).await {
-        Ok((stream, arrival, welcome)) => {
-            if let Some(welcome) = welcome {
+    match door.enter(at, stream, peer, &worker.tools(), limit).await {
+        Ok(visitor) => {
+            if let Some(welcome) = visitor.welcome {
                 count(worker, welcome);
             }
-            Some(Connection::new(stream, *peer, tools).arrived(arrival))
+            Some(visitor)
         }
         Err((welcome, cause)) => {
             count(worker, welcome);

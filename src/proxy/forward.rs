@@ -9,6 +9,7 @@ use crate::http::Body;
 use crate::http::Headers;
 use crate::http::Method;
 use crate::http::Response;
+use crate::http::Version;
 use crate::http::headers::Known;
 use crate::http::message::Duplex;
 use crate::net::identity;
@@ -17,6 +18,7 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Site;
 use crate::proxy::Worker;
+use crate::proxy::grpc;
 use crate::proxy::respond::unrouted;
 use crate::proxy::target::Destination;
 use crate::proxy::target::destination;
@@ -54,6 +56,9 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     }
     if exchange.setting().is_some_and(|setting| setting.reads_body) {
         crate::proxy::buffer::request(exchange).await?;
+    }
+    if exchange.request.borrow().version == Version::Http2 {
+        grpc::pass_on(exchange);
     }
     let Destination { upstream, target, host } = destination(exchange, &with).await?;
     let outbound = outbound(exchange, &with, target, host)?;
@@ -139,8 +144,11 @@ fn fields(exchange: &Rc<Exchange>, with: &Override) -> Vec<u8> {
     for (name, value) in &with.headers {
         line(&mut out, name.as_bytes(), value.as_bytes());
     }
-    let old = request.version == crate::http::Version::Http10;
-    out.extend_from_slice(if old { b"Via: 1.0 moongate\r\n" } else { b"Via: 1.1 moongate\r\n" });
+    out.extend_from_slice(match request.version {
+        Version::Http10 => b"Via: 1.0 moongate\r\n",
+        Version::Http11 => b"Via: 1.1 moongate\r\n",
+        Version::Http2 => b"Via: 2.0 moongate\r\n",
+    });
     identity::write_forwarded(&mut out, &request, exchange.peer.map(|peer| peer.ip()));
     drop(request);
     out.extend_from_slice(b"X-Request-Id: ");

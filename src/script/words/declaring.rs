@@ -82,7 +82,12 @@ fn listener() -> Type {
     let table = vec![
         opt("1", Type::text(), "", "the address"),
         tls(true),
-        later("http2"),
+        opt(
+            "http2",
+            Type::Bool,
+            "true with TLS",
+            "HTTP/2: over TLS by ALPN; in clear text only where this says true, to clients that begin with it (prior knowledge)",
+        ),
         opt(
             "proxy_protocol",
             Type::Table(proxy),
