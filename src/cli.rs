@@ -1,8 +1,10 @@
-//! The command line: `moongate run | check | routes | test | explain | init | docs | types | diff`.
+//! The command line: `moongate run | check | routes | test | explain | init | docs | types | diff | drain`.
 
+mod ask;
 mod check;
 mod diff;
 mod docs;
+mod drain;
 mod explain;
 mod init;
 mod later;
@@ -83,6 +85,7 @@ enum Command {
     Diff(diff::Compare),
     Rollback(rollback::Rollback),
     Docs(docs::Docs),
+    Drain(drain::Drain),
     #[command(flatten)]
     Later(later::Later),
 }
@@ -109,6 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Diff(diff) => diff.run(settings),
         Command::Rollback(rollback) => rollback.run(settings),
         Command::Docs(docs) => docs.run(),
+        Command::Drain(drain) => drain.run(),
         Command::Later(later) => later.run(),
     }
 }

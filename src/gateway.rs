@@ -16,6 +16,7 @@ mod signals;
 pub mod stage;
 pub mod state;
 mod status;
+mod vigil;
 mod watch;
 mod worker;
 

@@ -4,8 +4,12 @@ pub mod balance;
 mod connect;
 mod connector;
 mod echo;
+mod eject;
 mod h1;
+pub mod health;
 pub mod host;
+mod lineup;
+pub mod news;
 pub mod outbound;
 mod pool;
 pub mod resolve;
@@ -14,21 +18,28 @@ mod send;
 mod shared;
 mod socket;
 mod tls;
+mod view;
+pub mod vitals;
 
 #[cfg(test)]
 mod tests;
 
 pub use connector::Connector;
+pub use eject::Eject;
 pub use h1::Tunnel;
+pub use health::Health;
 pub use host::Host;
+pub use lineup::Lineup;
 pub use outbound::Answer;
 pub use outbound::Outbound;
 pub use outbound::SendError;
 pub use pool::Pools;
 pub use send::Upstream;
+pub use shared::HostState;
 pub use shared::Member;
 pub use shared::NOWHERE;
 pub use shared::Shared;
+pub use shared::State;
 
 use std::time::Duration;
 
@@ -45,6 +56,16 @@ pub struct Config {
     pub hosts: Vec<HostConfig>,
     /// How one is chosen.
     pub balance: Balance,
+    /// By what, for [`Balance::Hash`].
+    pub hash_by: HashBy,
+    /// How hosts are checked; `None`: they are not.
+    pub health: Option<Health>,
+    /// When hosts that fail requests are left alone; `None`: never.
+    pub eject: Option<Eject>,
+    /// With a smaller share of hosts that are well, 0..=1, all are asked; 0: never; default 0.5.
+    pub panic_at: f64,
+    /// How long a host that comes in takes to get its full share.
+    pub slow_start: Duration,
     /// Per attempt.
     pub timeout: Timeouts,
     /// When to try again.
@@ -55,6 +76,27 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Where it was declared: file and line, for listings.
     pub place: (String, u32),
+}
+
+impl Config {
+    /// An upstream of these hosts with every default.
+    pub fn new(name: impl Into<String>, hosts: Vec<HostConfig>) -> Self {
+        Self {
+            name: name.into(),
+            hosts,
+            balance: Balance::default(),
+            hash_by: HashBy::default(),
+            health: None,
+            eject: None,
+            panic_at: 0.5,
+            slow_start: Duration::ZERO,
+            timeout: Timeouts::default(),
+            retry: Retry::default(),
+            pool: Pool::default(),
+            tls: TlsConfig::default(),
+            place: Default::default(),
+        }
+    }
 }
 
 /// One host of an upstream.
@@ -100,6 +142,25 @@ pub enum Balance {
     Random,
     /// The first host that may be asked.
     First,
+    /// Power of two choices on what answers took of late (peak EWMA) and requests in flight over weight.
+    Ewma,
+    /// Consistent hashing with bounded load, by `hash_by`.
+    Hash,
+}
+
+/// What a hash is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HashBy {
+    /// A template.
+    Template(String),
+    /// A function.
+    Function,
+}
+
+impl Default for HashBy {
+    fn default() -> Self {
+        Self::Template("{ip}".into())
+    }
 }
 
 /// Limits of one attempt.

@@ -29,8 +29,6 @@ pub(super) enum Later {
     #[command(hide = true)]
     Purge(Rest),
     #[command(hide = true)]
-    Drain(Rest),
-    #[command(hide = true)]
     Top(Rest),
 }
 
@@ -43,7 +41,6 @@ impl Later {
             Self::Replay(_) => ("replay", ""),
             Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
             Self::Purge(_) => ("purge", ""),
-            Self::Drain(_) => ("drain", "; send SIGTERM"),
             Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),
         };
         eprintln!("error: `moongate {name}` is not in this version{instead}");

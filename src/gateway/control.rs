@@ -26,6 +26,7 @@ use crate::gateway::rollback::Retreat;
 use crate::gateway::signals;
 use crate::gateway::state::State;
 use crate::gateway::status::Status;
+use crate::gateway::vigil;
 use crate::gateway::watch::Watch;
 use crate::gateway::worker::Handle;
 use crate::gateway::worker::Kit;
@@ -35,6 +36,7 @@ use crate::script::live;
 use crate::telemetry::access::Batch;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Counter;
+use crate::upstream::news::News;
 
 /// What can happen to a gateway.
 pub(super) enum Event {
@@ -68,6 +70,10 @@ pub(super) struct Control {
     pub(super) retreat: Retreat,
     /// Keeps the names of its upstreams resolved.
     pub(super) resolver: Option<JoinHandle<()>>,
+    /// Checks the hosts of its upstreams.
+    pub(super) prober: Option<JoinHandle<()>>,
+    /// Where they tell what happens to them.
+    pub(super) news: News,
     /// Warns of certificates that end.
     pub(super) expiry: Option<JoinHandle<()>>,
     /// Posts access log lines, and by which generation's rules.
@@ -94,6 +100,8 @@ impl Control {
         let standing = Standing::default();
         let posts = spawn_local(export::run(Rc::clone(&worker), Rc::clone(&standing), batches, dropped));
         let desk = Arc::new(Desk::new(&options, &kit, Arc::clone(&status)));
+        let news = News::default();
+        spawn_local(vigil::keep(news.clone(), Arc::clone(&desk)));
         let mut workers = Vec::new();
         for index in 0..kit.workers {
             workers.push(Handle::start(index, kit.clone()).map_err(failed)?);
@@ -114,6 +122,8 @@ impl Control {
             running: None,
             retreat: Retreat::default(),
             resolver: None,
+            prober: None,
+            news,
             expiry: None,
             standing,
             posts,

@@ -33,6 +33,7 @@ use crate::script::load;
 use crate::telemetry::access::Target;
 use crate::telemetry::log;
 use crate::telemetry::log::Level;
+use crate::upstream::health;
 use crate::upstream::resolve;
 use crate::upstream::resolve::Lookup;
 
@@ -151,6 +152,7 @@ impl Control {
         let wanted: Vec<_> = wanted.into_iter().map(|listener| listener.at).collect();
         let listeners = self.listeners.change(&wanted, self.workers.len(), self.options.takeover)?;
         let admin = self.admin.change(&parts.program, &self.options)?;
+        parts.upstreams.iter().for_each(|shared| shared.report_to(&self.news));
         self.resolve(&parts).await;
         self.open(&parts).await.map_err(Refused::Build)?;
 
@@ -213,6 +215,12 @@ impl Control {
         self.kit.live.commit(&plan.objects, &self.kit.metrics);
         let keep = resolve::keep(parts.upstreams.clone(), self.kit.clock.clone(), Lookup::system());
         if let Some(before) = self.resolver.replace(spawn_local(keep)) {
+            before.abort();
+        }
+        let now = self.kit.clock.now();
+        parts.upstreams.iter().for_each(|shared| shared.settle(now));
+        let health = health::keep(parts.upstreams.clone(), self.kit.clock.clone());
+        if let Some(before) = self.prober.replace(spawn_local(health)) {
             before.abort();
         }
         let expiry = expiry::keep(expiry::of(&parts.shared), self.kit.clock.clone(), self.kit.metrics.clone());

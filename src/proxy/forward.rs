@@ -17,14 +17,17 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Site;
 use crate::proxy::Worker;
+use crate::proxy::lookup::render;
 use crate::proxy::respond::unrouted;
 use crate::proxy::target::Destination;
 use crate::proxy::target::destination;
 use crate::proxy::websocket::handshake;
 use crate::upstream::Answer;
+use crate::upstream::Balance;
 use crate::upstream::Outbound;
 use crate::upstream::SendError;
 use crate::upstream::Upstream;
+use crate::upstream::balance::digest;
 
 /// What `req:forward(to, { … })` may set beside the request as it stands.
 #[derive(Default)]
@@ -56,7 +59,8 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
         crate::proxy::buffer::request(exchange).await?;
     }
     let Destination { upstream, target, host } = destination(exchange, &with).await?;
-    let outbound = outbound(exchange, &with, target, host)?;
+    let key = key(exchange, &upstream)?;
+    let outbound = outbound(exchange, &with, target, host, key)?;
     exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
     let answer = send(&exchange.worker, &upstream, outbound).await;
     note(exchange, &answer);
@@ -109,6 +113,7 @@ fn outbound(
     with: &Override,
     target: String,
     host: Option<String>,
+    key: u64,
 ) -> Result<Outbound, Failure> {
     let fields = fields(exchange, with);
     let deadline = exchange.deadline.get().min(within(&exchange.worker, with.timeout));
@@ -120,7 +125,25 @@ fn outbound(
     };
     let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
     let upgrade = request.upgrade.clone();
-    Ok(Outbound { method: request.method.clone(), target, host, fields, body, upgrade, repeatable, deadline, retry })
+    let method = request.method.clone();
+    Ok(Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, key })
+}
+
+/// What `balance = "hash"` chooses a host by; any number where it does not.
+fn key(exchange: &Rc<Exchange>, upstream: &Upstream) -> Result<u64, Failure> {
+    if upstream.shared().config().balance != Balance::Hash {
+        return Ok(0);
+    }
+    let shared = &exchange.site.shared;
+    let index = shared.names.get(upstream.name().as_ref()).copied();
+    let text = match index.and_then(|index| shared.hash_by.get(index)) {
+        Some(Some(template)) => Some(render(exchange, template, None)?),
+        Some(None) => exchange.site.hooks.hash_by(exchange, upstream.name())?,
+        None => None,
+    };
+    let text = text.filter(|text| !text.is_empty());
+    let text = text.or_else(|| exchange.client.get().map(|address| address.to_string()));
+    Ok(digest(text.unwrap_or_default().as_bytes()))
 }
 
 /// The field lines that go out: the client's as steps left them, then our own, which nobody can strip (S-01).
@@ -224,8 +247,9 @@ pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Re
     let deadline = within(worker, Some(call.timeout.unwrap_or(DEFAULT_CALL)));
     let repeatable = call.method.is_idempotent() || call.headers.has("idempotency-key");
     let body = Body::from(call.body);
+    let (upgrade, key) = (None, worker.chance());
     let outbound =
-        Outbound { method: call.method, target, host, fields, body, upgrade: None, repeatable, deadline, retry };
+        Outbound { method: call.method, target, host, fields, body, upgrade, repeatable, deadline, retry, key };
     send(worker, &upstream, outbound).await.map(|answer| answer.response)
 }
 

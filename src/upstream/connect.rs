@@ -36,7 +36,8 @@ pub(crate) async fn connect(host: &Host, tls: Option<&Tls>, limit: Duration, clo
     clock.timeout(limit, open(host, tls, clock)).await.unwrap_or(Err(Failed::Late))
 }
 
-async fn open(host: &Host, tls: Option<&Tls>, clock: &Clock) -> Result<Socket, Failed> {
+/// As [`connect`], for as long as it takes.
+pub(crate) async fn open(host: &Host, tls: Option<&Tls>, clock: &Clock) -> Result<Socket, Failed> {
     let refused = |error: io::Error| Failed::Refused(error.to_string());
     let (name, wants_tls) = match &host.address {
         Address::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix).map_err(refused),

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use crate::upstream::Address;
+use crate::upstream::vitals::Vitals;
 
 /// A host of an upstream. It keeps its identity (and with it its pools and counts) as long as its address, its resolved
 /// addresses and the TLS towards it stay the same.
@@ -25,6 +26,7 @@ pub struct Host {
     pub(crate) authority: Arc<str>,
     in_flight: AtomicU32,
     retired: AtomicBool,
+    vitals: Vitals,
 }
 
 impl Host {
@@ -38,6 +40,7 @@ impl Host {
             authority: authority(address).into(),
             in_flight: AtomicU32::new(0),
             retired: AtomicBool::new(false),
+            vitals: Vitals::default(),
         })
     }
 
@@ -54,6 +57,16 @@ impl Host {
     /// Requests it is busy with, all workers together.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How it is.
+    pub fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// What its keys are found by: its first address, the same wherever its name stands for the same; else as written.
+    pub(crate) fn place(&self) -> String {
+        self.reach.first().map_or_else(|| self.label.to_string(), ToString::to_string)
     }
 
     /// It left the set: connections to it end when they are idle.

@@ -30,6 +30,8 @@ pub struct Outbound {
     pub deadline: Moment,
     /// Instead of the upstream's own.
     pub retry: Option<Retry>,
+    /// What `balance = "hash"` chooses by; any number where it does not.
+    pub key: u64,
 }
 
 /// A service's answer: the head is known, the body still streaming.

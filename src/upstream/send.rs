@@ -13,15 +13,16 @@ use crate::http::Response;
 use crate::http::message::Origin;
 use crate::upstream::Address;
 use crate::upstream::Answer;
+use crate::upstream::Balance;
 use crate::upstream::Outbound;
 use crate::upstream::Retry;
 use crate::upstream::SendError;
 use crate::upstream::Shared;
-use crate::upstream::balance;
-use crate::upstream::balance::Candidate;
+use crate::upstream::balance::Ask;
 use crate::upstream::connect::Failed;
 use crate::upstream::connect::connect;
 use crate::upstream::echo;
+use crate::upstream::eject::Said;
 use crate::upstream::h1::Attempt;
 use crate::upstream::h1::Broke;
 use crate::upstream::h1::Head;
@@ -37,39 +38,16 @@ use crate::upstream::retry::Next;
 use crate::upstream::retry::Setback;
 use crate::upstream::retry::Standing;
 use crate::upstream::socket::Socket;
+use crate::upstream::view::View;
 
 /// One worker's view of an upstream: what a request is sent through.
 pub struct Upstream {
     name: Rc<str>,
     shared: Arc<Shared>,
     pools: Rc<Pools>,
-    /// The members last seen, and their version.
-    spots: RefCell<(u64, Rc<[Spot]>)>,
-}
-
-/// A member with this worker's connections to it.
-struct Spot {
-    lane: Rc<Lane>,
-    weight: u32,
-    backup: bool,
-}
-
-impl Candidate for Spot {
-    fn weight(&self) -> u32 {
-        self.weight
-    }
-
-    fn load(&self) -> u32 {
-        self.lane.host.in_flight()
-    }
-
-    fn backup(&self) -> bool {
-        self.backup
-    }
-
-    fn turn(&self) -> &std::cell::Cell<i64> {
-        &self.lane.turn
-    }
+    view: RefCell<View>,
+    /// Whether what attempts come to is noted.
+    notes: bool,
 }
 
 /// An attempt without an answer.
@@ -95,7 +73,8 @@ impl Upstream {
     /// This worker's way to `shared`, over its pools.
     pub fn new(shared: Arc<Shared>, pools: Rc<Pools>) -> Self {
         let name = Rc::from(shared.config().name.as_str());
-        Self { name, shared, pools, spots: RefCell::new((0, Rc::from([]))) }
+        let notes = shared.config().eject.is_some() || shared.config().balance == Balance::Ewma;
+        Self { name, shared, pools, view: RefCell::new(View::new()), notes }
     }
 
     /// Its name in the script.
@@ -123,7 +102,7 @@ impl Upstream {
             course.attempts += 1;
             course.spent += 1;
             let start = self.pools.clock.now();
-            let Some(lane) = self.choose(&course.tried) else { return Err(self.nobody()) };
+            let Some(lane) = self.choose(outbound.key, start, &course.tried) else { return Err(self.nobody()) };
             if lane.host.address == Address::Echo && !self.has_stand_in() {
                 let response = Box::pin(echo::answer(&outbound, &mut upload)).await?;
                 let took = self.pools.clock.now().since(start);
@@ -131,6 +110,7 @@ impl Upstream {
             }
             match self.attempt(&lane, &outbound, upload, course.want, start, policy).await {
                 Ok((mut reply, arrived)) => {
+                    self.note(&lane, start, arrived, Some(Said::status(reply.head.status)));
                     if let Some(spare) = reply.upload.take()
                         && self.again(&mut course, policy, Setback::Status(reply.head.status), &outbound, &spare, &lane)
                         && Box::pin(self.pause(&mut course, policy, &outbound)).await
@@ -150,6 +130,7 @@ impl Upstream {
                     return Ok(self.answer(response, &lane, course.attempts, took, reply.tunnel));
                 }
                 Err(lost) => {
+                    self.lament(&lane, start, &lost.error);
                     let Some(setback) = lost.setback else { return Err(lost.error) };
                     if !self.again(&mut course, policy, setback, &outbound, &lost.upload, &lane)
                         || !Box::pin(self.pause(&mut course, policy, &outbound)).await
@@ -204,10 +185,7 @@ impl Upstream {
     /// Waits before an attempt at a host that failed already, and from the second retry on; `false` when there is no
     /// time for it.
     async fn pause(&self, course: &mut Course, policy: &Retry, outbound: &Outbound) -> bool {
-        let everyone = {
-            let spots = self.spots();
-            spots.iter().all(|spot| course.tried.contains(&spot.lane.host.id))
-        };
+        let everyone = self.view.borrow().is_exhausted(&course.tried);
         if everyone {
             course.tried.clear();
         }
@@ -325,35 +303,31 @@ impl Upstream {
     }
 
     /// A host that has not failed this request, as long as there is one.
-    fn choose(&self, tried: &[u64]) -> Option<Rc<Lane>> {
-        let spots = self.spots();
-        let chance = || self.pools.chance();
-        let balance = self.shared.config().balance;
-        let index = balance::pick(balance, &spots, chance, |index| !tried.contains(&spots[index].lane.host.id))
-            .or_else(|| balance::pick(balance, &spots, chance, |_| true))?;
-        Some(Rc::clone(&spots[index].lane))
+    fn choose(&self, key: u64, now: Moment, tried: &[u64]) -> Option<Rc<Lane>> {
+        let mut view = self.view.borrow_mut();
+        view.refresh(&self.shared, &self.pools, now);
+        let ask = Ask { key, now, chance: || self.pools.chance() };
+        view.choose(&self.shared, &ask, tried)
     }
 
-    /// The members at present, with this worker's connections.
-    fn spots(&self) -> Rc<[Spot]> {
-        let version = self.shared.version();
-        let mut spots = self.spots.borrow_mut();
-        if spots.0 != version {
-            let limits = self.shared.config().pool;
-            let members = self.shared.members();
-            let fresh = members.iter().map(|member| Spot {
-                lane: self.pools.lane(&member.host, limits),
-                weight: member.weight,
-                backup: member.backup,
-            });
-            *spots = (version, fresh.collect());
+    /// What an attempt says about its host.
+    fn note(&self, lane: &Lane, start: Moment, now: Moment, said: Option<Said>) {
+        if self.notes
+            && let Some(said) = said
+        {
+            self.shared.note(&lane.host, said, start, now);
         }
-        Rc::clone(&spots.1)
+    }
+
+    fn lament(&self, lane: &Lane, start: Moment, error: &SendError) {
+        let now = self.pools.clock.now();
+        self.note(lane, start, now, Said::error(error, now.since(start), &self.shared.config().timeout));
     }
 
     fn nobody(&self) -> SendError {
         match self.shared.config().hosts.first() {
             None => SendError::NoneHealthy,
+            Some(_) if !self.view.borrow().is_empty() => SendError::NoneHealthy,
             Some(host) => SendError::Connect {
                 host: crate::upstream::host::written(&host.address),
                 cause: "its name has no address".into(),

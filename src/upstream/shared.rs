@@ -1,8 +1,15 @@
 //! What all workers know of one upstream: its declaration, its TLS, and the hosts its names stand for at present.
 
+mod standing;
+mod state;
+
+pub use state::HostState;
+pub use state::State;
+
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -14,6 +21,7 @@ use crate::upstream::Config;
 use crate::upstream::HostConfig;
 use crate::upstream::host::Host;
 use crate::upstream::host::written;
+use crate::upstream::news::News;
 use crate::upstream::retry::Budget;
 use crate::upstream::tls::Tls;
 
@@ -22,12 +30,22 @@ pub struct Shared {
     config: Config,
     tls: Option<Tls>,
     members: ArcSwap<Vec<Member>>,
-    /// Raised whenever the members change; workers compare it before they look again.
-    version: AtomicU64,
+    /// What all generations of the upstream have in common.
+    pulse: Arc<Pulse>,
     /// Resolved addresses of each host in `config`; written by the control thread alone.
     resolved: Mutex<Vec<Vec<SocketAddr>>>,
     /// What may be spent on retries.
     budget: Arc<Budget>,
+}
+
+/// What outlives a generation beside the hosts: they are shared, so what happens to one concerns the next as well.
+#[derive(Default)]
+struct Pulse {
+    /// Raised whenever the members or their standing change; workers compare it before they look again.
+    version: AtomicU64,
+    /// One change of a standing at a time.
+    turn: Mutex<()>,
+    news: OnceLock<News>,
 }
 
 /// A host and its part in this upstream.
@@ -39,6 +57,16 @@ pub struct Member {
     pub weight: u32,
     /// Used only when no other may be asked.
     pub backup: bool,
+}
+
+impl Pulse {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { version: AtomicU64::new(1), ..Self::default() })
+    }
+
+    fn raise(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl Shared {
@@ -63,7 +91,7 @@ impl Shared {
             config,
             tls,
             members: ArcSwap::from_pointee(members),
-            version: AtomicU64::new(1),
+            pulse: previous.map_or_else(Pulse::new, |previous| Arc::clone(&previous.pulse)),
             resolved: Mutex::new(resolved),
             budget: previous.map_or_else(|| Arc::new(Budget::new()), |previous| Arc::clone(&previous.budget)),
         }))
@@ -102,7 +130,7 @@ impl Shared {
     }
 
     pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.pulse.version.load(Ordering::Acquire)
     }
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
@@ -138,7 +166,7 @@ impl Shared {
         let gone: Vec<_> =
             old.iter().filter(|old| !new.iter().any(|new| Arc::ptr_eq(&new.host, &old.host))).cloned().collect();
         self.members.store(Arc::new(new));
-        self.version.fetch_add(1, Ordering::Release);
+        self.pulse.raise();
         gone.iter().for_each(|member| member.host.retire());
     }
 
@@ -174,7 +202,13 @@ fn members(config: &Config, resolved: &[Vec<SocketAddr>], old: &[Member]) -> Vec
             // an address written twice is two hosts
             let unclaimed = |kept: &&Member| !members.iter().any(|member| Arc::ptr_eq(&member.host, &kept.host));
             let kept = old.iter().filter(same).find(unclaimed).map(|member| Arc::clone(&member.host));
-            let kept = kept.unwrap_or_else(|| Host::new(&host.address, reach, label));
+            let kept = kept.unwrap_or_else(|| {
+                let made = Host::new(&host.address, reach, label);
+                if !old.is_empty() {
+                    made.vitals().newcomer();
+                }
+                made
+            });
             members.push(Member { host: kept, weight: host.weight.max(1), backup: host.backup });
         }
     }

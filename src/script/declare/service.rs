@@ -1,5 +1,7 @@
 //! `upstream "name" { … }`: a service.
 
+mod watch;
+
 use mlua::Lua;
 use mlua::MultiValue;
 use mlua::Table;
@@ -19,7 +21,6 @@ use crate::script::options::Check;
 use crate::script::options::List;
 use crate::script::options::describe;
 use crate::script::words;
-use crate::upstream::Balance;
 use crate::upstream::Config;
 use crate::upstream::HostConfig;
 use crate::upstream::Pool;
@@ -105,15 +106,21 @@ fn config(session: &Session, name: &str, anchor: &Anchor, owner: &str, typed: &T
         }
         hosts.push(host);
     }
+    let (balance, hash_by) = watch::balance(session, typed, anchor, name);
+    let usual = Config::new(name, hosts);
     Config {
-        name: name.to_owned(),
-        hosts,
-        balance: balance(read::text(typed, "balance").as_deref()),
+        balance,
+        hash_by,
+        health: watch::health(session, typed, anchor),
+        eject: watch::eject(typed),
+        panic_at: read::get(typed, "panic_at").unwrap_or(usual.panic_at),
+        slow_start: read::duration(typed, "slow_start").unwrap_or_default(),
         timeout: timeouts(typed),
         retry: retry(session, typed, anchor).unwrap_or_default(),
         pool: pool(typed),
         tls: tls(session, typed, anchor),
         place,
+        ..usual
     }
 }
 
@@ -140,25 +147,7 @@ fn host(session: &Session, value: &Value, at: Anchor) -> Option<HostConfig> {
 
 /// An upstream for a URL in `to`, with every default.
 pub(crate) fn of_url(address: crate::upstream::Address, place: crate::plan::Place) -> Config {
-    Config {
-        name: address::origin(&address),
-        hosts: vec![HostConfig { address, weight: 1, backup: false }],
-        balance: Balance::default(),
-        timeout: Timeouts::default(),
-        retry: Retry::default(),
-        pool: Pool::default(),
-        tls: TlsConfig::default(),
-        place,
-    }
-}
-
-fn balance(word: Option<&str>) -> Balance {
-    match word {
-        Some("round_robin") => Balance::RoundRobin,
-        Some("random") => Balance::Random,
-        Some("first") => Balance::First,
-        _ => Balance::LeastRequest,
-    }
+    Config { place, ..Config::new(address::origin(&address), vec![HostConfig { address, weight: 1, backup: false }]) }
 }
 
 fn timeouts(typed: &Table) -> Timeouts {

@@ -66,6 +66,7 @@ pub(super) fn scene(text: &str) -> Scene {
         routes: vec![pipeline()],
         timers: Vec::new(),
         access: Access::default(),
+        hashers: Default::default(),
     };
     machine::loaded(&lua).unwrap();
     let plan = Arc::new(Plan::default());

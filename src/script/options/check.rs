@@ -148,7 +148,7 @@ impl Check<'_> {
         match Template::parse(&text, escape, &params) {
             Ok(_) => {
                 let own = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if matches!(name.as_str(), "to" | "rewrite" | "host" | "split_by"));
-                if !own && matches!(self.anchor.word.as_str(), "gateway" | "group" | "route") {
+                if !own && matches!(self.anchor.word.as_str(), "gateway" | "group" | "route" | "upstream") {
                     let anchor = crate::script::diagnose::Anchor { spot: Spot::Value, ..self.anchor.clone() };
                     self.session.loose.borrow_mut().extend(params.iter().map(|name| (name.clone(), anchor.clone())));
                 }
