@@ -10,6 +10,7 @@ use crate::support::gateway;
 use crate::support::gateway::Gateway;
 use crate::support::upstream;
 use crate::support::upstream::Upstream;
+use crate::support::wait;
 
 /// Services that say who they are.
 fn services<const N: usize>() -> [Upstream; N] {
@@ -120,8 +121,7 @@ fn ewma_sends_little_to_a_host_that_is_slow() {
 fn weights_are_kept_exactly_in_turn_and_a_new_host_comes_in_slowly() {
     let clock = Clock::fake(Duration::from_secs(1_800_000_000));
     let [old, new] = services::<2>();
-    let script =
-        r#"upstream "s" { { "$A", weight = 2 }, balance = "round_robin", slow_start = "10s" } route "/" { to = "s" }"#;
+    let script = r#"local s = upstream "s" { { "$A", weight = 2 }, balance = "round_robin", slow_start = "10s" } route "/" { to = "s" }"#;
     let both = script.replace("weight = 2 },", "weight = 2 }, \"$B\",").replace("$B", &new.address().to_string());
     let gateway = gateway::script(script).with("$A", old.address()).clock(&clock).start();
     let mut client = gateway.client();
@@ -150,7 +150,7 @@ fn a_canary_keeps_its_users_and_a_larger_share_only_adds_some() {
     };
     let gateway = gateway::script(&script(5)).service("stable", &stable).service("canary", &canary).start();
     let mut client = gateway.client();
-    let mut users = |client: &mut crate::support::client::Client| -> Vec<bool> {
+    let users = |client: &mut crate::support::client::Client| -> Vec<bool> {
         let ask = |n: u32| client.call("GET", "/", &[("x-user", &format!("u{n}"))], "").with(200).text() == "1";
         (0..600).map(ask).collect()
     };
@@ -184,12 +184,9 @@ route "GET /state" { function(req) return { json = s:state() } end }
 route "GET /wrong" { function(req) return { json = s:drain("10.9.9.9:1") } end }"#;
     let setup = gateway::script(script).with("$A", stays.address()).with("$B", leaves.address()).workers(2);
     let gateway = setup.start();
-    let mut early = gateway.client();
-    while leaves.calls() == 0 {
-        early = gateway.client();
-        early.send("GET /early HTTP/1.1\r\nhost: x\r\n\r\n");
-        crate::support::wait::until("somebody has the request", || leaves.calls() + stays.calls() > 0);
-    }
+    let mut early: Vec<_> = (0..4).map(|_| gateway.client()).collect();
+    early.iter_mut().for_each(|client| client.send("GET /early HTTP/1.1\r\nhost: x\r\n\r\n"));
+    wait::until("all have arrived", || leaves.calls() + stays.calls() == 4 && leaves.calls() > 0);
     assert_eq!(gateway.call("POST", "/drain", &[], "").with(200).json()["n"], 1);
     let calls = leaves.calls();
     for _ in 0..20 {
@@ -204,7 +201,8 @@ route "GET /wrong" { function(req) return { json = s:drain("10.9.9.9:1") } end }
     assert_eq!((&hosts[0]["state"], &hosts[1]["state"]), (&"up".into(), &"drained".into()), "{hosts}");
     assert_eq!(hosts[1]["in_flight"], calls, "{hosts}");
     leaves.release();
-    assert_eq!(early.answer().with(200).text(), "leaves");
+    let answers: Vec<_> = early.iter_mut().map(|client| client.answer().with(200).text().to_owned()).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "leaves").count(), calls);
     assert_eq!(gateway.get("/state").with(200).json()["panic"], false);
     assert_eq!(gateway.get("/wrong").status, 500);
 
@@ -250,8 +248,6 @@ fn the_admin_listener_and_the_command_line_drain_too() {
     assert!((0..10).all(|_| gateway.get("/").with(200).text() == "0"));
     assert_eq!(moongate(&["drain", "nobody", "x:1"]).0, Some(1));
     assert_eq!(moongate(&["drain", "s"]).0, Some(2));
-    drop(services);
-    gateway.stop();
 }
 
 #[test]

@@ -102,16 +102,13 @@ pub(super) fn upstream() -> Word {
 }
 
 fn health() -> Vec<Opt> {
-    let status = || Type::Either(vec![Type::Status, Type::one_of(&["2xx", "3xx", "4xx", "5xx"])]);
+    let status = || vec![Type::Status, Type::one_of(&["2xx", "3xx", "4xx", "5xx"])];
+    let mut statuses = status();
+    statuses.push(Type::list(Type::Either(status())));
     vec![
         opt("path", Type::text(), "\"/healthz\"", "what is asked with GET, on a connection of its own"),
         opt("host", Type::text(), "the host's own name", "the Host field of the check"),
-        opt(
-            "status",
-            Type::Either(vec![status(), Type::list(status())]),
-            "200",
-            "the good answers: 204, \"2xx\", { 200, 429 }",
-        ),
+        opt("status", Type::Either(statuses), "200", "the good answers: 204, \"2xx\", { 200, 429 }"),
         opt("tcp", Type::Exactly(true), "", "instead of asking, a connection is enough (TLS included)"),
         later("grpc"),
         opt("every", Type::Duration, "\"5s\"", "between two checks of a host, a tenth more or less"),
