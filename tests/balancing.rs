@@ -185,7 +185,9 @@ route "GET /wrong" { function(req) return { json = s:drain("10.9.9.9:1") } end }
     let setup = gateway::script(script).with("$A", stays.address()).with("$B", leaves.address()).workers(2);
     let gateway = setup.start();
     let mut early: Vec<_> = (0..4).map(|_| gateway.client()).collect();
-    early.iter_mut().for_each(|client| client.send("GET /early HTTP/1.1\r\nhost: x\r\n\r\n"));
+    for client in &mut early {
+        client.send("GET /early HTTP/1.1\r\nhost: x\r\n\r\n");
+    }
     wait::until("all have arrived", || leaves.calls() + stays.calls() == 4 && leaves.calls() > 0);
     assert_eq!(gateway.call("POST", "/drain", &[], "").with(200).json()["n"], 1);
     let calls = leaves.calls();
