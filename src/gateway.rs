@@ -6,6 +6,7 @@ mod control;
 pub mod diff;
 mod expiry;
 mod export;
+mod hosts;
 mod limits;
 mod listeners;
 pub mod listing;

@@ -1,6 +1,7 @@
 //! THE LIFE OF A REQUEST, from its head to the last byte of its answer. Knows `trait Hooks`, not Lua.
 
 pub mod access;
+mod bounded;
 pub mod buffer;
 pub mod cors;
 mod desk;

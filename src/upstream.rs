@@ -1,12 +1,16 @@
 //! The service's side: a named set of hosts, how one is chosen, and the connections to it.
 
+mod attempt;
 pub mod balance;
 mod connect;
 mod connector;
+mod dns;
 mod echo;
 mod eject;
 mod h1;
+mod h2;
 pub mod health;
+mod hedge;
 pub mod host;
 mod lineup;
 pub mod news;
@@ -18,6 +22,7 @@ mod send;
 mod shared;
 mod socket;
 mod tls;
+mod upload;
 mod view;
 pub mod vitals;
 
@@ -41,6 +46,7 @@ pub use shared::NOWHERE;
 pub use shared::Shared;
 pub use shared::State;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -70,10 +76,18 @@ pub struct Config {
     pub timeout: Timeouts,
     /// When to try again.
     pub retry: Retry,
+    /// Requests under way at a time, over all workers; `None`: no bound.
+    pub limit: Option<Limit>,
     /// Connections kept and allowed, per host.
     pub pool: Pool,
+    /// Who is asked for names, or for the hosts themselves.
+    pub dns: Dns,
+    /// Hosts are told by a function of the script, this often.
+    pub refresh: Option<Duration>,
     /// TLS towards `https://` hosts.
     pub tls: TlsConfig,
+    /// What is spoken to the hosts.
+    pub protocol: Protocol,
     /// Where it was declared: file and line, for listings.
     pub place: (String, u32),
 }
@@ -92,8 +106,12 @@ impl Config {
             slow_start: Duration::ZERO,
             timeout: Timeouts::default(),
             retry: Retry::default(),
+            limit: None,
             pool: Pool::default(),
+            dns: Dns::default(),
+            refresh: None,
             tls: TlsConfig::default(),
+            protocol: Protocol::default(),
             place: Default::default(),
         }
     }
@@ -109,6 +127,27 @@ pub struct HostConfig {
     pub weight: u32,
     /// Used only when no host without this mark may be asked.
     pub backup: bool,
+}
+
+/// Who is asked for names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dns {
+    /// The system's resolver.
+    #[default]
+    System,
+    /// A DNS server, for the names of hosts.
+    Server(SocketAddr),
+    /// The hosts are those of a service: its SRV records (RFC 2782), as a server of choice or the system's servers know
+    /// them.
+    Srv {
+        /// The name that has the records.
+        name: String,
+        /// `None`: those of `/etc/resolv.conf`.
+        server: Option<SocketAddr>,
+        /// Whether TLS is spoken to them.
+        tls: bool,
+    },
 }
 
 /// An address a script wrote.
@@ -174,6 +213,21 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
+/// What is spoken to the hosts of an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1
+    #[default]
+    Http1,
+    /// HTTP/2: agreed on over TLS (ALPN), known beforehand in clear text (RFC 9113 §3.3).
+    H2,
+    /// HTTP/2 as gRPC uses it: the host is told that trailers are welcome (`te: trailers`).
+    Grpc,
+    /// Over TLS what the host chooses of HTTP/2 and HTTP/1.1 (ALPN); in clear text HTTP/1.1.
+    Auto,
+}
+
 /// When and how often to try again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Retry {
@@ -181,8 +235,11 @@ pub struct Retry {
     pub times: u32,
     /// Retry when no connection could be made.
     pub on_connect: bool,
-    /// Retry when a reused connection died before any byte of the answer.
+    /// Retry when a connection died before any byte of the answer: a reused one at any host, a fresh one at another
+    /// host than the one that may have died of the request.
     pub on_reset: bool,
+    /// Retry at another host when there was no answer within `timeout.response` (idempotent methods).
+    pub on_timeout: bool,
     /// Retry on these statuses (idempotent methods with a body that can be replayed); default 502, 503.
     pub on_status: Vec<u16>,
     /// First and largest wait between attempts (jittered).
@@ -191,6 +248,17 @@ pub struct Retry {
     pub budget: f64,
     /// Repeat POST and PATCH too when a reused connection died before any byte of the answer.
     pub is_unsafe: bool,
+}
+
+/// How many requests an upstream takes at a time, over all workers: a service that slows down holds so many and no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// From the first attempt to the answer's last byte, 1 and up.
+    pub inflight: u32,
+    /// Requests that wait beyond those; default none.
+    pub queue: u32,
+    /// How long one waits; default 1 s.
+    pub max_wait: Duration,
 }
 
 /// Connections per host, all workers together counted per worker share.
@@ -231,6 +299,7 @@ impl Default for Retry {
             times: 1,
             on_connect: true,
             on_reset: true,
+            on_timeout: false,
             on_status: vec![502, 503],
             backoff: (Duration::from_millis(25), Duration::from_millis(250)),
             budget: 0.2,

@@ -30,7 +30,11 @@
 //! | **the request**: keep-alive, pipelining, chunks, `Expect`, trailers | `framing` `streaming` `duties` |
 //! | what could be read in two ways is refused, both sides (S-03, S-04); bent requests | `framing` `mutants` |
 //! | pools: LIFO, bounds, ages, `Keep-Alive`, liveness | `pools` |
+//! | HTTP/2 and gRPC services, streaming both ways (U-28, U-62) | `h2_upstream` |
 //! | retries: what is sent again and what never, POSTs (C-06) | `retries` |
+//! | hosts that are found: DNS, services, functions, files (C-05, U-19 to U-21) | `discovery` |
+//! | overload: `limit` of an upstream | `bulkhead` |
+//! | services that fail in every known way: what the client gets, how often they are called · hosts killed and rolled under load | `faults` `rolling` |
 //! | streaming with back-pressure, bounded memory; services without end | `streaming` `memory` `hostile` |
 //! | client gone cancels, a half-close does not | `gone` |
 //! | proxy duties S-01, S-02, S-06, S-07, S-09, S-12 | `duties` `transforms` |
@@ -70,6 +74,7 @@ mod balancing;
 mod basic_auth;
 mod bound;
 mod budgets;
+mod bulkhead;
 mod caching;
 mod cli;
 mod collapsing;
@@ -78,17 +83,20 @@ mod composing;
 mod compress;
 mod cors;
 mod decorations;
+mod discovery;
 mod duties;
 mod echo;
 mod ejection;
 mod examples;
 mod failures;
+mod faults;
 mod fetching;
 mod files;
 mod forward_auth;
 mod forwarded;
 mod framing;
 mod gone;
+mod h2_upstream;
 mod health;
 mod hmac_auth;
 mod introspect;
@@ -116,6 +124,7 @@ mod requests;
 mod responses;
 mod retries;
 mod rollback;
+mod rolling;
 mod routing;
 mod sending;
 mod shapes;

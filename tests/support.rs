@@ -3,8 +3,11 @@
 pub(crate) mod answer;
 pub(crate) mod binary;
 pub(crate) mod client;
+pub(crate) mod dns;
+pub(crate) mod faulty;
 pub(crate) mod frames;
 pub(crate) mod gateway;
+pub(crate) mod h2;
 pub(crate) mod idp;
 pub(crate) mod temp;
 pub(crate) mod tls;

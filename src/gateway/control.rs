@@ -74,6 +74,8 @@ pub(super) struct Control {
     pub(super) prober: Option<JoinHandle<()>>,
     /// Where they tell what happens to them.
     pub(super) news: News,
+    /// Hands over the hosts that functions tell.
+    pub(super) hosts: Option<JoinHandle<()>>,
     /// Warns of certificates that end.
     pub(super) expiry: Option<JoinHandle<()>>,
     /// Posts access log lines, and by which generation's rules.
@@ -124,6 +126,7 @@ impl Control {
             resolver: None,
             prober: None,
             news,
+            hosts: None,
             expiry: None,
             standing,
             posts,

@@ -19,6 +19,7 @@ use crate::gateway::build::Parts;
 use crate::gateway::control::Control;
 use crate::gateway::diff::Diff;
 use crate::gateway::expiry;
+use crate::gateway::hosts;
 use crate::gateway::listeners::BindError;
 use crate::gateway::listing;
 use crate::plan::Plan;
@@ -221,6 +222,11 @@ impl Control {
         parts.upstreams.iter().for_each(|shared| shared.settle(now));
         let health = health::keep(parts.upstreams.clone(), self.kit.clock.clone());
         if let Some(before) = self.prober.replace(spawn_local(health)) {
+            before.abort();
+        }
+        let (upstreams, live) = (parts.upstreams.clone(), Arc::clone(&self.kit.live));
+        let told = hosts::keep(Arc::clone(plan), upstreams, live, self.kit.clock.clone(), Lookup::system());
+        if let Some(before) = self.hosts.replace(spawn_local(told)) {
             before.abort();
         }
         let expiry = expiry::keep(expiry::of(&parts.shared), self.kit.clock.clone(), self.kit.metrics.clone());

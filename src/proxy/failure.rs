@@ -72,7 +72,7 @@ codes! {
     UpstreamTls "upstream.tls" 502 "the service's certificate or handshake was not accepted",
     UpstreamNoneHealthy "upstream.none_healthy" 503 "no host of the service may be asked",
     UpstreamTooLarge "upstream.too_large" 502 "the service's answer is larger than the buffer it must fit",
-    UpstreamOverload "upstream.overload" 503 "the service's connections are all busy and the wait for one is over",
+    UpstreamOverload "upstream.overload" 503 "the service's connections are all busy, or its `limit` is reached, and the wait is over",
     UpstreamUnknown "upstream.unknown" 502 "`to` named a service that does not exist or may not be called",
     RouteTimeout "route.timeout" 504 "the time for the whole request is over",
     Overload "overload" 503 "the gateway takes no more for now",

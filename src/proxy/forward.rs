@@ -17,6 +17,7 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Site;
 use crate::proxy::Worker;
+use crate::proxy::bounded;
 use crate::proxy::lookup::render;
 use crate::proxy::respond::unrouted;
 use crate::proxy::target::Destination;
@@ -62,7 +63,8 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     let key = key(exchange, &upstream)?;
     let outbound = outbound(exchange, &with, target, host, key)?;
     exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
-    let answer = send(&exchange.worker, &upstream, outbound).await;
+    let hedge = exchange.setting().and_then(|setting| setting.hedge);
+    let answer = send(&exchange.worker, &exchange.site, &upstream, outbound, hedge).await;
     note(exchange, &answer);
     let response = joined(answer?);
     handshake::check_answer(exchange, &response)?;
@@ -191,9 +193,20 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-async fn send(worker: &Rc<Worker>, upstream: &Rc<Upstream>, outbound: Outbound) -> Result<Answer, Failure> {
+async fn send(
+    worker: &Rc<Worker>,
+    site: &Site,
+    upstream: &Rc<Upstream>,
+    outbound: Outbound,
+    hedge: Option<Duration>,
+) -> Result<Answer, Failure> {
     let started = worker.clock.now();
-    let answer = upstream.send(outbound).await;
+    let answer = if hedge.is_none() && upstream.shared().config().limit.is_none() {
+        upstream.send(outbound).await
+    } else {
+        // what is rare is boxed: the future of an ordinary request stays small
+        Box::pin(bounded::send(worker, site, upstream, outbound, hedge)).await
+    };
     let took = worker.clock.now().since(started);
     worker.meter.call(worker, upstream.name(), answer.as_ref().map_or(0, |answer| answer.response.status), took);
     answer.map_err(|error| Failure::from_send(error, upstream.name()))
@@ -250,7 +263,7 @@ pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Re
     let (upgrade, key) = (None, worker.chance());
     let outbound =
         Outbound { method: call.method, target, host, fields, body, upgrade, repeatable, deadline, retry, key };
-    send(worker, &upstream, outbound).await.map(|answer| answer.response)
+    send(worker, site, &upstream, outbound, None).await.map(|answer| answer.response)
 }
 
 /// How long `fetch` waits where nothing else bounds it.
@@ -273,7 +286,7 @@ impl Failure {
             SendError::Reset { .. } => (Code::UpstreamReset, "the service closed the connection before answering"),
             SendError::Protocol { .. } => (Code::UpstreamProtocol, "the service's answer could not be understood"),
             SendError::NoneHealthy => (Code::UpstreamNoneHealthy, "the service is not available"),
-            SendError::Overload { .. } => (Code::UpstreamOverload, "the service is busy"),
+            SendError::Overload { .. } | SendError::Full { .. } => (Code::UpstreamOverload, "the service is busy"),
             SendError::Body(error) => return Self::from_body(error),
         };
         let mut failure = Self::new(code, detail).because(format!("upstream `{upstream}`: {cause}"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::downstream::Door;
 use crate::downstream::Listen;
@@ -12,6 +13,7 @@ use crate::plan::HostRule;
 use crate::plan::Plan;
 use crate::plan::Timeout;
 use crate::plan::To;
+use crate::primitive::concurrency::Concurrency;
 use crate::primitive::cors::Cors;
 use crate::primitive::glob::Glob;
 use crate::primitive::split::Split;
@@ -56,6 +58,8 @@ pub struct Shared {
     pub settings: Vec<Setting>,
     /// The plan's upstreams by name.
     pub names: BTreeMap<String, usize>,
+    /// The bounds on what upstreams are asked at a time (`limit`), by name.
+    pub bounds: BTreeMap<String, Arc<Concurrency>>,
     /// Which upstreams are asked by their own name unless told otherwise (`https://` addresses given by name).
     pub own_name: Vec<bool>,
     /// What each upstream's `hash_by` says, same index; `None` where it is a function.
@@ -86,6 +90,8 @@ pub struct Setting {
     pub timeout: Timeout,
     /// Instead of the upstream's own.
     pub retry: Option<Retry>,
+    /// When another host is asked beside a slow one.
+    pub hedge: Option<Duration>,
     /// The cross-origin policy in force.
     pub cors: Option<Arc<Cors>>,
     /// Whether a template here reads the request's body.
@@ -184,8 +190,21 @@ impl Shared {
         if reads.contains(&true) {
             settings.iter_mut().for_each(|setting| setting.reads_body |= setting.to.may_reach(|index| reads[index]));
         }
-        let cors = bare;
-        Ok(Self { generation, routes, settings, names, own_name, hash_by, cors, has_cors, access, dev, plan, doors })
+        Ok(Self {
+            generation,
+            routes,
+            settings,
+            names,
+            bounds: BTreeMap::new(),
+            own_name,
+            hash_by,
+            cors: bare,
+            has_cors,
+            access,
+            dev,
+            plan,
+            doors,
+        })
     }
 
     /// What is spoken at a listener; `None` where it was not declared with anything.
@@ -235,7 +254,18 @@ impl Setting {
         let to_hosts = compile_globs("to_hosts", &route.to_hosts)?;
         let origins = route.upgrade.as_ref().map_or(&[][..], |upgrade| &upgrade.origins);
         let origins = compile_globs("origins", origins)?;
-        Ok(Self { to, to_hosts, path, host, timeout, retry: route.retry.clone(), cors, reads_body, origins })
+        Ok(Self {
+            to,
+            to_hosts,
+            path,
+            host,
+            timeout,
+            retry: route.retry.clone(),
+            hedge: route.hedge,
+            cors,
+            reads_body,
+            origins,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod address;
 pub(crate) mod assert;
 mod block;
+pub(crate) mod discovery;
 mod flatten;
 mod gateway;
 mod level;

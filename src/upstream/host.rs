@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use crate::upstream::Address;
+use crate::upstream::Protocol;
 use crate::upstream::vitals::Vitals;
 
 /// A host of an upstream. It keeps its identity (and with it its pools and counts) as long as its address, its resolved
@@ -24,13 +25,15 @@ pub struct Host {
     pub(crate) label: Arc<str>,
     /// The Host field that asks for this host by its own name.
     pub(crate) authority: Arc<str>,
+    /// What is spoken to it.
+    pub(crate) protocol: Protocol,
     in_flight: AtomicU32,
     retired: AtomicBool,
     vitals: Vitals,
 }
 
 impl Host {
-    pub(crate) fn new(address: &Address, reach: Vec<SocketAddr>, label: String) -> Arc<Self> {
+    pub(crate) fn new(address: &Address, reach: Vec<SocketAddr>, label: String, protocol: Protocol) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -38,6 +41,7 @@ impl Host {
             reach,
             label: label.into(),
             authority: authority(address).into(),
+            protocol,
             in_flight: AtomicU32::new(0),
             retired: AtomicBool::new(false),
             vitals: Vitals::default(),

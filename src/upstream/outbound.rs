@@ -98,6 +98,12 @@ pub enum SendError {
         /// The host.
         host: String,
     },
+    /// As many requests as `limit` allows are under way, and nobody may wait, or has waited long enough.
+    #[error("{most} requests are under way, the limit")]
+    Full {
+        /// `limit.inflight`
+        most: u32,
+    },
     /// The request's body broke off: the client's fault, never a host's.
     #[error("the request's body: {0}")]
     Body(#[from] BodyError),

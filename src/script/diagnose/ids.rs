@@ -23,6 +23,7 @@ pub const LINTS: &[(&str, &str)] = &[
     ("unknown-member", "a value is asked for something it does not have"),
     ("unreachable-step", "a step or `to` behind a step that always answers"),
     ("unused-upstream", "an upstream that no route and no function names"),
+    ("unverified", "an upstream whose certificate is not verified"),
 ];
 
 /// Whether a comment in `text` silences `warning`: `-- moongate: allow ID` on its line, or on a line of its own above.

@@ -20,6 +20,11 @@ pub(super) fn upstream() -> Word {
         opt("response", Type::Duration, "\"30s\"", "from the request's last byte to the answer's head"),
         opt("idle", Type::Duration, "\"60s\"", "longest wait between two reads of the answer"),
     ];
+    let limit = vec![
+        Opt { required: true, ..opt("inflight", Type::positive(), "", "most at a time, to the answer's last byte") },
+        opt("queue", Type::Int(0, 1_000_000), "0", "how many may wait beyond those"),
+        opt("max_wait", Type::Duration, "\"1s\"", "how long one waits"),
+    ];
     let pool = vec![
         opt("max", Type::positive(), "256", "most connections per host"),
         opt("idle", Type::Duration, "\"4s\"", "idle connections are closed after this"),
@@ -32,13 +37,26 @@ pub(super) fn upstream() -> Word {
         opt("sni", Type::text(), "", "name to ask for and verify, instead of the host's"),
         opt("verify", Type::Bool, "true", "whether the certificate is verified"),
     ];
-    let mut options = vec![
+    let options = vec![
         opt(
             "1",
             Type::Either(vec![Type::text(), Type::Table(host)]),
             "",
             "hosts: \"10.0.0.1:80\", \"http://…\", \"https://…\", \"unix:/…\", \"echo:\" or { address, weight = 2, backup = true }",
         ),
+        opt(
+            "dns",
+            Type::text(),
+            "the system's resolver",
+            "who is asked for names: \"dns://10.0.0.2:53\" a server of choice; \"srv://api.internal\" takes the hosts from SRV records (`srv+tls://` speaks TLS to them, \"srv://10.0.0.2:53/api.internal\" asks a server of choice); lifetimes are kept, between 1 s and 5 min",
+        ),
+        opt(
+            "hosts",
+            Type::Either(vec![Type::Function(""), Type::text()]),
+            "",
+            "instead of a list: a function that returns one and may wait, or a JSON file with one (watched like gateway.lua); hosts are texts or { address, weight, backup }",
+        ),
+        opt("refresh", Type::Duration, "\"10s\"", "how often the function in `hosts` is asked"),
         opt(
             "balance",
             Type::one_of(&["least_request", "round_robin", "random", "ewma", "hash", "first"]),
@@ -82,11 +100,21 @@ pub(super) fn upstream() -> Word {
             "per attempt; one duration is `response`",
         ),
         level::retry(),
+        opt(
+            "limit",
+            Type::Table(limit),
+            "",
+            "requests under way at a time, over all workers; more are answered 503 with Retry-After",
+        ),
         opt("pool", Type::Table(pool), "", "connections kept and allowed, per host"),
         opt("tls", Type::Table(tls), "", "TLS towards https:// hosts"),
-        opt("protocol", Type::one_of(&["http1"]), "\"http1\"", "what is spoken to the hosts"),
+        opt(
+            "protocol",
+            Type::one_of(&["http1", "h2", "grpc", "auto"]),
+            "\"http1\"",
+            "what is spoken to the hosts: \"h2\" by ALPN over TLS and by prior knowledge in clear text; \"grpc\" is h2 with `te: trailers`; \"auto\" is what a https:// host chooses, HTTP/1.1 otherwise",
+        ),
     ];
-    options.extend(["dns", "hosts", "refresh", "limit"].map(later));
     declare(
         "upstream",
         "upstream \"name\" { hosts…, options }",

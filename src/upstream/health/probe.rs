@@ -11,10 +11,13 @@ use crate::http::h1::Scan;
 use crate::http::h1::response;
 use crate::upstream::Address;
 use crate::upstream::Host;
+use crate::upstream::Protocol;
 use crate::upstream::connect;
 use crate::upstream::connect::Failed;
+use crate::upstream::h2::get as get_h2;
 use crate::upstream::health::Check;
 use crate::upstream::socket::Socket;
+use crate::upstream::tls::Offer;
 use crate::upstream::tls::Tls;
 
 /// The most of an answer that is read; its head must lie within.
@@ -25,7 +28,9 @@ pub(super) async fn ask(host: &Host, check: &Check, tls: Option<&Tls>, clock: &C
     if host.address == Address::Echo {
         return Ok(());
     }
-    let mut socket = connect::open(host, tls, clock).await.map_err(|failed| match failed {
+    let h2 = matches!(host.protocol, Protocol::H2 | Protocol::Grpc);
+    let offer = if h2 { Offer::Http2 } else { Offer::Http1 };
+    let mut socket = connect::open(host, tls, offer, clock).await.map_err(|failed| match failed {
         Failed::Refused(cause) | Failed::Tls(cause) => cause,
         Failed::Late => "no connection in time".to_owned(),
     })?;
@@ -33,7 +38,12 @@ pub(super) async fn ask(host: &Host, check: &Check, tls: Option<&Tls>, clock: &C
         Check::Tcp => Ok(()),
         Check::Http { path, host: asked, status } => {
             let asked = asked.as_deref().unwrap_or(&host.authority);
-            let found = get(&mut socket, path, asked).await?;
+            let found = if h2 {
+                let secure = matches!(host.address, Address::Tcp { tls: true, .. });
+                get_h2(socket, path, asked, secure).await?
+            } else {
+                get(&mut socket, path, asked).await?
+            };
             let good = status.iter().any(|(first, last)| (*first..=*last).contains(&found));
             if good { Ok(()) } else { Err(format!("status {found}")) }
         }
