@@ -242,7 +242,7 @@ fn openapi() -> Word {
     declare(
         "openapi",
         "openapi \"api.yaml\" { to, security, validate, response, mock, steps…, operations }",
-        "One route for each operation of an OpenAPI document (3.0, 3.1; YAML or JSON, watched), named by its operationId; paths as written there, below those of the groups around. In each: security, validation, the steps of the list, then those of the operation.",
+        "One route for each operation of an OpenAPI document (3.0, 3.1; YAML or JSON, watched like the files it refers to), named by its operationId; paths as written there, below those of the groups around. In each: security, validation, the steps of the list, then those of the operation.",
         "",
     )
     .takes(options)
