@@ -1,21 +1,16 @@
 //! `moongate rollback`: asks the gateway that runs to go back to what ran before.
 
-use std::io::Read;
-use std::io::Write;
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
 use crate::cli::Exit;
+use crate::cli::ask;
 use crate::cli::fail;
 use crate::cli::say;
 use crate::cli::settings::Settings;
 use crate::downstream::Listen;
-use crate::script::listener;
 use crate::script::load;
 
 /// Bring back what ran before the last reload
@@ -31,7 +26,7 @@ pub(super) struct Rollback {
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Where the admin listener is
-    #[arg(long, value_name = "ADDR", env = "MOONGATE_ADMIN", hide_env_values = true, value_parser = address)]
+    #[arg(long, value_name = "ADDR", env = "MOONGATE_ADMIN", hide_env_values = true, value_parser = ask::address)]
     admin: Option<Listen>,
     /// The environment variable that holds the admin listener's token
     #[arg(long, value_name = "NAME")]
@@ -44,17 +39,17 @@ impl Rollback {
             Ok(target) => target,
             Err(exit) => return exit,
         };
-        match post(&at, "/rollback", token.as_deref()) {
-            Ok((200, body)) => {
+        match ask::post(&at, "/rollback", token.as_deref()) {
+            Ok((200, text)) => {
+                let body: Value = serde_json::from_str(&text).unwrap_or_default();
                 let generation = body.get("generation").and_then(Value::as_u64).unwrap_or_default();
                 say(format_args!("generation {generation} runs\n"));
                 Exit::Fine
             }
-            Ok((status, body)) => {
-                let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no reason was given");
-                fail(Exit::Failed, &format!("the gateway answered {status}: {detail}"))
+            Ok((status, text)) => {
+                fail(Exit::Failed, &format!("the gateway answered {status}: {}", ask::refusal(status, &text)))
             }
-            Err(error) => fail(Exit::Failed, &format!("no gateway answers at {}: {error}", shown(&at))),
+            Err(message) => fail(Exit::Failed, &message),
         }
     }
 
@@ -78,50 +73,3 @@ impl Rollback {
         Ok((admin.address.clone(), named.or(own)))
     }
 }
-
-/// The status and the body of an answer.
-fn post(at: &Listen, path: &str, token: Option<&str>) -> std::io::Result<(u16, Value)> {
-    let field = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let request =
-        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{field}content-length: 0\r\nconnection: close\r\n\r\n");
-    let mut answer = Vec::new();
-    match at {
-        Listen::Tcp(address) => {
-            let mut address = *address;
-            if address.ip().is_unspecified() {
-                address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-            }
-            let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.write_all(request.as_bytes())?;
-            stream.take(MOST).read_to_end(&mut answer)?;
-        }
-        Listen::Unix(path) => {
-            let mut stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.write_all(request.as_bytes())?;
-            stream.take(MOST).read_to_end(&mut answer)?;
-        }
-    }
-    let text = String::from_utf8_lossy(&answer);
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| std::io::Error::other("this is no HTTP"))?;
-    Ok((status, serde_json::from_str(body).unwrap_or_default()))
-}
-
-fn shown(at: &Listen) -> String {
-    match at {
-        Listen::Tcp(address) => address.to_string(),
-        Listen::Unix(path) => format!("unix:{path}"),
-    }
-}
-
-fn address(text: &str) -> Result<Listen, String> {
-    listener(text).map_err(|(message, label)| format!("{message}; {label}"))
-}
-
-/// A reload takes less.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The most of an answer that is read.
-const MOST: u64 = 1 << 20;

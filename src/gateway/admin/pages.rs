@@ -245,7 +245,7 @@ moongate admin
   GET  /state    what runs, as JSON
   POST /reload   load the script now
   POST /rollback back to what ran before the last reload
-  POST /purge    forget stored answers: ?tag=a&tag=b, ?prefix=/x, ?tag=*; &hard=true, &space=name
+  POST /purge    forget stored answers: ?tag=a&tag=b, ?key=k, ?prefix=/x, ?tag=*; &hard=true, &space=name
 ";
 
 #[cfg(test)]
