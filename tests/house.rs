@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Rows from the ground up; a module uses rows below its own.
 const ROWS: &[&[&str]] = &[
-    &["http", "net", "clock", "lru", "suggest", "telemetry"],
+    &["http", "net", "clock", "lru", "questions", "suggest", "telemetry"],
     &["downstream", "route", "primitive", "cache", "transform", "store", "upstream"],
     &["proxy", "plan"],
     &["script"],
@@ -263,7 +263,7 @@ fn is_char(rest: &str) -> bool {
     matches!((chars.next(), chars.next()), (Some('\\'), _) | (Some(_), Some('\'')))
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
