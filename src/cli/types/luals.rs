@@ -40,23 +40,17 @@ pub(super) fn text(policies: &[Documented]) -> String {
     for policy in policies {
         class(&mut out, &policy.name, &policy.options);
         comment(&mut out, &policy.doc);
-        let members = words::NAMESPACES.iter().find(|(name, _)| *name == policy.name).map(|(_, members)| *members);
-        let own = format!("fun(options?: moongate.{}.options|any, more?: table): moongate.step", policy.name);
-        match members {
-            None => {
-                let _ = writeln!(
-                    out,
-                    "---@param options? moongate.{0}.options|any\n---@param more? table\n---@return moongate.step\nfunction {0}(options, more) end\n",
-                    policy.name
-                );
-            }
-            Some(members) => {
-                let _ = writeln!(out, "---@class moongate.{0}\n---@overload {own}\n{0} = {{}}", policy.name);
-                for member in members {
-                    let _ = writeln!(out, "function {}.{member}(...) end", policy.name);
-                }
-                out.push('\n');
-            }
+        let functions = words::functions(&policy.name);
+        if functions.is_empty() {
+            let _ = writeln!(
+                out,
+                "---@param options? moongate.{0}.options|any\n---@param more? table\n---@return moongate.step\nfunction {0}(options, more) end\n",
+                policy.name
+            );
+        } else {
+            let own = format!("fun(options?: moongate.{}.options|any, more?: table): moongate.step", policy.name);
+            let _ = writeln!(out, "---@class moongate.{0}\n---@overload {own}", policy.name);
+            members(&mut out, &policy.name, functions);
         }
     }
     for word in known(Kind::Primitive) {

@@ -32,7 +32,7 @@ pub(super) fn text(policies: &[Documented]) -> String {
     for policy in policies {
         comment(&mut out, &policy.doc);
         // What is called and has members too is no function of Luau's.
-        if words::NAMESPACES.iter().any(|(name, _)| *name == policy.name) {
+        if !words::functions(&policy.name).is_empty() {
             let _ = writeln!(out, "declare {}: any\n", policy.name);
         } else {
             let _ = writeln!(out, "declare function {}(options: any?, more: any?): Step\n", policy.name);

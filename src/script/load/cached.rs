@@ -50,7 +50,7 @@ fn idle(step: &Step, identity: &Step, sketches: &BTreeMap<String, Sketch>) -> Di
         "`cache` stands behind `{}`: answers for those it let in are stored only where the service's own Cache-Control shares them (public, s-maxage, must-revalidate)",
         identity.word
     );
-    let told = Diagnostic::warning(said)
+    let told = Diagnostic::warning("idle-cache", said)
         .label("write private = true: each user has answers of their own")
         .help("where the service's word is what you want, leave the time out: cache {}");
     place(sketches, &anchor(&step.place, "cache"), told)
@@ -86,7 +86,7 @@ fn unkeyed(file: &str, field: &Field, step: &Step) -> Diagnostic {
     let name = &field.name;
     let (at, line) = &step.place;
     let said = format!("`{name}` is read while an answer is made that `cache` keeps for all, whatever their `{name}`");
-    Diagnostic::warning(said)
+    Diagnostic::warning("unkeyed-field", said)
         .label(format!("write vary = {{ \"{name}\" }} in the cache at {at}:{line}, or read it before"))
         .under(file, field.span)
 }
