@@ -133,7 +133,7 @@ fn kind(of: &Type) -> String {
             .map(|word| if word.parse::<f64>().is_ok() { word.to_string() } else { format!("{word:?}") })
             .collect::<Vec<_>>()
             .join("|"),
-        Type::List(of) => format!("({})[]", kind(of)),
+        Type::List(of, ..) => format!("({})[]", kind(of)),
         Type::Map(of) => format!("table<string, {}>", kind(of)),
         Type::Table(_) => "table".to_owned(),
         Type::Either(types) => types.iter().map(kind).collect::<Vec<_>>().join("|"),

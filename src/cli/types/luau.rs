@@ -98,7 +98,7 @@ fn kind(of: &Type) -> String {
         Type::OneOf(words) if words.iter().all(|word| word.parse::<f64>().is_err()) => {
             words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" | ")
         }
-        Type::List(of) => format!("{{ {} }}", wrapped(of)),
+        Type::List(of, ..) => format!("{{ {} }}", wrapped(of)),
         Type::Map(of) => format!("{{ [string]: {} }}", wrapped(of)),
         Type::Either(types) => types.iter().map(wrapped).collect::<Vec<_>>().join(" | "),
         Type::Any | Type::OneOf(_) | Type::Table(_) | Type::Step | Type::Regex => "any".to_owned(),

@@ -16,7 +16,10 @@ pub const LINTS: &[(&str, &str)] = &[
     ("empty-group", "a group without routes: nothing runs there"),
     ("empty-include", "an `include` that matches no file"),
     ("host-or-path", "what stands before the path of a route or group looks like a path, and is taken for a host"),
-    ("idle-cache", "a `cache` behind identity whose time never applies: nothing is stored unless the service shares it"),
+    (
+        "idle-cache",
+        "a `cache` behind identity whose time never applies: nothing is stored unless the service shares it",
+    ),
     ("no-client-certificate", "`mtls` where no listener asks clients for a certificate: it refuses everybody"),
     ("parameter-name", "a parameter is called after something else than what it gets"),
     ("shadowed-route", "a route that another one leaves nothing for"),
