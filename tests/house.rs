@@ -94,6 +94,7 @@ fn what_is_allowed_passes() {
         ("gateway/watch.rs", "//! x\nuse notify::Watcher;"),
         ("gateway/worker.rs", "//! x\nself.notify.notify_one(); std::unsafe_code;"),
         ("downstream/serve_h2.rs", "//! x\nuse h2::server::Connection;"),
+        ("upstream/h2/tests/server.rs", "//! x\nuse h2::server::Builder;"),
     ];
     for (name, text) in fine {
         assert_eq!(check(name, text), Vec::<String>::new(), "{name}: {text}");
@@ -111,7 +112,7 @@ fn check(name: &str, text: &str) -> Vec<String> {
             fault("unsafe outside script/handle and script/watchdog".into());
         }
         for &(dependency, door) in DOORS {
-            if names(line, dependency) && !within(name, &[door]) {
+            if names(line, dependency) && !within(name, &[door]) && !is_test(name) {
                 fault(format!("`{dependency}` has one door, {door}"));
             }
         }
@@ -125,6 +126,11 @@ fn check(name: &str, text: &str) -> Vec<String> {
     }
     faults.extend(climbs(name, text));
     faults
+}
+
+/// A test may stand on the other side of a door: it plays the service, or the client.
+fn is_test(name: &str) -> bool {
+    name.contains("/tests/") || name.ends_with("/tests.rs")
 }
 
 /// First line and length; `tests.rs` belongs to the file it tests, whose sentence speaks for both.
