@@ -4,6 +4,7 @@ pub mod accept;
 pub mod bind;
 pub mod certs;
 pub mod door;
+pub mod gate;
 pub mod listener;
 pub mod proxy_protocol;
 pub mod serve_h1;
@@ -75,6 +76,8 @@ pub struct Limits {
     pub buffer: usize,
     /// Most client connections, all workers together; default 20000.
     pub connections: usize,
+    /// Most client connections of one address (IPv6: of one /64); default any number.
+    pub per_address: Option<usize>,
     /// What happens to escaped slashes and other ambiguous characters in a path.
     pub path: crate::http::path::Ambiguous,
     /// From the first byte (or the accept) to the head's end; default 10 s.
@@ -94,6 +97,7 @@ impl Default for Limits {
             uri: 16 << 10,
             buffer: 1 << 20,
             connections: 20_000,
+            per_address: None,
             path: crate::http::path::Ambiguous::Reject,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

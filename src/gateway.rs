@@ -40,7 +40,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::downstream::Listen;
-use crate::downstream::accept::Gate;
+use crate::downstream::gate::Gate;
 use crate::proxy::Worker;
 use crate::script::Program;
 use crate::script::diagnose::Faults;

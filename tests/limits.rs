@@ -190,28 +190,6 @@ fn a_stream_that_stalls_is_cut_and_a_hard_end_ends_any_answer() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait_or_are_refused_and_the_rest_work() {
-    let gateway =
-        gateway::script(r#"gateway { limits = { connections = 8 } } route "/" { function() return 204 end }"#).start();
-    let mut held: Vec<_> = (0..8).map(|_| gateway.client()).collect();
-    for client in &mut held {
-        client.get("/").with(204);
-    }
-    let mut extra = gateway.client();
-    extra.try_send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert!(extra.silent(Duration::from_millis(100)) || extra.closed() || extra.answer().status == 503);
-    for client in &mut held {
-        client.get("/").with(204);
-    }
-    drop(held);
-    wait::until("there is room again", || {
-        let mut client = gateway.client();
-        client.try_send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            && client.rest().starts_with(b"HTTP/1.1 204")
-    });
-}
-
-#[test]
 fn what_a_step_may_buffer_is_bounded_and_what_passes_is_not() {
     let service = upstream::answers(|seen| upstream::ok(vec![b'y'; seen.body.len()]));
     let gateway = gateway::script(

@@ -36,7 +36,7 @@
 //! | proxy duties S-01, S-02, S-06, S-07, S-09, S-12 | `duties` `transforms` |
 //! | one canonical path (S-10) | `paths` |
 //! | who the client is (S-20, S-22, S-23) | `forwarded` |
-//! | limits 413, 414, 431; silent, slow, idle, stalled (S-04) | `limits` |
+//! | limits 413, 414, 431; silent, slow, idle, stalled (S-04); crowds of them, too many connections, too few files | `limits` `floods` |
 //! | trace context and request ids (S-70, S-73) | `trace` |
 //! | routing: precedence, 404, 405 with `Allow`, HEAD | `routing` |
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
@@ -83,6 +83,7 @@ mod examples;
 mod failures;
 mod fetching;
 mod files;
+mod floods;
 mod forward_auth;
 mod forwarded;
 mod framing;

@@ -71,6 +71,8 @@ pub enum Welcome {
     Unlisted,
     /// No PROXY header, or a malformed one.
     Header,
+    /// Its address has as many connections as it may.
+    Crowded,
 }
 
 impl Welcome {
@@ -85,6 +87,7 @@ impl Welcome {
             Self::Failed => "failed",
             Self::Unlisted => "proxy_unlisted",
             Self::Header => "proxy_header",
+            Self::Crowded => "per_address",
         }
     }
 }
@@ -117,7 +120,8 @@ impl Door {
         self.tls.is_none() && self.redirect.is_none() && self.proxy.is_none()
     }
 
-    /// Takes a fresh connection through, `peer` becoming who a PROXY header says it is; the error says why there is nobody to serve, and the system's words for it.
+    /// Takes a fresh connection through, `peer` becoming who a PROXY header says it is, if `admit` then lets it in; the
+    /// error says why there is nobody to serve, and the system's words for it.
     pub async fn enter(
         &self,
         at: &Listen,
@@ -125,10 +129,14 @@ impl Door {
         peer: &mut Peer,
         tools: &Tools,
         limit: Duration,
+        admit: impl FnOnce(&Peer) -> bool,
     ) -> Result<(Stream, Rc<Arrival>, Option<Welcome>), (Welcome, String)> {
         let end = tools.clock.now().after(limit);
         if let Some(from) = &self.proxy {
             *peer = announced(from, &mut stream, *peer, tools, limit).await?;
+        }
+        if !admit(peer) {
+            return Err((Welcome::Crowded, String::new()));
         }
         let limit = end.since(tools.clock.now());
         let arrival = |tls, aside| Rc::new(Arrival { at: at.clone(), tls, aside });

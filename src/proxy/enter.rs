@@ -1,5 +1,6 @@
 //! A connection's way in: through its listener's door, and which of its requests may go on from there.
 
+use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::downstream::Listen;
 use crate::downstream::Peer;
 use crate::downstream::Stream;
 use crate::downstream::door::Welcome;
+use crate::downstream::gate::Ticket;
 use crate::http::Response;
 use crate::http::message::Origin;
 use crate::proxy::Code;
@@ -26,11 +28,19 @@ use crate::route::host::without_port;
 use crate::telemetry::log;
 
 /// Takes a connection through `door` and serves it.
-pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, stream: Stream, mut peer: Peer) {
+pub async fn enter(
+    worker: Rc<Worker>,
+    door: Option<Arc<Door>>,
+    at: Rc<Listen>,
+    stream: Stream,
+    mut peer: Peer,
+    mut ticket: Ticket,
+) {
     // In boxes of their own: a connection that is passed on by value is kept twice, for as long as it is idle.
     let client = match door.filter(|door| !door.is_plain()) {
+        None if !has_room(&worker, &mut ticket, &peer) => return,
         None => Client::new(&worker, Connection::new(stream, peer, worker.tools())),
-        Some(door) => match Box::pin(through(&worker, &door, &at, stream, &mut peer)).await {
+        Some(door) => match Box::pin(through(&worker, &door, &at, stream, &mut peer, &mut ticket)).await {
             Some(connection) => Client::new(&worker, connection),
             None => return,
         },
@@ -38,11 +48,39 @@ pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, 
     converse(worker, client, peer).await;
 }
 
-async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer: &mut Peer) -> Option<Connection> {
+/// Whether `limits.per_address` lets one more come from there. Proxies we trust speak for many and are not counted.
+fn has_room(worker: &Worker, ticket: &mut Ticket, peer: &Peer) -> bool {
+    let (Some(site), Some(address)) = (worker.site(), peer.address) else { return true };
+    let gateway = &site.shared.plan.gateway;
+    let Some(most) = gateway.limits.per_address else { return true };
+    let room = gateway.trust.believes(Some(address.ip())) || ticket.belongs_to(address.ip(), most);
+    if !room {
+        turned_away(worker, "per_address", &address.ip());
+    }
+    room
+}
+
+/// Notes a connection that is one too many.
+pub fn turned_away(worker: &Worker, limit: &'static str, who: &dyn Display) {
+    let help = "Connections closed at once because there were too many.";
+    worker.metrics.counter("moongate_connections_refused_total", help, &[("limit", limit)]).add(1);
+    if worker.may_warn() {
+        log::warn("a connection is one too many", &[("limit", &limit), ("client", who)]);
+    }
+}
+
+async fn through(
+    worker: &Worker,
+    door: &Door,
+    at: &Listen,
+    stream: Stream,
+    peer: &mut Peer,
+    ticket: &mut Ticket,
+) -> Option<Connection> {
     let tools = worker.tools();
     let limit = worker.limits().header_timeout;
     let who = *peer;
-    match door.enter(at, stream, peer, &tools, limit).await {
+    match door.enter(at, stream, peer, &tools, limit, |peer| has_room(worker, ticket, peer)).await {
         Ok((stream, arrival, welcome)) => {
             if let Some(welcome) = welcome {
                 count(worker, welcome);

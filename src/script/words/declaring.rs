@@ -141,7 +141,13 @@ fn limits() -> Vec<Opt> {
         opt("buffer", Type::Size, "\"1MB\"", "what a step may buffer of a body"),
         opt("step", Type::Duration, "\"100ms\"", "longest run of a function without waiting, in CPU time"),
         opt("memory", Type::Size, "\"256MB\"", "memory of one worker's machine"),
-        opt("connections", Type::Int(1, 10_000_000), "20000", "most client connections"),
+        opt("connections", Type::Int(1, 10_000_000), "20000", "most client connections; the newest are refused"),
+        opt(
+            "per_address",
+            Type::Int(1, 10_000_000),
+            "any number",
+            "most client connections of one address (IPv6: of one /64); proxies of trust_proxies are not counted",
+        ),
         opt(
             "path",
             Type::one_of(&["reject", "keep", "decode"]),
