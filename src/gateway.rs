@@ -1,5 +1,6 @@
 //! A running gateway: what lives across reloads and what does not.
 
+mod acme;
 mod admin;
 mod build;
 mod control;
@@ -196,7 +197,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
 
 /// Builds what can be built of `program` without a socket: what a start would refuse.
 pub fn check(program: &Arc<Program>) -> Result<(), String> {
-    Parts::build(Arc::clone(program), 1, false, None, &program.plan().gateway.listen).map(drop)
+    Parts::build(Arc::clone(program), 1, false, None, &program.plan().gateway.listen, &|_| Arc::default()).map(drop)
 }
 
 async fn control(

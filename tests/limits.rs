@@ -38,6 +38,8 @@ fn sizes_have_limits_and_each_names_its_status() {
     let long = "v".repeat(5000);
     let answer = gateway.call("GET", "/", &[("x-long", &long)], "");
     answer.refused(431, "request.headers_too_large");
+    let crumbs = "a=b; ".repeat(2000);
+    gateway.call("GET", "/", &[("cookie", &crumbs)], "").refused(431, "request.headers_too_large");
     let many: Vec<_> = (0..30).map(|n| format!("x-{n}")).collect();
     let many: Vec<_> = many.iter().map(|name| (name.as_str(), "1")).collect();
     gateway.call("GET", "/", &many, "").refused(431, "request.headers_too_large");

@@ -29,6 +29,7 @@
 //! | mistakes with place, frame and suggestion, ten at once | `cli`, and the goldens |
 //! | **the request**: keep-alive, pipelining, chunks, `Expect`, trailers | `framing` `streaming` `duties` |
 //! | what could be read in two ways is refused, both sides (S-03, S-04); bent requests | `framing` `mutants` |
+//! | what fuzzing found once | `fuzzed` |
 //! | pools: LIFO, bounds, ages, `Keep-Alive`, liveness | `pools` |
 //! | retries: what is sent again and what never, POSTs (C-06) | `retries` |
 //! | streaming with back-pressure, bounded memory; services without end | `streaming` `memory` `hostile` |
@@ -42,6 +43,7 @@
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
 //! | Unix sockets, names, listeners that come and go | `sockets` |
 //! | TLS on listeners: names, versions, clients' certificates, hostile handshakes (S-90) | `tls` |
+//! | certificates by ACME: proofs, renewal, failures (S-91) | `acme` |
 //! | the PROXY protocol (S-21) | `proxy_protocol` |
 //! | upgrades and WebSocket functions (RFC 6455), hostile frames | `upgrades` `websockets` |
 //! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
@@ -62,6 +64,7 @@ mod house;
 mod support;
 mod vocabulary;
 
+mod acme;
 mod admin;
 mod any_of;
 mod api_key;
@@ -87,6 +90,7 @@ mod floods;
 mod forward_auth;
 mod forwarded;
 mod framing;
+mod fuzzed;
 mod gone;
 mod hmac_auth;
 mod introspect;

@@ -13,6 +13,8 @@ use crate::downstream::Stream;
 use crate::downstream::Tools;
 use crate::downstream::certs::CertFault;
 use crate::downstream::certs::Certs;
+use crate::downstream::issued::Issued;
+use crate::downstream::listener::Acme;
 use crate::downstream::listener::Listener;
 use crate::downstream::proxy_protocol;
 use crate::downstream::proxy_protocol::Announced;
@@ -30,6 +32,8 @@ pub struct Door {
     pub proxy: Option<Arc<[IpNet]>>,
     /// In clear text: everybody is sent to this port.
     pub redirect: Option<u16>,
+    /// In clear text: authorities ask here for proofs of these.
+    pub issued: Option<Arc<[Arc<Issued>]>>,
 }
 
 /// How a connection came in, where there is more to say than its address.
@@ -41,6 +45,8 @@ pub struct Arrival {
     pub tls: Option<Box<Session>>,
     /// Its requests are told to come another way.
     pub aside: Option<Aside>,
+    /// Authorities ask here for proofs of these.
+    pub issued: Option<Arc<[Arc<Issued>]>>,
 }
 
 /// Where requests go that came the wrong way.
@@ -73,6 +79,8 @@ pub enum Welcome {
     Header,
     /// Its address has as many connections as it may.
     Crowded,
+    /// An authority was shown that a name is ours.
+    Proved,
 }
 
 impl Welcome {
@@ -88,28 +96,35 @@ impl Welcome {
             Self::Unlisted => "proxy_unlisted",
             Self::Header => "proxy_header",
             Self::Crowded => "per_address",
+            Self::Proved => "acme",
         }
     }
 }
 
 impl Door {
-    /// The doors of `listeners`, in their order; the error names the listener at fault.
-    pub fn all(listeners: &[Listener]) -> Result<Vec<(Listen, Self)>, (Listen, CertFault)> {
+    /// The doors of `listeners`, in their order; the error names the listener at fault. `issued`: what an authority issued.
+    pub fn all(
+        listeners: &[Listener],
+        issued: &dyn Fn(&Acme) -> Arc<Issued>,
+    ) -> Result<Vec<(Listen, Self)>, (Listen, CertFault)> {
         let mut doors = Vec::new();
         for listener in listeners {
-            let tls = listener.tls.as_ref().map(|config| Certs::new(config, &[b"http/1.1"]));
+            let tls = listener.tls.as_ref().map(|config| Certs::new(config, &[b"http/1.1"], issued));
             let tls = tls.transpose().map_err(|fault| (listener.at.clone(), fault))?.map(Arc::new);
             let proxy = listener.proxy.clone().map(Arc::from);
-            doors.push((listener.at.clone(), Self { tls, proxy, redirect: None }));
+            doors.push((listener.at.clone(), Self { tls, proxy, redirect: None, issued: None }));
         }
         let redirecting = |(at, door): &(Listen, Self)| match at {
             Listen::Tcp(address) if door.tls.as_ref().is_some_and(|certs| certs.redirects()) => Some(address.port()),
             _ => None,
         };
         let port = doors.iter().find_map(redirecting);
+        let issued: Arc<[_]> =
+            doors.iter().filter_map(|(_, door)| door.tls.as_ref()).flat_map(|certs| certs.issued()).cloned().collect();
         for (at, door) in &mut doors {
             if door.tls.is_none() && matches!(at, Listen::Tcp(_)) {
                 door.redirect = port;
+                door.issued = Some(Arc::clone(&issued)).filter(|issued| !issued.is_empty());
             }
         }
         Ok(doors)
@@ -117,7 +132,7 @@ impl Door {
 
     /// Whether connections are served as they are.
     pub fn is_plain(&self) -> bool {
-        self.tls.is_none() && self.redirect.is_none() && self.proxy.is_none()
+        self.tls.is_none() && self.redirect.is_none() && self.proxy.is_none() && self.issued.is_none()
     }
 
     /// Takes a fresh connection through, `peer` becoming who a PROXY header says it is, if `admit` then lets it in; the
@@ -139,7 +154,7 @@ impl Door {
             return Err((Welcome::Crowded, String::new()));
         }
         let limit = end.since(tools.clock.now());
-        let arrival = |tls, aside| Rc::new(Arrival { at: at.clone(), tls, aside });
+        let arrival = |tls, aside| Rc::new(Arrival { at: at.clone(), tls, aside, issued: self.issued.clone() });
         let Some(certs) = &self.tls else {
             let aside = self.redirect.map(|port| Aside::Redirect(Some(port)));
             return Ok((stream, arrival(None, aside), None));
@@ -158,6 +173,7 @@ impl Door {
             Err(Failed::Silent) => Err((Welcome::Silent, String::new())),
             Err(Failed::Late) => Err((Welcome::Late, String::new())),
             Err(Failed::Overload) => Err((Welcome::Overload, String::new())),
+            Err(Failed::Proved) => Err((Welcome::Proved, String::new())),
             Err(Failed::Broken(error)) => Err((Welcome::Failed, error.to_string())),
         }
     }

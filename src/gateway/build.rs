@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::downstream::Door;
 use crate::downstream::Listener;
+use crate::downstream::issued::Issued;
+use crate::downstream::listener::Acme;
 use crate::gateway::listing;
 use crate::proxy::Hooks;
 use crate::proxy::Site;
@@ -26,17 +28,19 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Builds generation number `generation`; what survives comes from `previous`.
+    /// Builds generation number `generation`; what survives comes from `previous`, what an authority
+    /// issued from `issued`.
     pub(super) fn build(
         program: Arc<Program>,
         generation: u64,
         dev: bool,
         previous: Option<&Self>,
         listeners: &[Listener],
+        issued: &dyn Fn(&Acme) -> Arc<Issued>,
     ) -> Result<Self, String> {
         let mut shared =
             site::Shared::build(Arc::clone(program.plan()), generation, dev).map_err(|faults| faults.join("\n"))?;
-        let doors = Door::all(listeners).map_err(|(at, fault)| format!("{}: {fault}", listing::listen(&at)))?;
+        let doors = Door::all(listeners, issued).map_err(|(at, fault)| format!("{}: {fault}", listing::listen(&at)))?;
         shared.doors = doors.into_iter().map(|(at, door)| (at, Arc::new(door))).collect();
         let before: BTreeMap<_, _> = previous
             .map(|parts| parts.upstreams.iter().map(|shared| (shared.config().name.as_str(), &**shared)).collect())

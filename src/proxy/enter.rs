@@ -14,6 +14,7 @@ use crate::downstream::Peer;
 use crate::downstream::Stream;
 use crate::downstream::door::Welcome;
 use crate::downstream::gate::Ticket;
+use crate::http::Body;
 use crate::http::Response;
 use crate::http::message::Origin;
 use crate::proxy::Code;
@@ -109,6 +110,9 @@ fn count(worker: &Worker, welcome: Welcome) {
 /// The answer to a request that may not go on by the way its connection came; `None` lets it pass.
 pub(crate) async fn stopped(exchange: &Rc<Exchange>, arrival: &Rc<Arrival>, alarm: &Alarm) -> Option<Response> {
     let _ = exchange.arrival.set(Rc::clone(arrival));
+    if let Some(proof) = proof(exchange, arrival) {
+        return Some(proof);
+    }
     let failure = match arrival.aside {
         None if is_at_home(exchange, arrival) => return None,
         None => Failure::new(Code::RequestMisdirected, "ask for this host on a connection of its own"),
@@ -120,6 +124,20 @@ pub(crate) async fn stopped(exchange: &Rc<Exchange>, arrival: &Rc<Arrival>, alar
     };
     let mut response = refused(exchange, alarm, failure).await;
     response.headers.set("connection", "close");
+    Some(response)
+}
+
+/// What an authority that wants to know whether a name is ours is told.
+fn proof(exchange: &Rc<Exchange>, arrival: &Arrival) -> Option<Response> {
+    let issued = arrival.issued.as_ref()?;
+    let text = {
+        let request = exchange.request.borrow();
+        issued.iter().find_map(|issued| issued.answer(&request.path))?
+    };
+    let mut response = Response::new(200);
+    response.headers.set("content-type", "application/octet-stream");
+    response.body = Body::from(text);
+    respond::finish(exchange, &mut response);
     Some(response)
 }
 

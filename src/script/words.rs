@@ -6,6 +6,7 @@ mod level;
 mod luau;
 mod primitives;
 mod rules;
+mod secure;
 mod types;
 
 pub(crate) use crate::script::load::STDLIB;

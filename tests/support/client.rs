@@ -63,6 +63,12 @@ impl Client {
         Ok(self)
     }
 
+    /// The socket below TLS, and the secrets of the session.
+    pub(crate) fn below_tls(self) -> (Self, rustls::ExtractedSecrets) {
+        let tls = self.tls.expect("a connection over TLS");
+        (Self { tls: None, ..self }, tls.dangerous_extract_secrets().unwrap())
+    }
+
     /// What is known of the TLS connection.
     pub(crate) fn session(&mut self) -> &mut rustls::ClientConnection {
         self.tls.as_mut().expect("a connection over TLS")

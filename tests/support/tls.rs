@@ -10,6 +10,7 @@ use rcgen::ExtendedKeyUsagePurpose;
 use rcgen::IsCa;
 use rcgen::Issuer;
 use rcgen::KeyPair;
+use rcgen::PublicKeyData;
 use rcgen::SanType;
 use rcgen::date_time_ymd;
 use rustls::ClientConfig;
@@ -25,8 +26,9 @@ use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 
 /// Signs certificates.
+#[derive(Clone)]
 pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Arc<Issuer<'static, KeyPair>>,
     /// Its own certificate.
     pub(crate) pem: String,
 }
@@ -49,7 +51,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        Self { issuer: Arc::new(Issuer::new(params, key)), pem }
     }
 
     /// A certificate for these hosts.
@@ -68,6 +70,11 @@ impl Authority {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
         self.sign(params)
+    }
+
+    /// The certificate of a key that is somebody else's.
+    pub(crate) fn certify(&self, params: CertificateParams, key: &impl PublicKeyData) -> String {
+        params.signed_by(key, &self.issuer).unwrap().pem()
     }
 
     fn sign(&self, params: CertificateParams) -> Pair {
