@@ -47,8 +47,6 @@ fn no_spelling_of_a_guarded_path_gets_past_the_guard() {
             "/x/..;/admin/x",
             "/x/..;a=b/admin/x",
             "/%2e%2e;/admin/x",
-            "/admin;x",
-            "/admin;x/y",
             "/x//../admin/x",
             "/x/%252e%252e/admin/x",
             "/%2561dmin/x",
@@ -129,7 +127,7 @@ fn resolve(path: &str) -> String {
 #[test]
 fn ambiguous_characters_are_rejected_by_default() {
     let (service, gateway) = guarded("reject");
-    for target in ["/a%2Fb", "/a%2fb", "/a%5Cb", "/a\\b", "/a%00b"] {
+    for target in ["/a%2Fb", "/a%2fb", "/a%5Cb", "/a\\b", "/a%00b", "/admin;x", "/admin;x/y", "/x/..;/admin"] {
         gateway.get(target).refused(400, "request.path");
     }
     assert_eq!(service.calls(), 0);

@@ -124,7 +124,7 @@ impl Visitor {
             None => builder.with_no_client_auth(),
             Some(pair) => builder
                 .with_client_auth_cert(
-                    vec![CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap()],
+                    CertificateDer::pem_slice_iter(pair.cert.as_bytes()).map(Result::unwrap).collect(),
                     PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap(),
                 )
                 .unwrap(),
