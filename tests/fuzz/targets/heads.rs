@@ -158,7 +158,7 @@ pub(super) fn cache_control(bytes: &[u8]) {
         asked.set("if-none-match", first);
     }
     let control = Control::of_request(&asked);
-    let request = Asked { method: &Method::Get, control: &control, identified: bytes.len() % 2 == 0 };
+    let request = Asked { method: &Method::Get, control: &control, identified: bytes.len().is_multiple_of(2) };
     let arrival = Arrival { unix: Duration::from_secs(1_750_000_000), delay: Duration::from_millis(5) };
     if let Ok(life) = freshness::store(request, 200, &headers, &Rules::default(), arrival) {
         for age in [0, 1, 1_000_000] {
