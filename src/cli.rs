@@ -1,11 +1,14 @@
-//! The command line: `moongate run | check | routes | test | explain | init | docs | types | diff`.
+//! The command line: one file a command.
 
+mod ask;
 mod check;
 mod diff;
 mod docs;
+mod drain;
 mod explain;
 mod init;
 mod later;
+mod purge;
 mod reach;
 mod rollback;
 mod routes;
@@ -69,7 +72,7 @@ First steps:
 
 Exit codes: 0 fine, 1 it ran and failed, 2 bad command line, 3 the script does not load.
 Environment: MOONGATE_CONFIG, MOONGATE_LOG (debug, info, warn, error), MOONGATE_ADMIN (as --admin),
-MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
+MOONGATE_ADMIN_TOKEN (as --token), MOONGATE_SECRETS (a folder with one file a secret), NO_COLOR.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -83,6 +86,8 @@ enum Command {
     Diff(diff::Compare),
     Rollback(rollback::Rollback),
     Docs(docs::Docs),
+    Drain(drain::Drain),
+    Purge(purge::Purge),
     #[command(flatten)]
     Later(later::Later),
 }
@@ -109,6 +114,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Diff(diff) => diff.run(settings),
         Command::Rollback(rollback) => rollback.run(settings),
         Command::Docs(docs) => docs.run(),
+        Command::Drain(drain) => drain.run(),
+        Command::Purge(purge) => purge.run(),
         Command::Later(later) => later.run(),
     }
 }

@@ -293,11 +293,15 @@ impl Alarm {
     }
 
     /// Ready once the deadline has passed; leaves the waker otherwise.
+    ///
+    /// As long as a waker lies there, [`Alarms::tick`] has not found it due: the clock need not be asked.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.alarms.0.borrow()[self.key].due <= self.clock.now() {
-            return Poll::Ready(());
+        let entry = &mut self.alarms.0.borrow_mut()[self.key];
+        match &mut entry.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty if entry.due > self.clock.now() => *empty = Some(cx.waker().clone()),
+            _ => return Poll::Ready(()),
         }
-        self.watch(cx);
         Poll::Pending
     }
 

@@ -7,16 +7,17 @@ mod control;
 pub mod diff;
 mod expiry;
 mod export;
+mod hosts;
 mod limits;
 mod listeners;
 pub mod listing;
-mod panics;
 mod reload;
 mod rollback;
 mod signals;
 pub mod stage;
 pub mod state;
 mod status;
+mod vigil;
 mod watch;
 mod worker;
 

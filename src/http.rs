@@ -1,5 +1,6 @@
 //! Messages as a gateway sees them: heads, bodies, methods, and the one HTTP/1.1 codec of both sides.
 
+pub(crate) mod authority;
 pub mod body;
 pub mod buffers;
 pub mod coding;
@@ -7,6 +8,7 @@ pub mod conditional;
 pub mod date;
 pub mod file;
 pub mod h1;
+pub(crate) mod h2;
 pub mod headers;
 pub mod hex;
 pub mod media;
@@ -15,6 +17,7 @@ pub mod method;
 pub mod path;
 pub mod problem;
 pub mod range;
+pub(crate) mod trailers;
 
 pub use body::Body;
 pub use body::BodyError;

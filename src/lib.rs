@@ -10,7 +10,7 @@
 //! - [`plan`]: what a script declares, as plain data. [`script`]: the only place that speaks Lua.
 //! - [`gateway`]: a running gateway: workers, generations, reload, watch, drain, admin.
 //! - [`cli`]: the command line.
-//! - [`http`], [`net`], [`clock`], [`lru`], [`suggest`], [`telemetry`]: what everyone stands on.
+//! - [`http`], [`net`], [`clock`], [`lru`], [`questions`], [`suggest`], [`telemetry`]: what everyone stands on.
 
 pub mod cli;
 
@@ -33,5 +33,6 @@ pub mod clock;
 pub mod http;
 pub mod lru;
 pub mod net;
+pub mod questions;
 pub mod suggest;
 pub mod telemetry;

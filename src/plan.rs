@@ -194,6 +194,8 @@ pub struct Route {
     pub timeout: Option<Timeout>,
     /// `retry`; `None`: the upstream's.
     pub retry: Option<crate::upstream::Retry>,
+    /// When another host is asked beside a slow one.
+    pub hedge: Option<Duration>,
     /// `websocket`; `None`: upgrades are not passed on.
     pub upgrade: Option<Upgrade>,
     /// Host globs that a template in the host of `to` may produce: the route's own and the gateway's.

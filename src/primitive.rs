@@ -1,4 +1,4 @@
-//! Pure jobs, one each: no Lua, no socket, no sibling (but for `turn` and what values look like: `rate`, `time`, `form`).
+//! Pure jobs, one each: no Lua, no socket, no sibling (but for `turn` and what values look like: `rate`, `time`, `form`, `multipart`).
 
 /// Content negotiation: which of several media types a client would rather have.
 pub mod accept;
@@ -36,6 +36,8 @@ pub mod jwt;
 pub mod limiter;
 /// Client certificates that a route accepts.
 pub mod mtls;
+/// Bodies of `multipart/form-data`.
+pub mod multipart;
 /// OpenAPI documents as contracts.
 pub mod openapi;
 /// Names and passwords.

@@ -1,7 +1,9 @@
 //! THE LIFE OF A REQUEST, from its head to the last byte of its answer. Knows `trait Hooks`, not Lua.
 
 pub mod access;
+mod bounded;
 pub mod buffer;
+pub mod caught;
 pub mod cors;
 mod desk;
 pub mod dynamic;
@@ -9,10 +11,12 @@ pub mod enter;
 pub mod exchange;
 pub mod failure;
 pub mod forward;
+mod grpc;
 pub mod hooks;
 pub mod limits;
 pub mod lookup;
 pub mod meter;
+pub mod multiplex;
 pub mod receive;
 pub mod respond;
 pub mod serve;
@@ -22,6 +26,7 @@ pub mod trace;
 pub mod tunnel;
 pub mod twin;
 pub mod user;
+mod way;
 pub mod websocket;
 pub mod worker;
 
@@ -37,9 +42,11 @@ use crate::clock::Alarm;
 use crate::clock::Moment;
 use crate::http::Method;
 use crate::http::Response;
+use crate::http::Version;
 use crate::proxy::exchange::Unrouted;
 use crate::route::Found;
 
+pub use caught::Caught;
 pub use enter::enter;
 pub use exchange::Exchange;
 pub use failure::Code;
@@ -126,6 +133,9 @@ async fn choose(exchange: &Rc<Exchange>) -> Result<(), Failure> {
         }
         Found::Redirect(path) => *exchange.unrouted.borrow_mut() = Some(Unrouted::Redirect(path)),
         Found::None | Found::NeedsBody => *exchange.unrouted.borrow_mut() = Some(Unrouted::None),
+    }
+    if exchange.request.borrow().version == Version::Http2 {
+        grpc::hurry(exchange);
     }
     cors::begin(exchange);
     Ok(())

@@ -28,6 +28,9 @@ mod watchdog;
 pub mod words;
 
 pub(crate) use bind::core::cache::forget;
+pub(crate) use bind::tasks::identity as task_identity;
+pub(crate) use declare::discovery::HOSTS;
+pub(crate) use declare::discovery::told as told_hosts;
 pub use declare::listener;
 pub use load::LoadOptions;
 pub use load::Loaded;

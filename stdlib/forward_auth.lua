@@ -10,7 +10,7 @@ policy "forward_auth" {
     [1] = is.string { doc = 'who is asked: "http://auth.internal/verify" or "upstream/path"' },
     copy = is.array { items = is.string, default = {}, doc = "fields of its answer that go on the request" },
     send = is.array { items = is.string, default = { "authorization", "cookie" }, doc = 'fields of the request it is told; "*" for all' },
-    cache = is.duration { optional = true, doc = "how long a 2xx, 401 or 403 holds for all requests of the same `key`" },
+    cache = is.duration { optional = true, doc = "how long a 2xx, 401 or 403 holds for all requests of the same `key`; those that come while it is asked wait for that answer" },
     key = is.either {
       is.template { place = "plain" },
       is.func,
@@ -30,9 +30,9 @@ policy "forward_auth" {
     local strip = core.edits { remove = o.copy }
     local all = table.find(o.send, "*") ~= nil
     local key_of = if type(o.key) == "string" then core.template(o.key, "plain") else o.key
-    local recall, keep
+    local ask, keep, release
     if o.cache then
-      recall, keep = core.verdicts(json.encode { target, table.concat(o.copy, " "), table.concat(o.send, " ") })
+      ask, keep, release = core.verdicts(json.encode { target, table.concat(o.copy, " "), table.concat(o.send, " ") })
     end
 
     local function told(req)
@@ -61,11 +61,12 @@ policy "forward_auth" {
     return function(req)
       local fields = told(req)
       if strip then strip(req) end
-      local key
-      if recall then
-        key = key_of(req)
+      local question
+      if ask then
+        local key = key_of(req)
         key = if key == nil or key == "" then `ip {req.ip}` else `key {key}`
-        local status, known, body = recall(req, key)
+        local status, known, body
+        question, status, known, body = ask(req, key)
         if status then
           if status < 300 then return pass(req, known) end
           return { status = status, headers = known, body = body }
@@ -75,6 +76,7 @@ policy "forward_auth" {
       local res, fault = try_fetch(target, { headers = fields, timeout = o.timeout })
       if not res or res.status >= 500 then
         local cause = if res then `{target}: {res.status}` else `{target}: {fault.code}`
+        if question then release(question, cause) end
         core.fail("forward_auth.unavailable", "whether this may pass cannot be found out now", { cause = cause })
       end
       local small = (core.left(res) or LARGEST + 1) <= LARGEST
@@ -83,17 +85,18 @@ policy "forward_auth" {
         for _, name in o.copy do copied[string.lower(name)] = res.headers[name] end
         -- What was read to its end leaves a connection for the next.
         if small then res:text() end
-        if keep then keep(req, key, o.cache, res.status, copied, "") end
+        if question then keep(req, question, o.cache, res.status, copied, "") end
         return pass(req, copied)
       end
-      if keep and small and (res.status == 401 or res.status == 403) and res.headers["set-cookie"] == nil then
+      if question and small and (res.status == 401 or res.status == 403) and res.headers["set-cookie"] == nil then
         local shown = {}
         for name in res.headers:each() do shown[string.lower(name)] = res.headers[name] end
         shown.date = nil
         local body = res:text()
-        keep(req, key, o.cache, res.status, shown, body)
+        keep(req, question, o.cache, res.status, shown, body)
         return { status = res.status, headers = shown, body = body }
       end
+      if question then release(question) end
       return res
     end
   end,

@@ -6,7 +6,7 @@ local texts = { items = is.string }
 local function one_or_more(doc) return is.either { is.string, is.array(texts), optional = true, doc = doc } end
 
 policy "jwt" {
-  doc = "Lets requests pass whose token is signed by a known key and says what it must; its claims become req.user. Exp is required and a token that names an audience is only taken by whom it names. A token bound to a key (DPoP) or a certificate is only taken with its proof. For functions: jwt.verify(token, { secret or key, … }) gives the claims, or nil and why not; jwt.sign(claims, { secret or key, algorithm, kid, expires }); jwt.decode(token) gives { header, claims }, believed or not.",
+  doc = "Lets requests pass whose token is signed by a known key and says what it must; its claims become req.user. Exp is required and a token that names an audience is only taken by whom it names. A token bound to a key (DPoP) or a certificate is only taken with its proof.",
   options = {
     secret = is.any { optional = true, doc = "the shared secret, 32 bytes at least; a list of them; or function(claims, header)" },
     key = is.any {
@@ -15,9 +15,15 @@ policy "jwt" {
     },
     jwks = is.any {
       optional = true,
-      doc = "where the issuer's keys are: \"https://…\" or \"upstream/path\"; a list, or { [issuer] = address }. Fetched in the background, kept 5m or as the answer says, fetched again for an unknown key id (once in 30s), kept through outages",
+      doc = "where the issuer's keys are: \"https://…\" or \"upstream/path\"; a list, { [issuer] = address }, or function(claims, header) that returns one (nil: nobody's token; what claims say is not proven yet, so look it up, do not build an address of it). Fetched in the background, those of a function when first needed; kept 5m or as the answer says, fetched again for an unknown key id (once in 30s), kept through outages",
     },
-    discovery = one_or_more("the issuer's address (OpenID Connect): its document says where the keys are"),
+    discovery = is.either {
+      is.string,
+      is.array(texts),
+      is.func,
+      optional = true,
+      doc = "the issuer's address (OpenID Connect): its document says where the keys are; or function(claims, header) that returns it",
+    },
     issuer = one_or_more("whose tokens are taken: `iss`"),
     audience = is.either {
       is.string,

@@ -3,7 +3,7 @@
 local core = ...
 
 policy "validate" {
-  doc = "Checks parameters and bodies: what breaks a rule is refused with 400 and every fault with its JSON Pointer (10 at most), before anything reaches the service. Parameters become what they should be (req.query.page is a number), defaults are filled in and sent on.",
+  doc = "Checks parameters and bodies: what breaks a rule is refused with 400 and every fault with its JSON Pointer (10 at most), before anything reaches the service. Parameters become what they should be (req.query.page is a number), defaults are filled in and sent on (of an OpenAPI document or a schema also into JSON bodies).",
   options = {
     path = is.any { optional = true, doc = "rules by path parameter: { id = is.int }" },
     query = is.any { optional = true, doc = "rules by query parameter; is.array takes all its values; extra = false refuses others" },
@@ -19,7 +19,7 @@ policy "validate" {
     response = is.any { optional = true, doc = "a rule for JSON answers of 2xx, or rules by status: { [200] = …, [\"4xx\"] = …, [\"*\"] = … }" },
     openapi = is.any {
       optional = true,
-      doc = "an OpenAPI document (3.0, 3.1; a file, watched) instead of rules: the operation is found by method and path; response = \"reject\" or \"log\" checks answers too",
+      doc = "an OpenAPI document (3.0, 3.1; a file, watched like those it refers to) instead of rules: the operation is found by method and path; response = \"reject\" or \"log\" checks answers too",
     },
     mode = is.enum { "reject", "log", default = "reject", doc = "what a bad answer leads to: 502, or a line in the log" },
   },

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::support::binary;
+use crate::support::binary::Binary;
 use crate::support::binary::Setup;
 use crate::support::client::Client;
 use crate::support::temp::Dir;
@@ -25,8 +27,14 @@ fn every_example_answers_as_its_transcript_says() {
         let dir = Dir::new();
         copy(&example, dir.path());
         let authority = certificates(&dir);
+        let issuer = issuer(&dir);
         let dir = Arc::new(dir);
-        let gateway = Setup::again(&dir).start();
+        let mut setup = Setup::again(&dir);
+        if let Some(issuer) = &issuer {
+            dir.write("issuer.env", format!("ISSUER=http://{}", issuer.address()));
+            setup = setup.argument("--env-file").argument("$DIR/issuer.env");
+        }
+        let gateway = setup.start();
         let mut client = gateway.client();
         for turn in turns(&transcript) {
             if let (Some(name), Some(authority)) = (&turn.caller, &authority) {
@@ -37,6 +45,12 @@ fn every_example_answers_as_its_transcript_says() {
         }
     }
     assert!(played >= 10, "only {played} requests in all examples");
+}
+
+/// The issuer that an example asks, a gateway too.
+fn issuer(dir: &Dir) -> Option<Binary> {
+    let text = std::fs::read_to_string(dir.join("issuer.lua")).ok()?;
+    Some(binary::script(&text).start())
 }
 
 /// What an example's `certs.sh` makes, made here.
@@ -133,7 +147,7 @@ fn turns(transcript: &str) -> Vec<Turn> {
 #[test]
 fn the_tests_of_examples_pass() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = crate::support::binary::run(root, &["test", "examples", "--coverage"]);
+    let output = binary::run(root, &["test", "examples", "--coverage"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     let shop = text.split("routes and the answers").find(|part| part.contains("/v1/products")).expect("the shop");
@@ -148,7 +162,7 @@ fn the_readme_runs_as_printed() {
     let blocks: Vec<_> = text.split("```lua\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(!blocks.is_empty(), "the README shows no Lua");
     for block in blocks {
-        let gateway = crate::support::binary::script(block).start();
+        let gateway = binary::script(block).start();
         for target in curled(&text) {
             let answer = gateway.client().get(&target);
             assert!(answer.status < 500, "{target}: {answer:?}\n{block}");

@@ -6,6 +6,7 @@ use moongate::clock::Clock;
 
 use crate::support::gateway;
 use crate::support::upstream;
+use crate::support::wait;
 
 /// An authorizer that is a gateway too: `x-want` is the status it answers with, and it counts.
 const AUTH: &str = r#"
@@ -94,7 +95,7 @@ fn who_does_not_answer_in_time_lets_nobody_in() {
             .start();
     let answer = std::thread::scope(|scope| {
         let asking = scope.spawn(|| gateway.get("/"));
-        crate::support::wait::until("the time is over", || {
+        wait::until("the time is over", || {
             clock.advance(Duration::from_millis(100));
             asking.is_finished()
         });
@@ -143,4 +144,63 @@ fn verdicts_are_kept_by_key_for_their_time() {
     call("a", "401");
     assert_eq!(asked(&auth), 7);
     assert_eq!((call("a", "204").status, asked(&auth)), (401, 7));
+}
+
+/// Ten requests of one key and two of others while the authorizer holds its answer; the first leaves.
+fn together(verdict: &'static [u8], left: bool) -> (Vec<crate::support::answer::Answer>, usize) {
+    let auth = upstream::serve(move |conn| {
+        while conn.request().is_some() {
+            conn.hold();
+            conn.send(verdict);
+        }
+    });
+    let script = r#"route "GET /" {
+        forward_auth "AUTH/verify" { cache = "10s", key = "{query.who}", copy = { "x-user" } },
+        function(req) return { text = req.headers["x-user"] or "nobody" } end,
+    }"#;
+    let gateway = gateway::script(script).with("AUTH", auth.url()).workers(2).start();
+    let ask = |who: &str| {
+        let mut client = gateway.client();
+        client.send(format!("GET /?who={who} HTTP/1.1\r\nhost: x\r\nx-user: root\r\n\r\n"));
+        client
+    };
+    let first = ask("ann");
+    wait::until("the authorizer is asked", || auth.calls() == 1);
+    let mut others: Vec<_> = (0..10).map(|_| ask("ann")).collect();
+    let mut more = [ask("bob"), ask("eve")];
+    wait::until("all wait", || gateway.metric("http_server_active_requests") >= 13.0 && auth.calls() == 3);
+    if left {
+        first.reset();
+        wait::until("another asks in its place", || auth.calls() == 4);
+    }
+    auth.release();
+    for client in &mut more {
+        client.answer();
+    }
+    let answers = others.iter_mut().map(|client| client.answer()).collect();
+    (answers, auth.calls())
+}
+
+#[test]
+fn those_who_come_with_one_key_cost_one_question() {
+    let verdict = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-user: ann\r\n\r\n";
+    for left in [false, true] {
+        let (answers, calls) = together(verdict, left);
+        assert!(answers.iter().all(|answer| answer.status == 200 && answer.text() == "ann"), "{answers:?}");
+        assert_eq!(calls, if left { 4 } else { 3 }, "who leaves takes no answer from the others");
+    }
+    let (answers, calls) = together(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno", false);
+    assert!(answers.iter().all(|answer| answer.status == 403 && answer.text() == "no"), "{answers:?}");
+    assert_eq!(calls, 3);
+}
+
+#[test]
+fn a_failing_authorizer_fails_all_who_wait_and_an_answer_for_one_makes_no_queue() {
+    let (answers, calls) = together(b"HTTP/1.1 500 Down\r\ncontent-length: 0\r\n\r\n", false);
+    assert!(answers.iter().all(|answer| answer.status == 500), "{answers:?}");
+    assert_eq!(calls, 3);
+    let login = b"HTTP/1.1 302 Login\r\ncontent-length: 0\r\nset-cookie: state=1\r\nlocation: /login\r\n\r\n";
+    let (answers, calls) = together(login, false);
+    assert!(answers.iter().all(|answer| answer.header("set-cookie") == Some("state=1")), "{answers:?}");
+    assert_eq!(calls, 13, "each asks for itself");
 }

@@ -129,3 +129,112 @@ fn several_issuers_each_with_its_keys() {
     call(&gateway, &one.token("k1", &json!({ "iss": "https://two" }))).refused(401, "jwt.invalid");
     call(&gateway, &one.token("k1", &json!({ "iss": "https://three" }))).refused(401, "jwt.invalid");
 }
+
+#[test]
+fn a_function_says_where_the_keys_are_and_they_are_fetched_when_first_needed() {
+    let (one, two) = (idp::start(), idp::start());
+    let gateway = gateway::script(
+        r#"
+        local known = { one = "ONE/jwks", two = "TWO" }
+        route "GET /jwks" { jwt { jwks = function(claims, header) return known[claims.tenant] end }, function(req) return { text = req.user.sub } end }
+        route "GET /discovery" { jwt { discovery = function(claims) return known[claims.tenant] end }, function(req) return { text = req.user.sub } end }
+        route "GET /unsafe" { jwt { jwks = function(claims) return claims.url end }, function() return 204 end }
+        "#,
+    )
+    .with("ONE", one.url())
+    .with("TWO", two.url())
+    .workers(2)
+    .start();
+    let call =
+        |path: &str, token: &str| gateway.call("GET", path, &[("authorization", &format!("Bearer {token}"))], "");
+    let token =
+        |idp: &Idp, tenant: &str| idp.token("k1", &json!({ "iss": idp.url(), "tenant": tenant, "sub": tenant }));
+    assert_eq!(one.fetches(), 0, "nobody asked yet");
+    one.mood(Mood::Slow);
+    let waiting: Vec<_> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..8).map(|_| scope.spawn(|| call("/jwks", &token(&one, "one")))).collect();
+        until("a request waits", || one.server().calls() >= 1);
+        one.mood(Mood::Well);
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    for answer in waiting {
+        assert_eq!(answer.with(200).text(), "one");
+    }
+    assert_eq!(one.fetches(), 1, "once for all workers");
+    assert_eq!(call("/discovery", &token(&two, "two")).with(200).text(), "two");
+    call("/jwks", &two.token("k1", &json!({ "tenant": "one" }))).refused(401, "jwt.invalid");
+    call("/jwks", &one.token("k1", &json!({ "tenant": "three" }))).refused(401, "jwt.invalid");
+    call("/discovery", &two.token("k1", &json!({ "tenant": "two", "iss": "https://evil" })))
+        .refused(401, "jwt.invalid");
+    for url in ["http://10.0.0.1/keys", "file:///etc/passwd", ""] {
+        call("/unsafe", &one.token("k1", &json!({ "url": url }))).refused(500, "script.error");
+    }
+    gateway.reload().unwrap();
+    call("/jwks", &token(&one, "one")).with(200);
+    one.mood(Mood::Down);
+    call("/jwks", &token(&one, "one")).with(200);
+    assert_eq!(one.fetches(), 1, "a reload keeps the keys, and so does an outage");
+}
+
+#[test]
+fn keys_that_a_function_names_are_renewed_when_used_and_asked_for_again_for_an_unknown_id() {
+    let idp = idp::start();
+    let clock = Clock::fake(Duration::from_secs(now()));
+    let gateway = gateway(&idp, r#"jwks = function() return "IDP/jwks" end"#).clock(&clock).start();
+    let long = |kid: &str| idp.token(kid, &json!({ "sub": kid, "exp": now() + 100_000 }));
+    call(&gateway, &long("k1")).with(200);
+    idp.add("k2");
+    assert_eq!(call(&gateway, &long("k2")).with(200).text(), "k2");
+    assert_eq!(idp.fetches(), 2);
+    for n in 0..20 {
+        call(&gateway, &forged(&format!("forged-{n}"), &json!({}))).refused(401, "jwt.invalid");
+    }
+    assert_eq!(idp.fetches(), 2, "within thirty seconds of the last");
+    clock.advance(Duration::from_secs(200));
+    call(&gateway, &long("k1")).with(200);
+    let fetched = r#"moongate_jwks_fetches_total{url="function",result="ok"}"#;
+    until("the keys are renewed behind", || gateway.metric(fetched) == 3.0);
+    assert_eq!(idp.fetches(), 3);
+    idp.mood(Mood::Down);
+    clock.advance(Duration::from_secs(1000));
+    call(&gateway, &long("k1")).with(200);
+    assert_eq!(gateway.metric(fetched), 3.0);
+}
+
+#[test]
+fn functions_verify_by_keys_that_are_fetched() {
+    let idp = idp::start();
+    idp.mood(Mood::Slow);
+    let gateway = gateway::script(
+        r#"route "GET /" { function(req)
+          local claims, why = jwt.verify(req.query.t, { [req.query.by] = req.query.at, audience = "api" })
+          return { json = { sub = claims and claims.sub, why = why } }
+        end }"#,
+    )
+    .workers(2)
+    .start();
+    let ask = |by: &str, at: &str, token: &str| gateway.get(&format!("/?by={by}&at={at}&t={token}"));
+    let token = idp.token("k1", &json!({ "iss": idp.url(), "aud": "api", "sub": "u1" }));
+    let jwks = format!("{}/jwks", idp.url());
+    let waiting: Vec<_> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..4).map(|_| scope.spawn(|| ask("jwks", &jwks, &token))).collect();
+        until("a request waits", || idp.server().calls() >= 1);
+        idp.mood(Mood::Well);
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    for answer in waiting {
+        assert_eq!(answer.with(200).json(), json!({ "sub": "u1" }));
+    }
+    assert_eq!(idp.fetches(), 1);
+    assert_eq!(ask("discovery", &idp.url(), &token).json(), json!({ "sub": "u1" }));
+    let foreign = idp.token("k1", &json!({ "iss": "https://evil", "aud": "api" }));
+    assert_eq!(
+        ask("discovery", &idp.url(), &foreign).json(),
+        json!({ "why": "`iss` is not an issuer whose tokens are taken" })
+    );
+    let forged = forged("k1", &json!({ "aud": "api" }));
+    assert_eq!(ask("jwks", &jwks, &forged).json(), json!({ "why": "the signature does not fit" }));
+    idp.mood(Mood::Down);
+    assert_eq!(ask("jwks", &format!("{jwks}?other"), &token).json(), json!({ "why": "no keys could be fetched yet" }));
+    ask("jwks", "http://10.0.0.1/jwks", &token).refused(500, "script.error");
+}

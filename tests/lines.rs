@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 
+use crate::support::frames;
+use crate::support::frames::HANDSHAKE;
+use crate::support::frames::TEXT;
+use crate::support::frames::frame;
+use crate::support::frames::plain;
+use crate::support::frames::read;
 use crate::support::gateway;
 use crate::support::wait;
 
@@ -103,4 +109,38 @@ fn a_line_moves_in_order_over_all_workers() {
     gateway.get("/short").refused(503, "concurrency.full");
     holder.answer().with(204);
     gateway.get("/short").with(204);
+}
+
+#[test]
+fn an_upgraded_connection_holds_its_place_until_it_closes() {
+    let service = frames::service(|conn, opcode, payload| {
+        conn.send(plain(opcode, payload));
+    });
+    // The gateway passes the bytes on, reads the messages on their way, or is the end itself.
+    let reads = "function(ws, data) return data end";
+    for shape in [
+        r#"to = "s""#.to_owned(),
+        format!(r#"websocket = {{ message = {reads} }}, to = "s""#),
+        "websocket = { message = function(ws, data) ws:send(data) end }".to_owned(),
+    ] {
+        let script = format!(
+            r#"local places = concurrency(1)
+            route "GET /ws" {{ places, {shape} }}
+            route "GET /quick" {{ places, function() return 204 end }}"#
+        );
+        let gateway = gateway::script(&script).service("s", &service).workers(2).start();
+        let mut open = gateway.client();
+        open.send(HANDSHAKE);
+        assert_eq!(open.head().0.status, 101, "{shape}");
+        for _ in 0..4 {
+            gateway.get("/quick").refused(503, "concurrency.full");
+        }
+        gateway.reload().unwrap();
+        gateway.get("/quick").refused(503, "concurrency.full");
+        open.send(frame(TEXT, "still here"));
+        assert_eq!(read(&mut open), (TEXT, b"still here".to_vec()), "{shape}");
+        gateway.get("/quick").refused(503, "concurrency.full");
+        open.reset();
+        wait::until("the place is free again", || gateway.get("/quick").status == 204);
+    }
 }

@@ -31,7 +31,11 @@
 //! | what could be read in two ways is refused, both sides (S-03, S-04); bent requests | `framing` `mutants` |
 //! | what fuzzing found once | `fuzzed` |
 //! | pools: LIFO, bounds, ages, `Keep-Alive`, liveness | `pools` |
+//! | HTTP/2 and gRPC services, streaming both ways (U-28, U-62) | `h2_upstream` |
 //! | retries: what is sent again and what never, POSTs (C-06) | `retries` |
+//! | hosts that are found: DNS, services, functions, files (C-05, U-19 to U-21) | `discovery` |
+//! | overload: `limit` of an upstream | `bulkhead` |
+//! | services that fail in every known way: what the client gets, how often they are called · hosts killed and rolled under load | `faults` `rolling` |
 //! | streaming with back-pressure, bounded memory; services without end | `streaming` `memory` `hostile` |
 //! | client gone cancels, a half-close does not | `gone` |
 //! | proxy duties S-01, S-02, S-06, S-07, S-09, S-12 | `duties` `transforms` |
@@ -44,6 +48,7 @@
 //! | Unix sockets, names, listeners that come and go | `sockets` |
 //! | TLS on listeners: names, versions, clients' certificates, hostile handshakes (S-90) | `tls` |
 //! | certificates by ACME: proofs, renewal, failures (S-91) | `acme` |
+//! | HTTP/2 on listeners: bodies, limits, drain, floods, downgrade, WebSockets, gRPC (S-05, S-80, S-81) | `http2` |
 //! | the PROXY protocol (S-21) | `proxy_protocol` |
 //! | upgrades and WebSocket functions (RFC 6455), hostile frames | `upgrades` `websockets` |
 //! | **live**: reload on save in every way files change, once each (C-04) | `reload` |
@@ -61,6 +66,7 @@
 
 mod hostile;
 mod house;
+mod http2;
 mod support;
 mod vocabulary;
 
@@ -69,9 +75,11 @@ mod admin;
 mod any_of;
 mod api_key;
 mod authorize;
+mod balancing;
 mod basic_auth;
 mod bound;
 mod budgets;
+mod bulkhead;
 mod caching;
 mod cli;
 mod collapsing;
@@ -80,10 +88,13 @@ mod composing;
 mod compress;
 mod cors;
 mod decorations;
+mod discovery;
 mod duties;
 mod echo;
+mod ejection;
 mod examples;
 mod failures;
+mod faults;
 mod fetching;
 mod files;
 mod floods;
@@ -92,6 +103,8 @@ mod forwarded;
 mod framing;
 mod fuzzed;
 mod gone;
+mod h2_upstream;
+mod health;
 mod hmac_auth;
 mod introspect;
 mod ip_filter;
@@ -107,17 +120,21 @@ mod mutants;
 mod numbers;
 mod openapi;
 mod paths;
+mod poisoning;
 mod pools;
 mod proxy_protocol;
+mod purging;
 mod quota;
 mod rate_limit;
 mod reject;
 mod reload;
 mod remember;
 mod requests;
+mod requirements;
 mod responses;
 mod retries;
 mod rollback;
+mod rolling;
 mod routing;
 mod sending;
 mod shapes;
@@ -127,6 +144,7 @@ mod static_files;
 mod steps;
 mod stop;
 mod stores;
+mod storing;
 mod streaming;
 mod tasks;
 mod templates;

@@ -2,6 +2,7 @@
 
 use crate::support::gateway;
 use crate::support::upstream;
+use crate::support::wait;
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
@@ -160,6 +161,67 @@ fn a_document_checks_whatever_passes_a_level() {
     assert_eq!(service.calls(), calls);
     let before = gateway.generation();
     gateway.dir().write("pets.yaml", PETS.replace("maximum: 50", "maximum: 3"));
-    crate::support::wait::until("the document is taken over", || gateway.generation() > before);
+    wait::until("the document is taken over", || gateway.generation() > before);
     gateway.get("/v1/pets?limit=5").refused(400, "validate.params");
+}
+
+#[test]
+fn a_document_in_several_files_is_one_and_each_of_them_is_watched() {
+    let service = upstream::says("ok");
+    let gateway = gateway::script(r#"openapi "api/main.yaml" { to = "service" }"#)
+        .file(
+            "api/main.yaml",
+            r##"
+openapi: 3.0.3
+paths:
+  /pets:
+    post:
+      requestBody: { required: true, content: { application/json: { schema: { $ref: "./schemas/pet.yaml#/Pet" } } } }
+  /upload: { $ref: "../shared/upload.json" }
+"##,
+        )
+        .file(
+            "api/schemas/pet.yaml",
+            "Pet: { type: object, required: [name], properties: { name: { type: string }, kind: { $ref: '#/Kind' }, friend: { $ref: '#/Pet' } } }\nKind: { type: string, nullable: true, default: dog }\n",
+        )
+        .file(
+            "shared/upload.json",
+            r#"{ "post": { "requestBody": { "required": true, "content": { "multipart/form-data": {
+                "schema": { "type": "object", "required": ["name", "photo"], "properties": { "name": { "type": "string" }, "photo": { "type": "string" } } },
+                "encoding": { "photo": { "contentType": "image/*" } } } } } } }"#,
+        )
+        .service("service", &service)
+        .watch()
+        .start();
+    let post = |body: &str| gateway.call("POST", "/pets", JSON, body);
+    post(r#"{ "name": "Rex", "friend": { "name": "Max", "kind": null } }"#).with(200);
+    assert_eq!(
+        String::from_utf8_lossy(&service.last().body),
+        r#"{"name":"Rex","friend":{"name":"Max","kind":null},"kind":"dog"}"#,
+        "the default is filled in, through a reference into another file"
+    );
+    let refused = post(r#"{ "name": "Rex", "friend": { "kind": 1 } }"#);
+    refused.refused(400, "validate.body");
+    assert!(refused.text().contains("/friend"), "{}", refused.text());
+
+    let form = |media: &str, name: &str| {
+        let body = format!(
+            "--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\nRex\r\n--b\r\ncontent-disposition: form-data; name=\"photo\"; filename=\"a\"\r\ncontent-type: {media}\r\n\r\n\u{1}\u{2}\r\n--b--\r\n"
+        );
+        gateway.call("POST", "/upload", &[("content-type", "multipart/form-data; boundary=b")], body)
+    };
+    form("image/png", "name").with(200);
+    assert!(service.last().body.starts_with(b"--b\r\n"), "what was checked goes on as it came");
+    let calls = service.calls();
+    form("text/html", "name").refused(400, "validate.body");
+    form("image/png", "nom").refused(400, "validate.body");
+    let broken =
+        gateway.call("POST", "/upload", &[("content-type", "multipart/form-data; boundary=b")], "--b\r\nbroken");
+    broken.refused(400, "body.bad_form");
+    assert_eq!(service.calls(), calls, "what is refused reaches nobody");
+
+    gateway.dir().write("api/schemas/pet.yaml", "Pet: { type: object, required: [name, age] }\n");
+    wait::until("the change of a file it refers to is live", || post(r#"{ "name": "Rex" }"#).status == 400);
+    gateway.dir().write("shared/upload.json", r#"{ "post": { "requestBody": { "content": { "text/plain": {} } } } }"#);
+    wait::until("and of another", || form("image/png", "name").status == 415);
 }

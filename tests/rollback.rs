@@ -54,8 +54,8 @@ fn a_guarded_reload_whose_script_fails_takes_itself_back() {
     }
     wait::until("one is back", || gateway.get("/").text() == "one");
     assert_eq!(gateway.metric("moongate_rollbacks_total"), 1.0);
-    let page = gateway.admin().get("/state");
-    let state = page.text();
+    let state = gateway.admin().get("/state");
+    let state = state.text();
     assert!(state.contains("was rolled back") && state.contains("ended in an error of the script"), "{state}");
 }
 

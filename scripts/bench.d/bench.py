@@ -6,6 +6,7 @@ import resource
 import statistics
 import tempfile
 
+import caches
 import callgrind
 import extras
 import measure
@@ -21,15 +22,16 @@ def main():
     options = arguments()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     chosen = [w for w in WORKLOADS if w.name in options.only] if options.only else WORKLOADS
-    if (options.policies or options.tls) and not options.only:
+    if (options.policies or options.caches or options.tls) and not options.only:
         chosen = []
-    everything = not options.only and not options.policies and not options.tls
+    every = not (options.only or options.policies or options.caches or options.tls)
     backend = servers.backend()
     backend.start()
     try:
         if options.callgrind:
-            callgrind.run([w for w in chosen if w.name != "new connection"], options.binary, backend.port)
-            if options.policies or not options.only:
+            hits = caches.HITS if options.caches or every else []
+            callgrind.run([*(w for w in chosen if w.name != "new connection"), *hits], options.binary, backend.port)
+            if options.policies or every:
                 with tempfile.TemporaryDirectory() as folder:
                     found = policies.chains(options.binary, pathlib.Path(folder))
                     callgrind.chains(found, policies.plain(backend.port), options.binary, backend.port)
@@ -45,12 +47,14 @@ def main():
             print(heading)
         for workload in chosen:
             compare(workload, options, backend.port, counters)
-        if options.policies or everything:
+        if options.caches or every:
+            caches.run(options.binary, options.seconds, counters, row)
+        if options.policies or every:
             policies.run(options.binary, options.seconds, backend.port, counters, row)
-        if options.tls or everything:
+        if options.tls or every:
             print(heading)
             secure.run(options, backend.port, counters, row)
-        if everything:
+        if every:
             others(options, backend.port)
     finally:
         backend.stop()
@@ -63,6 +67,7 @@ def arguments():
     parser.add_argument("--only", action="append", metavar="WORKLOAD", help="one of: " + ", ".join(w.name for w in WORKLOADS))
     parser.add_argument("--policies", action="store_true", help="only what identity, limits and validation cost")
     parser.add_argument("--tls", action="store_true", help="only what TLS costs")
+    parser.add_argument("--caches", action="store_true", help="only what a cache hit costs, beside nginx and varnish")
     parser.add_argument("--callgrind", action="store_true", help="count user instructions under valgrind instead: slow, repeatable")
     return parser.parse_args()
 

@@ -140,6 +140,18 @@ backend backend
         return ["haproxy", "-f", str(self.folder / "haproxy.cfg")]
 
 
+class Varnish(Server):
+    """Varnish, its cache in memory."""
+
+    def __init__(self, port, name="varnish", **options):
+        super().__init__(name, SERVER_CORE, **options)
+        self.backend = port
+
+    def command(self):
+        return ["varnishd", "-F", "-j", "none", "-n", str(self.folder / "varnish"), "-a", f"127.0.0.1:{self.port}",
+                "-b", f"127.0.0.1:{self.backend}", "-t", "3600", "-s", "malloc,64m", "-p", "thread_pools=1"]
+
+
 def backend():
     """Answers /1k and /100k from files, and anything POSTed with ok."""
     server = Nginx("""server { listen 127.0.0.1:$PORT backlog=4096 reuseport; root $FOLDER/www;
@@ -150,14 +162,14 @@ def backend():
     return server
 
 
-def proxy_locations(port, extra=""):
-    """proxy_pass with keep-alive and the same fields added that the gateway adds."""
+def proxy_locations(port, extra="", more=""):
+    """proxy_pass with keep-alive and the same fields added that the gateway adds; `more` for every location."""
     return f"""
   upstream backend {{ server 127.0.0.1:{port}; keepalive 256; keepalive_requests 1000000000; }}
   server {{ listen 127.0.0.1:$PORT backlog=4096 reuseport;
     proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header Via "1.1 nginx";
     proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Request-Id $request_id; add_header Via "1.1 nginx";
+    proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Request-Id $request_id; add_header Via "1.1 nginx"; {more}
     location / {{ proxy_pass http://backend; }}
     {extra}
   }}"""

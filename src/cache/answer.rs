@@ -23,8 +23,9 @@ pub fn tags(headers: &Headers) -> Vec<Box<str>> {
     keys.chain(tags).filter(|tag| !tag.is_empty()).take(MOST_TAGS).map(text).collect()
 }
 
-/// Takes out what is for this cache only.
+/// Takes out what is for this cache only, or for the proxy that asked (RFC 9111 §3.1).
 pub fn strip(headers: &mut Headers) {
+    headers.remove("proxy-authentication-info");
     headers.remove("surrogate-key");
     headers.remove("cache-tag");
     headers.remove(TARGETED[0]);

@@ -21,6 +21,8 @@ pub struct Control {
     pub no_cache: bool,
     /// May not be stored (§5.2.1.5, §5.2.2.5).
     pub no_store: bool,
+    /// Stored by those who understand the status, in spite of `no-store` (§5.2.2.3).
+    pub must_understand: bool,
     /// For one user only (§5.2.2.7).
     pub private: bool,
     /// For everybody, also where the request carried credentials (§5.2.2.9).
@@ -98,6 +100,7 @@ impl Control {
             b"no-cache" => self.no_cache = true,
             b"private" => self.private = true,
             b"no-store" => self.no_store = true,
+            b"must-understand" => self.must_understand = true,
             b"public" => self.public = true,
             b"must-revalidate" | b"proxy-revalidate" => self.must_revalidate = true,
             b"immutable" => self.immutable = true,

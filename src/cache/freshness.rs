@@ -159,7 +159,8 @@ fn allowed(asked: Asked<'_>, status: u16, headers: &Headers, rules: &Rules, cont
     if !UNDERSTOOD.contains(&status) && !rules.statuses.contains(&status) {
         return Err(Why::Status);
     }
-    if asked.control.no_store || control.no_store {
+    let understood = control.must_understand && UNDERSTOOD.contains(&status);
+    if asked.control.no_store || (control.no_store && !understood) {
         return Err(Why::NoStore);
     }
     if control.private && !rules.private {

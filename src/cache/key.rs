@@ -55,6 +55,14 @@ impl Key {
         &self.bytes[..self.primary]
     }
 
+    /// The text of the route's own in it.
+    pub fn own(&self) -> Option<&str> {
+        let text = std::str::from_utf8(self.primary()).ok()?;
+        // It is the first part behind the address, which has no newline.
+        let (length, rest) = text.split_once('\n')?.1.strip_prefix("key ")?.split_once(' ')?;
+        rest.get(..length.parse().ok()?)
+    }
+
     /// The key of the variant for a request with these fields.
     pub fn vary(&mut self, names: &[Box<str>], headers: &Headers) {
         self.bytes.truncate(self.primary);
@@ -125,6 +133,18 @@ pub fn names(vary: &Headers, more: &[Box<str>]) -> Vec<Box<str>> {
 mod tests {
     use super::*;
     use crate::http::Method;
+
+    #[test]
+    fn the_own_text_of_a_key_can_be_read_back() {
+        let request = Request { host: "shop.example".to_owned(), path: "/a".to_owned(), ..Request::default() };
+        for own in ["", "p1", "a b\nuser 3 eve", "ü"] {
+            let parts = Parts { own: Some(own), user: Some("ann"), content: None };
+            assert_eq!(Key::of(Vec::new(), &request, parts).own(), Some(own));
+        }
+        let others = Parts { own: None, user: Some("key 3 abc"), content: None };
+        assert_eq!(Key::of(Vec::new(), &request, others).own(), None);
+        assert_eq!(Key::text("http://a/b").own(), None);
+    }
 
     fn of(path: &str, query: Option<&str>, own: Option<&str>, user: Option<&str>) -> Vec<u8> {
         let request = Request {

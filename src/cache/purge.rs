@@ -8,6 +8,9 @@ use std::sync::atomic::Ordering;
 use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 
+use crate::cache::Key;
+use crate::cache::Space;
+
 /// How far an answer is forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -18,6 +21,52 @@ pub enum State {
     Stale,
     /// As if it had never been stored.
     Gone,
+}
+
+/// What to forget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// What carries one of these tags; `*` is everything.
+    pub tags: Vec<String>,
+    /// What is stored under these keys: a route's own (`key = …`), an address (`http://host/path?query`), a value's.
+    pub keys: Vec<String>,
+    /// What lies under this path.
+    pub prefix: Option<String>,
+    /// At once, not only when it has been asked for again. What is found by an address or is a value goes at once anyway.
+    pub hard: bool,
+}
+
+impl Order {
+    /// Whether it names nothing.
+    pub fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.keys.is_empty() && self.prefix.is_none()
+    }
+}
+
+impl Space {
+    /// Forgets what `order` names; how many things it names.
+    pub fn purge(&self, order: &Order) -> usize {
+        let purges = self.purges();
+        for tag in &order.tags {
+            if tag == "*" { purges.all(order.hard) } else { purges.tag(tag, order.hard) }
+        }
+        for key in &order.keys {
+            purges.tag(&of_key(key), order.hard);
+            self.delete(key);
+            if key.contains("://") {
+                self.forget(&Key::text(key));
+            }
+        }
+        if let Some(prefix) = &order.prefix {
+            purges.prefix(prefix, order.hard);
+        }
+        order.tags.len() + order.keys.len() + usize::from(order.prefix.is_some())
+    }
+}
+
+/// The tag of answers with a key of the route's own; no service can name one, since fields have no newline.
+pub fn of_key(own: &str) -> String {
+    format!("\nkey {own}")
 }
 
 /// The notes of one space.

@@ -23,6 +23,7 @@ use crate::cache::value::Valued;
 use crate::clock::Moment;
 use crate::http::Headers;
 use crate::lru::Lru;
+use crate::questions::Questions;
 
 /// A space of stored answers.
 pub struct Space {
@@ -34,7 +35,7 @@ pub struct Space {
     hasher: RandomState,
     purges: Purges,
     /// Values of scripts on their way.
-    pub(super) loads: Mutex<HashMap<Box<str>, watch::Sender<Option<Loaded>>, RandomState>>,
+    pub(super) loads: Arc<Questions<Loaded>>,
 }
 
 /// Keys to what stands under them.
@@ -117,7 +118,7 @@ impl Space {
             passes: Mutex::default(),
             hasher: RandomState::default(),
             purges: Purges::default(),
-            loads: Mutex::default(),
+            loads: Arc::default(),
         })
     }
 

@@ -4,12 +4,11 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::cache::Space;
 use crate::cache::purge::State;
 use crate::cache::space::Slot;
 use crate::clock::Moment;
+use crate::questions::Turn;
 
 /// A value, and until when it may be used.
 pub struct Valued {
@@ -34,23 +33,6 @@ pub enum Loaded {
     Value(Option<Arc<dyn Any + Send + Sync>>),
     /// It failed, with this message.
     Failed(Arc<str>),
-}
-
-/// Who loads.
-pub enum Turn {
-    /// This caller; the others are told by the loader.
-    Mine(Loader),
-    /// Another; what comes is told here.
-    Other(watch::Receiver<Option<Loaded>>),
-}
-
-/// The right and duty to bring a value; dropped without one, those who wait learn that it failed.
-pub struct Loader {
-    space: Arc<Space>,
-    key: Box<str>,
-    told: watch::Sender<Option<Loaded>>,
-    /// The count of purges when it began.
-    pub born: u64,
 }
 
 impl Valued {
@@ -89,40 +71,11 @@ impl Space {
         self.stored().remove(named(key).as_bytes()).is_some()
     }
 
-    /// Loads `key`, or waits for who does so already.
-    pub fn load(self: &Arc<Self>, key: &str) -> Turn {
-        let mut loads = self.loads.lock();
-        if let Some(told) = loads.get(key) {
-            return Turn::Other(told.subscribe());
-        }
-        let told = watch::Sender::new(None);
-        loads.insert(key.into(), told.clone());
-        Turn::Mine(Loader { space: Arc::clone(self), key: key.into(), told, born: self.purges().now() })
-    }
-}
-
-impl Loader {
-    /// The value is there, stored already where it is to be; or there is none.
-    pub fn done(self, loaded: Loaded) {
-        self.told.send_replace(Some(loaded));
-    }
-
-    /// Where others learn what comes of it.
-    pub fn watch(&self) -> watch::Receiver<Option<Loaded>> {
-        self.told.subscribe()
-    }
-}
-
-impl Drop for Loader {
-    fn drop(&mut self) {
-        self.space.loads.lock().remove(&self.key);
-        self.told.send_if_modified(|told| {
-            let untold = told.is_none();
-            if untold {
-                *told = Some(Loaded::Failed("the loader was stopped".into()));
-            }
-            untold
-        });
+    /// Loads `key`, or waits for who does so already, unless its tags were purged since; and the count of purges now.
+    pub fn load(&self, key: &str, tags: &[Box<str>]) -> (Turn<Loaded>, u64) {
+        let born = self.purges().now();
+        let will_do = |born| self.purges().state(born, tags.iter().map(|tag| &**tag), "") == State::Valid;
+        (self.loads.ask(key, born, will_do), born)
     }
 }
 
@@ -172,15 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn one_loads_and_the_others_are_told_whatever_happens() {
+    fn who_asks_after_a_purge_does_not_join_a_load_of_before() {
         let space = Space::new(1 << 20);
-        let Turn::Mine(loader) = space.load("k") else { panic!("nobody loads yet") };
-        let Turn::Other(told) = space.load("k") else { panic!("somebody loads") };
-        loader.done(Loaded::Value(None));
-        assert!(matches!(&*told.borrow(), Some(Loaded::Value(None))));
-        let Turn::Mine(loader) = space.load("k") else { panic!("that load is over") };
-        let Turn::Other(told) = space.load("k") else { panic!("somebody loads") };
-        drop(loader);
-        assert!(matches!(&*told.borrow(), Some(Loaded::Failed(_))));
+        let tags: [Box<str>; 1] = ["a".into()];
+        let (Turn::Mine(_loading), _) = space.load("k", &tags) else { panic!("nobody loads yet") };
+        space.purges().tag("b", true);
+        assert!(matches!(space.load("k", &tags).0, Turn::Other(_)), "that purge was about others");
+        space.purges().tag("a", false);
+        assert!(matches!(space.load("k", &tags).0, Turn::Mine(_)));
     }
 }

@@ -130,6 +130,11 @@ fn policy_page(policy: &Documented) -> String {
         out.push_str("\nOptions\n");
         options(&mut out, &policy.options);
     }
+    let functions = words::functions(&policy.name);
+    if !functions.is_empty() {
+        out.push_str("\nFunctions\n");
+        members(&mut out, functions);
+    }
     out.push_str("\nAs any policy it takes when = function(req) → boolean; one that decides also status, detail and\n");
     out.push_str("enforce = false.\n");
     out
@@ -144,9 +149,7 @@ fn page(word: &Word) -> String {
     }
     if !word.members.is_empty() {
         out.push('\n');
-        for (form, doc) in &word.members {
-            let _ = writeln!(out, "  {form}\n{}", wrapped(doc, "      "));
-        }
+        members(&mut out, &word.members);
     }
     if !word.example.is_empty() {
         out.push_str("\nExample\n");
@@ -155,6 +158,12 @@ fn page(word: &Word) -> String {
         }
     }
     out
+}
+
+fn members(out: &mut String, members: &[(&str, &str)]) {
+    for (form, doc) in members {
+        let _ = writeln!(out, "  {form}\n{}", wrapped(doc, "      "));
+    }
 }
 
 fn options(out: &mut String, options: &[Opt]) {
@@ -220,7 +229,12 @@ fn policy_json(policy: &Documented) -> Value {
         "kind": Kind::Policy.as_str(),
         "doc": policy.doc,
         "options": policy.options.iter().map(option_json).collect::<Vec<_>>(),
+        "members": members_json(words::functions(&policy.name)),
     })
+}
+
+fn members_json(members: &[(&str, &str)]) -> Value {
+    members.iter().map(|(form, doc)| json!({ "form": form, "doc": doc })).collect()
 }
 
 fn word_json(word: &Word) -> Value {
@@ -230,7 +244,7 @@ fn word_json(word: &Word) -> Value {
         "form": word.form,
         "doc": word.doc,
         "options": word.options.iter().map(option_json).collect::<Vec<_>>(),
-        "members": word.members.iter().map(|(form, doc)| json!({ "form": form, "doc": doc })).collect::<Vec<_>>(),
+        "members": members_json(&word.members),
         "example": word.example,
     })
 }

@@ -27,10 +27,6 @@ pub(super) enum Later {
     #[command(hide = true)]
     Reload(Rest),
     #[command(hide = true)]
-    Purge(Rest),
-    #[command(hide = true)]
-    Drain(Rest),
-    #[command(hide = true)]
     Top(Rest),
 }
 
@@ -42,8 +38,6 @@ impl Later {
             Self::Record(_) => ("record", ""),
             Self::Replay(_) => ("replay", ""),
             Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
-            Self::Purge(_) => ("purge", ""),
-            Self::Drain(_) => ("drain", "; send SIGTERM"),
             Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),
         };
         eprintln!("error: `moongate {name}` is not in this version{instead}");

@@ -16,14 +16,14 @@ fn the_definition_is_sound() {
 
 #[test]
 fn nonsense_is_a_usage_error() {
-    for line in ["", "rum", "init --nonsense", "init a b"] {
+    for line in ["", "rum", "init --nonsense", "init a b", "purge", "purge --hard"] {
         assert_eq!(moongate(line), Exit::Usage, "{line:?}");
     }
 }
 
 #[test]
 fn help_is_fine() {
-    for line in ["--help", "-h", "--version", "init --help", "docs --help"] {
+    for line in ["--help", "-h", "--version", "init --help", "docs --help", "purge --help"] {
         assert_eq!(moongate(line), Exit::Fine, "{line:?}");
     }
 }

@@ -16,6 +16,7 @@ use crate::downstream::certs::Certs;
 use crate::downstream::issued::Issued;
 use crate::downstream::listener::Acme;
 use crate::downstream::listener::Listener;
+use crate::downstream::preface;
 use crate::downstream::proxy_protocol;
 use crate::downstream::proxy_protocol::Announced;
 use crate::downstream::tls;
@@ -34,6 +35,22 @@ pub struct Door {
     pub redirect: Option<u16>,
     /// In clear text: authorities ask here for proofs of these.
     pub issued: Option<Arc<[Arc<Issued>]>>,
+    /// HTTP/2 is spoken: over TLS by ALPN, in clear text to clients that begin with it.
+    pub http2: bool,
+}
+
+/// Somebody who came in.
+pub struct Visitor {
+    /// The connection, after PROXY header and handshake.
+    pub stream: Stream,
+    /// How it came in.
+    pub arrival: Rc<Arrival>,
+    /// How its handshake ended, where there was one.
+    pub welcome: Option<Welcome>,
+    /// HTTP/2 is what it speaks.
+    pub http2: bool,
+    /// What was read already to know that.
+    pub early: Vec<u8>,
 }
 
 /// How a connection came in, where there is more to say than its address.
@@ -109,10 +126,11 @@ impl Door {
     ) -> Result<Vec<(Listen, Self)>, (Listen, CertFault)> {
         let mut doors = Vec::new();
         for listener in listeners {
-            let tls = listener.tls.as_ref().map(|config| Certs::new(config, &[b"http/1.1"], issued));
+            let tls = listener.tls.as_ref().map(|config| Certs::new(config, protocols(listener), issued));
             let tls = tls.transpose().map_err(|fault| (listener.at.clone(), fault))?.map(Arc::new);
             let proxy = listener.proxy.clone().map(Arc::from);
-            doors.push((listener.at.clone(), Self { tls, proxy, redirect: None, issued: None }));
+            let http2 = listener.http2;
+            doors.push((listener.at.clone(), Self { tls, proxy, redirect: None, issued: None, http2 }));
         }
         let redirecting = |(at, door): &(Listen, Self)| match at {
             Listen::Tcp(address) if door.tls.as_ref().is_some_and(|certs| certs.redirects()) => Some(address.port()),
@@ -132,7 +150,8 @@ impl Door {
 
     /// Whether connections are served as they are.
     pub fn is_plain(&self) -> bool {
-        self.tls.is_none() && self.redirect.is_none() && self.proxy.is_none() && self.issued.is_none()
+        let clear = self.tls.is_none() && self.redirect.is_none() && self.issued.is_none();
+        clear && self.proxy.is_none() && !self.http2
     }
 
     /// Takes a fresh connection through, `peer` becoming who a PROXY header says it is, if `admit` then lets it in; the
@@ -145,7 +164,7 @@ impl Door {
         tools: &Tools,
         limit: Duration,
         admit: impl FnOnce(&Peer) -> bool,
-    ) -> Result<(Stream, Rc<Arrival>, Option<Welcome>), (Welcome, String)> {
+    ) -> Result<Visitor, (Welcome, String)> {
         let end = tools.clock.now().after(limit);
         if let Some(from) = &self.proxy {
             *peer = announced(from, &mut stream, *peer, tools, limit).await?;
@@ -154,21 +173,27 @@ impl Door {
             return Err((Welcome::Crowded, String::new()));
         }
         let limit = end.since(tools.clock.now());
-        let arrival = |tls, aside| Rc::new(Arrival { at: at.clone(), tls, aside, issued: self.issued.clone() });
+        let visitor = |stream, tls: Option<Box<Session>>, aside, welcome| {
+            let http2 = tls.as_ref().is_some_and(|session| session.alpn == Some("h2"));
+            let arrival = Rc::new(Arrival { at: at.clone(), tls, aside, issued: self.issued.clone() });
+            Visitor { stream, arrival, welcome, http2, early: Vec::new() }
+        };
         let Some(certs) = &self.tls else {
+            let begun = if self.http2 { Some(begun(&mut stream, tools, limit).await?) } else { None };
+            let (http2, early) = begun.unwrap_or_default();
             let aside = self.redirect.map(|port| Aside::Redirect(Some(port)));
-            return Ok((stream, arrival(None, aside), None));
+            return Ok(Visitor { http2, early, ..visitor(stream, None, aside, None) });
         };
         let Stream::Tcp(stream) = stream else {
             return Err((Welcome::Failed, "TLS is spoken over TCP alone".to_owned()));
         };
         match tls::greet(stream, certs, &tools.handshakes, limit, &tools.clock).await {
             Ok(Greeted::Secure(stream, session)) => {
-                Ok((Stream::Tls(stream), arrival(Some(session), None), Some(Welcome::Secure)))
+                Ok(visitor(Stream::Tls(stream), Some(session), None, Some(Welcome::Secure)))
             }
             Ok(Greeted::Clear(stream)) => {
                 let aside = if certs.redirects() { Aside::Redirect(None) } else { Aside::Refuse };
-                Ok((Stream::Tcp(stream), arrival(None, Some(aside)), Some(Welcome::Clear)))
+                Ok(visitor(Stream::Tcp(stream), None, Some(aside), Some(Welcome::Clear)))
             }
             Err(Failed::Silent) => Err((Welcome::Silent, String::new())),
             Err(Failed::Late) => Err((Welcome::Late, String::new())),
@@ -176,6 +201,21 @@ impl Door {
             Err(Failed::Proved) => Err((Welcome::Proved, String::new())),
             Err(Failed::Broken(error)) => Err((Welcome::Failed, error.to_string())),
         }
+    }
+}
+
+/// What ALPN offers, the first that the client knows too being spoken.
+fn protocols(listener: &Listener) -> &'static [&'static [u8]] {
+    if listener.http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] }
+}
+
+/// What a client in clear text speaks, and what was read to know it.
+async fn begun(stream: &mut Stream, tools: &Tools, limit: Duration) -> Result<(bool, Vec<u8>), (Welcome, String)> {
+    let reading = pin!(preface::read(stream));
+    match tools.clock.timeout(limit, reading).await {
+        None => Err((Welcome::Late, String::new())),
+        Some(Err(error)) => Err((Welcome::Silent, error.to_string())),
+        Some(Ok(begun)) => Ok(begun),
     }
 }
 

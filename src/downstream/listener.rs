@@ -21,6 +21,8 @@ pub struct Listener {
     pub tls: Option<TlsConfig>,
     /// Connections begin with a PROXY header, from these networks; `None`: they do not. Empty on a Unix socket.
     pub proxy: Option<Vec<IpNet>>,
+    /// Whether HTTP/2 is spoken: over TLS by ALPN, in clear text to clients that begin with it.
+    pub http2: bool,
 }
 
 /// `tls = { … }` of the gateway or of a listener.
@@ -118,7 +120,8 @@ impl Listener {
             Listen::Tcp(address) => address.port() == 80,
             Listen::Unix(_) => true,
         };
-        Self { at, tls: tls.filter(|_| !clear).cloned(), proxy: None }
+        let tls = tls.filter(|_| !clear).cloned();
+        Self { at, http2: tls.is_some(), tls, proxy: None }
     }
 }
 

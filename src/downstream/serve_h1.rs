@@ -160,6 +160,14 @@ impl Connection {
         self
     }
 
+    /// As a connection from which these bytes were read already.
+    pub fn begun(self, early: &[u8]) -> Self {
+        if !early.is_empty() {
+            self.wire.begin(early);
+        }
+        self
+    }
+
     /// How it came in, where there is more to say than its address.
     pub fn arrival(&self) -> Option<&Rc<Arrival>> {
         self.arrival.as_ref()

@@ -7,6 +7,7 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
+use bytes::Bytes;
 use slab::Slab;
 
 use crate::clock::Alarms;
@@ -93,20 +94,31 @@ impl Drop for Seat {
 
 /// The value of `Date` (RFC 9110 §6.6.1), made once a second.
 #[derive(Clone, Default)]
-pub struct DateCache(Rc<RefCell<(u64, String)>>);
+pub struct DateCache(Rc<RefCell<(u64, Bytes)>>);
 
 impl DateCache {
     /// Appends the field line for the second that `clock` shows.
     pub(crate) fn write(&self, out: &mut Vec<u8>, clock: &Clock) {
+        self.renew(clock);
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(&self.0.borrow().1);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The value for that second.
+    pub(crate) fn value(&self, clock: &Clock) -> Bytes {
+        self.renew(clock);
+        self.0.borrow().1.clone()
+    }
+
+    fn renew(&self, clock: &Clock) {
         let second = clock.unix().as_secs();
         let mut cache = self.0.borrow_mut();
-        if cache.0 != second || cache.1.is_empty() {
-            let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
-            let time = time.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-            *cache = (second, time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        if cache.0 == second && !cache.1.is_empty() {
+            return;
         }
-        out.extend_from_slice(b"date: ");
-        out.extend_from_slice(cache.1.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+        let time = time.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        *cache = (second, Bytes::from(time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()));
     }
 }

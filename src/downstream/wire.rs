@@ -126,6 +126,13 @@ impl Wire {
         }
     }
 
+    /// These bytes were read before anything else.
+    pub(super) fn begin(&self, early: &[u8]) {
+        let mut input = self.input.borrow_mut();
+        input.make_room(&self.tools);
+        input.buffer.extend_from_slice(early);
+    }
+
     /// Reads what is there into `input`; zero is the client's end. Holds no buffer while it waits with nothing read.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, input: &mut Input) -> Poll<io::Result<usize>> {
         let mut stream = self.stream.borrow_mut();

@@ -1,6 +1,7 @@
 //! The admin listener: what runs, how it is, and a reload on demand.
 
 mod access;
+mod drain;
 mod pages;
 mod purge;
 
@@ -30,11 +31,11 @@ use crate::gateway::control::Event;
 use crate::gateway::control::Events;
 use crate::gateway::listeners::BindError;
 use crate::gateway::listing;
-use crate::gateway::panics::Caught;
 use crate::gateway::reload::Refused;
 use crate::http::Method;
 use crate::http::Request;
 use crate::http::Response;
+use crate::proxy::Caught;
 use crate::proxy::Worker;
 use crate::script::Program;
 use crate::telemetry::log;
@@ -188,6 +189,10 @@ impl Visit {
         match page {
             Err(answer) => *answer,
             Ok((Page::Purge, _)) => purge::purge(&self.desk.live, &request),
+            Ok((Page::Drain, _)) => {
+                let upstreams = self.desk.hosts.lock().clone();
+                drain::drain(&upstreams, &request, self.worker.clock.now())
+            }
             Ok((Page::Reload, _)) => pages::reloaded(self.ask(|reply| Event::Reload(Some(reply))).await),
             Ok((Page::Rollback, _)) => pages::reloaded(self.ask(Event::Rollback).await),
             // Rendering many series takes a while; other visitors and timers go on.

@@ -9,6 +9,9 @@ use crate::downstream::Listener;
 use crate::downstream::issued::Issued;
 use crate::downstream::listener::Acme;
 use crate::gateway::listing;
+use crate::plan::Plan;
+use crate::primitive::concurrency;
+use crate::primitive::concurrency::Concurrency;
 use crate::proxy::Hooks;
 use crate::proxy::Site;
 use crate::proxy::Worker;
@@ -42,6 +45,7 @@ impl Parts {
             site::Shared::build(Arc::clone(program.plan()), generation, dev).map_err(|faults| faults.join("\n"))?;
         let doors = Door::all(listeners, issued).map_err(|(at, fault)| format!("{}: {fault}", listing::listen(&at)))?;
         shared.doors = doors.into_iter().map(|(at, door)| (at, Arc::new(door))).collect();
+        shared.bounds = bounds(program.plan(), previous.map(|parts| &*parts.shared));
         let before: BTreeMap<_, _> = previous
             .map(|parts| parts.upstreams.iter().map(|shared| (shared.config().name.as_str(), &**shared)).collect())
             .unwrap_or_default();
@@ -58,4 +62,16 @@ impl Parts {
         let upstreams = upstreams.map(|shared| Rc::new(Upstream::new(Arc::clone(shared), Rc::clone(&worker.pools))));
         Rc::new(Site { shared: Arc::clone(&self.shared), upstreams: upstreams.collect(), hooks })
     }
+}
+
+/// What bounds the upstreams that have a `limit`; who is under way in the previous generation counts on.
+fn bounds(plan: &Plan, previous: Option<&site::Shared>) -> BTreeMap<String, Arc<Concurrency>> {
+    let limited = plan.upstreams.iter().filter_map(|upstream| Some((&upstream.name, upstream.limit?)));
+    let bound = limited.map(|(name, limit)| {
+        let config = concurrency::Config { most: limit.inflight as usize, queue: limit.queue as usize };
+        let known = previous.and_then(|previous| previous.bounds.get(name)).cloned();
+        let known = known.inspect(|bound| bound.configure(config));
+        (name.clone(), known.unwrap_or_else(|| Arc::new(Concurrency::new(config))))
+    });
+    bound.collect()
 }

@@ -27,6 +27,7 @@ use crate::gateway::rollback::Retreat;
 use crate::gateway::signals;
 use crate::gateway::state::State;
 use crate::gateway::status::Status;
+use crate::gateway::vigil;
 use crate::gateway::watch::Watch;
 use crate::gateway::worker::Handle;
 use crate::gateway::worker::Kit;
@@ -36,6 +37,7 @@ use crate::script::live;
 use crate::telemetry::access::Batch;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Counter;
+use crate::upstream::news::News;
 
 /// What can happen to a gateway.
 pub(super) enum Event {
@@ -71,6 +73,12 @@ pub(super) struct Control {
     pub(super) resolver: Option<JoinHandle<()>>,
     /// Gets certificates from authorities.
     pub(super) acme: Keeper,
+    /// Checks the hosts of its upstreams.
+    pub(super) prober: Option<JoinHandle<()>>,
+    /// Where they tell what happens to them.
+    pub(super) news: News,
+    /// Hands over the hosts that functions tell.
+    pub(super) hosts: Option<JoinHandle<()>>,
     /// Warns of certificates that end.
     pub(super) expiry: Option<JoinHandle<()>>,
     /// Posts access log lines, and by which generation's rules.
@@ -97,6 +105,8 @@ impl Control {
         let standing = Standing::default();
         let posts = spawn_local(export::run(Rc::clone(&worker), Rc::clone(&standing), batches, dropped));
         let desk = Arc::new(Desk::new(&options, &kit, Arc::clone(&status)));
+        let news = News::default();
+        spawn_local(vigil::keep(news.clone(), Arc::clone(&desk)));
         let mut workers = Vec::new();
         for index in 0..kit.workers {
             workers.push(Handle::start(index, kit.clone()).map_err(failed)?);
@@ -118,6 +128,9 @@ impl Control {
             running: None,
             retreat: Retreat::default(),
             resolver: None,
+            prober: None,
+            news,
+            hosts: None,
             expiry: None,
             standing,
             posts,

@@ -81,7 +81,7 @@ async fn post(worker: &Rc<Worker>, standing: &Standing, url: &str, lines: Bytes)
     headers.set("content-type", "application/x-ndjson");
     let (target, method) = (url.to_owned(), Method::Post);
     let call = Call { target, method, headers, body: lines, timeout: Some(PATIENCE), ..Call::default() };
-    let mut response = proxy::call(worker, &site, call).await.map_err(|failure| failure.cause)?;
+    let mut response = proxy::call(worker, &site, call).await.map_err(|failure| failure.facts().cause)?;
     let status = response.status;
     // The rest is read, so that the connection can be used again.
     let _ = worker.clock.timeout(PATIENCE, response.body.collect(LARGEST)).await;

@@ -2,20 +2,23 @@
 
 use std::fmt::Write as _;
 
+use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::clock::Moment;
 use crate::downstream::Listen;
 use crate::plan::Plan;
 use crate::plan::Route;
 use crate::plan::To;
 use crate::upstream::Address;
-use crate::upstream::Member;
+use crate::upstream::Config;
+use crate::upstream::HostConfig;
 use crate::upstream::Shared;
 
 /// One route.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// `name`, or the pattern.
     pub name: String,
@@ -28,7 +31,7 @@ pub struct Listed {
     /// Further conditions: how many there are, a `when` function among them.
     pub conditions: usize,
     /// `doc`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc: Option<String>,
     /// File and line.
     pub place: String,
@@ -41,40 +44,65 @@ pub fn routes(plan: &Plan) -> Vec<Listed> {
 
 /// The routes as a table for a terminal.
 pub fn table(routes: &[Listed]) -> String {
-    let rows: Vec<_> = routes.iter().map(row).collect();
-    let width = |column: fn(&[String; 4]) -> &String| rows.iter().map(|row| letters(column(row))).max().unwrap_or(0);
-    let (first, second, third) = (width(|row| &row[0]), width(|row| &row[1]), width(|row| &row[2]));
+    columns(&routes.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Rows with straight columns; what stands last in a row may be as long as it is.
+fn columns(rows: &[Vec<String>]) -> String {
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| letters(cell)).max().unwrap_or(0);
+    let widths: Vec<_> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let mut out = String::new();
-    for [pattern, to, steps, place] in &rows {
-        let mut line = String::new();
-        for (text, width) in [(pattern, first), (to, second), (steps, third)] {
-            line.push_str(text);
-            line.extend(std::iter::repeat_n(' ', width - letters(text) + 2));
+    for row in rows {
+        let mut line = String::from("  ");
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width - letters(cell) + 2));
         }
-        let _ = writeln!(out, "  {line}{place}");
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     out
 }
 
-/// An upstream that runs, as JSON: its hosts as they are resolved now, and how busy they are.
-pub fn upstream(shared: &Shared) -> Value {
+/// An upstream that runs, as JSON: its hosts as they are resolved now, how they are and how busy.
+pub fn upstream(shared: &Shared, now: Moment) -> Value {
     let config = shared.config();
-    let host = |member: &Member| {
+    let mut shown = serde_json::to_value(shared.state(now)).unwrap_or_default();
+    shown["declared"] = config.hosts.iter().map(|host| address(&host.address)).collect();
+    shown["place"] = place(&config.place).into();
+    shown
+}
+
+/// The upstreams that `plan` declares, as JSON; how their hosts are only a running gateway knows.
+pub fn upstreams(plan: &Plan) -> Vec<Value> {
+    let host =
+        |host: &HostConfig| json!({ "host": address(&host.address), "weight": host.weight, "backup": host.backup });
+    let shown = |config: &Config| {
         json!({
-            "host": &**member.host.label(),
-            "reach": member.host.reach(),
-            "weight": member.weight,
-            "backup": member.backup,
-            "in_flight": member.host.in_flight(),
+            "name": config.name,
+            "balance": config.balance,
+            "health": config.health,
+            "eject": config.eject,
+            "hosts": config.hosts.iter().map(host).collect::<Vec<_>>(),
+            "place": place(&config.place),
         })
     };
-    json!({
-        "name": config.name,
-        "balance": config.balance,
-        "declared": config.hosts.iter().map(|host| address(&host.address)).collect::<Vec<_>>(),
-        "hosts": shared.members().iter().map(host).collect::<Vec<_>>(),
-        "place": place(&config.place),
-    })
+    plan.upstreams.iter().map(shown).collect()
+}
+
+/// Hosts, as [`upstream`] and [`upstreams`] list them, as a table for a terminal.
+pub fn hosts(hosts: &Value) -> String {
+    let text = |host: &Value, name: &str| host[name].as_str().unwrap_or_default().to_owned();
+    let row = |host: &Value| {
+        let mut notes: Vec<_> =
+            host["in_flight"].as_u64().map(|busy| format!("{busy} in flight")).into_iter().collect();
+        notes.extend((host["weight"] != 1).then(|| format!("weight {}", host["weight"])));
+        notes.extend((host["backup"] == true).then(|| "backup".to_owned()));
+        notes.extend(host["latency_ms"].as_f64().map(|millis| format!("{millis:.1} ms")));
+        notes.extend(host["reason"].as_str().map(str::to_owned));
+        notes.extend(host["retry_in"].as_f64().map(|left| format!("tried again in {left:.0} s")));
+        vec![text(host, "host"), text(host, "state"), notes.join(", ")]
+    };
+    columns(&hosts.as_array().map(|hosts| hosts.iter().map(row).collect::<Vec<_>>()).unwrap_or_default())
 }
 
 /// A listener's address as a script writes it.
@@ -110,13 +138,13 @@ fn listed(route: &Route) -> Listed {
     }
 }
 
-fn row(route: &Listed) -> [String; 4] {
+fn row(route: &Listed) -> Vec<String> {
     let mut pattern = route.pattern.clone();
     if route.conditions > 0 {
         let _ = write!(pattern, " +{}", route.conditions);
     }
     let to = route.to.as_ref().map_or_else(|| "steps answer".to_owned(), |to| format!("→ {to}"));
-    [pattern, to, route.steps.join(", "), route.place.clone()]
+    vec![pattern, to, route.steps.join(", "), route.place.clone()]
 }
 
 fn target(to: &To) -> String {

@@ -19,6 +19,7 @@ use crate::gateway::build::Parts;
 use crate::gateway::control::Control;
 use crate::gateway::diff::Diff;
 use crate::gateway::expiry;
+use crate::gateway::hosts;
 use crate::gateway::listeners::BindError;
 use crate::gateway::listing;
 use crate::plan::Plan;
@@ -33,6 +34,7 @@ use crate::script::load;
 use crate::telemetry::access::Target;
 use crate::telemetry::log;
 use crate::telemetry::log::Level;
+use crate::upstream::health;
 use crate::upstream::resolve;
 use crate::upstream::resolve::Lookup;
 
@@ -153,6 +155,7 @@ impl Control {
         let places: Vec<_> = wanted.iter().map(|listener| listener.at.clone()).collect();
         let listeners = self.listeners.change(&places, self.workers.len(), self.options.takeover)?;
         let admin = self.admin.change(&parts.program, &self.options)?;
+        parts.upstreams.iter().for_each(|shared| shared.report_to(&self.news));
         self.resolve(&parts).await;
         self.open(&parts).await.map_err(Refused::Build)?;
 
@@ -216,6 +219,17 @@ impl Control {
         self.kit.live.commit(&plan.objects, &self.kit.metrics);
         let keep = resolve::keep(parts.upstreams.clone(), self.kit.clock.clone(), Lookup::system());
         if let Some(before) = self.resolver.replace(spawn_local(keep)) {
+            before.abort();
+        }
+        let now = self.kit.clock.now();
+        parts.upstreams.iter().for_each(|shared| shared.settle(now));
+        let health = health::keep(parts.upstreams.clone(), self.kit.clock.clone());
+        if let Some(before) = self.prober.replace(spawn_local(health)) {
+            before.abort();
+        }
+        let (upstreams, live) = (parts.upstreams.clone(), Arc::clone(&self.kit.live));
+        let told = hosts::keep(Arc::clone(plan), upstreams, live, self.kit.clock.clone(), Lookup::system());
+        if let Some(before) = self.hosts.replace(spawn_local(told)) {
             before.abort();
         }
         let expiry = expiry::keep(Arc::clone(&parts.shared), self.kit.clock.clone(), self.kit.metrics.clone());

@@ -19,6 +19,7 @@ use serde_json::Map;
 use serde_json::Value;
 use tokio::runtime::LocalRuntime;
 
+use crate::cache::purge::Order;
 use crate::clock::Clock;
 use crate::gateway::build::Parts;
 use crate::proxy::Site;
@@ -242,8 +243,8 @@ impl suite::Stage for Stage {
     }
 
     fn purge(&self, tag: &str) -> usize {
-        let tags = [tag.to_owned()];
-        self.live.spaces().iter().map(|(name, space)| forget(&self.live, name, space, &tags, None, false)).sum()
+        let order = Order { tags: vec![tag.to_owned()], ..Order::default() };
+        self.live.spaces().iter().map(|(name, space)| forget(&self.live, name, space, &order)).sum()
     }
 
     fn metric(&self, name: &str, labels: &[(String, String)]) -> Option<f64> {

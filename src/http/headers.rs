@@ -1,14 +1,21 @@
 //! Header fields as flat positions into one buffer: parsing fills it, edits append to it, nothing is copied between.
 
 mod known;
+mod spare;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub use known::Known;
 
 /// A list of fields in the order received; names compare without case.
+///
+/// One pointer: heads are passed on by value through every level of a request's life.
+#[derive(Default)]
+pub struct Headers(Option<Box<List>>);
+
 #[derive(Clone, Default)]
-pub struct Headers {
+struct List {
     bytes: Vec<u8>,
     fields: Vec<Field>,
     /// Which names there are, as a set; it may hold names whose fields were removed.
@@ -24,32 +31,39 @@ struct Field {
     whole: bool,
 }
 
+static NONE: List = List { bytes: Vec::new(), fields: Vec::new(), present: 0 };
+
 impl Headers {
-    /// No fields, in buffers that a pool handed out.
-    pub fn reuse(mut bytes: Vec<u8>, mut others: Self) -> Self {
-        bytes.clear();
-        others.fields.clear();
-        Self { bytes, fields: others.fields, present: 0 }
+    /// No fields yet, in memory that others have left.
+    pub fn with_room() -> Self {
+        Self(Some(spare::take()))
     }
 
     /// Takes over `bytes`, in which positions will be registered with [`Headers::register`].
     pub fn over(bytes: Vec<u8>) -> Self {
-        Self { bytes, fields: Vec::with_capacity(16), present: 0 }
+        let mut headers = Self::with_room();
+        headers.list_mut().bytes = bytes;
+        headers
     }
 
-    /// As [`Headers::over`], with room for this many fields.
-    pub fn with_room(bytes: Vec<u8>, fields: usize) -> Self {
-        Self { bytes, fields: Vec::with_capacity(fields), present: 0 }
+    /// The bytes the positions noted so far are in; some room is left behind them for what is added.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) {
+        let list = self.list_mut();
+        list.bytes.reserve(bytes.len() + 256);
+        list.bytes.extend_from_slice(bytes);
     }
 
-    /// The buffer, after the positions in it.
-    pub(crate) fn fill(&mut self, bytes: Vec<u8>) {
-        self.bytes = bytes;
+    fn list(&self) -> &List {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+
+    fn list_mut(&mut self) -> &mut List {
+        self.0.get_or_insert_with(spare::take)
     }
 
     /// Notes a field that stands in the buffer already.
     pub fn register(&mut self, name: Range<usize>, value: Range<usize>) {
-        let known = Known::of(&self.bytes[name.clone()]);
+        let known = Known::of(&self.list().bytes[name.clone()]);
         self.register_known(known, name, value, false);
     }
 
@@ -57,27 +71,16 @@ impl Headers {
     /// a single space after the colon.
     #[inline]
     pub fn register_known(&mut self, known: Known, name: Range<usize>, value: Range<usize>, whole: bool) {
-        self.push(Field { name: span(name), value: span(value), known, whole });
-    }
-
-    #[inline]
-    fn push(&mut self, field: Field) {
-        self.present |= field.known.bit();
-        self.fields.push(field);
-    }
-
-    /// The fields among which those of this name are.
-    #[inline]
-    fn among(&self, known: Known) -> &[Field] {
-        if self.present & known.bit() == 0 { &[] } else { &self.fields }
+        self.list_mut().push(Field { name: span(name), value: span(value), known, whole });
     }
 
     /// Writes the fields for which `keep` holds as lines ended by CRLF, as they stand on the wire.
     pub fn write_to(&self, out: &mut Vec<u8>, mut keep: impl FnMut(Known) -> bool) {
-        out.reserve(self.bytes.len() + 4 * self.fields.len());
+        let list = self.list();
+        out.reserve(list.bytes.len() + 4 * list.fields.len());
         // neighbours that are kept are one piece
         let mut piece = 0..0;
-        for field in &self.fields {
+        for field in &list.fields {
             if !keep(field.known) {
                 continue;
             }
@@ -86,32 +89,27 @@ impl Headers {
                 piece.end = end;
                 continue;
             }
-            out.extend_from_slice(&self.bytes[piece]);
+            out.extend_from_slice(&list.bytes[piece]);
             piece = if field.whole { start..end } else { 0..0 };
             if !field.whole {
-                out.extend_from_slice(self.at(field.name));
+                out.extend_from_slice(list.at(field.name));
                 out.extend_from_slice(b": ");
-                out.extend_from_slice(self.at(field.value));
+                out.extend_from_slice(list.at(field.value));
                 out.extend_from_slice(b"\r\n");
             }
         }
-        out.extend_from_slice(&self.bytes[piece]);
+        out.extend_from_slice(&list.bytes[piece]);
     }
 
     /// The buffer the positions point into.
     pub fn buffer(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Gives the buffer back, for a pool.
-    pub fn into_buffer(self) -> Vec<u8> {
-        self.bytes
+        &self.list().bytes
     }
 
     /// The first value of `name`.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        let known = Known::of(name.as_bytes());
-        self.among(known).iter().find(|field| self.is(field, known, name.as_bytes())).map(|field| self.at(field.value))
+        let (list, known) = (self.list(), Known::of(name.as_bytes()));
+        list.among(known).iter().find(|field| list.is(field, known, name.as_bytes())).map(|field| list.at(field.value))
     }
 
     /// The first value of `name` as text, when it is UTF-8.
@@ -121,16 +119,17 @@ impl Headers {
 
     /// Every value of `name`, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        let known = Known::of(name.as_bytes());
-        self.among(known)
+        let (list, known) = (self.list(), Known::of(name.as_bytes()));
+        list.among(known)
             .iter()
-            .filter(move |field| self.is(field, known, name.as_bytes()))
-            .map(|field| self.at(field.value))
+            .filter(move |field| list.is(field, known, name.as_bytes()))
+            .map(|field| list.at(field.value))
     }
 
     /// Every value of a well-known name, in order.
     pub fn known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.among(known).iter().filter(move |field| field.known == known).map(|field| self.at(field.value))
+        let list = self.list();
+        list.among(known).iter().filter(move |field| field.known == known).map(|field| list.at(field.value))
     }
 
     /// Whether a field of this name is there.
@@ -140,17 +139,18 @@ impl Headers {
 
     /// Every field: known name, name as written, value.
     pub fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
-        self.fields.iter().map(|field| (field.known, self.at(field.name), self.at(field.value)))
+        let list = self.list();
+        list.fields.iter().map(|field| (field.known, list.at(field.name), list.at(field.value)))
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.list().fields.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.list().fields.is_empty()
     }
 
     /// Replaces every value of `name` with this one. The caller has made sure of [`is_name`] and [`is_value`].
@@ -160,13 +160,14 @@ impl Headers {
 
     /// As [`Headers::set`], of a name that was looked up.
     pub(crate) fn set_known(&mut self, known: Known, name: &str, value: &[u8]) {
-        if self.present & known.bit() == 0 {
+        if self.list().present & known.bit() == 0 {
             return self.put(known, name, value);
         }
-        let place = self.append(value);
+        let list = self.list_mut();
+        let place = list.append(value);
         let mut placed = false;
-        let bytes = &self.bytes;
-        self.fields.retain_mut(|field| {
+        let bytes = &list.bytes;
+        list.fields.retain_mut(|field| {
             let same = field.known == known
                 && (known != Known::Other || slice(bytes, field.name).eq_ignore_ascii_case(name.as_bytes()));
             if !same {
@@ -176,8 +177,8 @@ impl Headers {
             !std::mem::replace(&mut placed, true)
         });
         if !placed {
-            let name = self.append(name.as_bytes());
-            self.push(Field { name, value: place, known, whole: false });
+            let name = list.append(name.as_bytes());
+            list.push(Field { name, value: place, known, whole: false });
         }
     }
 
@@ -188,43 +189,39 @@ impl Headers {
 
     /// Adds a field whose name was looked up, as it stands on the wire.
     pub(crate) fn put(&mut self, known: Known, name: &str, value: &[u8]) {
-        self.bytes.reserve(name.len() + value.len() + 4);
-        let name = self.append(name.as_bytes());
-        self.bytes.extend_from_slice(b": ");
-        let value = self.append(value);
-        self.bytes.extend_from_slice(b"\r\n");
-        self.push(Field { name, value, known, whole: true });
+        let list = self.list_mut();
+        list.bytes.reserve(name.len() + value.len() + 4);
+        let name = list.append(name.as_bytes());
+        list.bytes.extend_from_slice(b": ");
+        let value = list.append(value);
+        list.bytes.extend_from_slice(b"\r\n");
+        list.push(Field { name, value, known, whole: true });
     }
 
     /// Removes every field of this name; says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let known = Known::of(name.as_bytes());
-        if self.present & known.bit() == 0 {
+        if self.list().present & known.bit() == 0 {
             return false;
         }
-        let before = self.fields.len();
-        let bytes = &self.bytes;
-        self.fields.retain(|field| {
-            field.known != known
-                || (known == Known::Other && !slice(bytes, field.name).eq_ignore_ascii_case(name.as_bytes()))
-        });
-        before != self.fields.len()
+        let before = self.len();
+        let named = |field: &[u8]| known != Known::Other || field.eq_ignore_ascii_case(name.as_bytes());
+        self.retain(|other, field, _| other != known || !named(field));
+        before != self.len()
     }
 
     /// Keeps the fields for which `keep` holds.
     pub fn retain(&mut self, mut keep: impl FnMut(Known, &[u8], &[u8]) -> bool) {
-        let bytes = &self.bytes;
-        self.fields.retain(|field| keep(field.known, slice(bytes, field.name), slice(bytes, field.value)));
+        let list = self.list_mut();
+        let bytes = &list.bytes;
+        list.fields.retain(|field| keep(field.known, slice(bytes, field.name), slice(bytes, field.value)));
     }
 
     /// All values of `name` joined by `, ` (RFC 9110 §5.3); `None` when there is none.
-    pub fn joined(&self, name: &str) -> Option<std::borrow::Cow<'_, [u8]>> {
-        let known = Known::of(name.as_bytes());
-        let mut values = self
-            .among(known)
-            .iter()
-            .filter(|field| self.is(field, known, name.as_bytes()))
-            .map(|field| self.at(field.value));
+    pub fn joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let (list, known) = (self.list(), Known::of(name.as_bytes()));
+        let named = list.among(known).iter().filter(|field| list.is(field, known, name.as_bytes()));
+        let mut values = named.map(|field| list.at(field.value));
         let first = values.next()?;
         let Some(second) = values.next() else { return Some(first.into()) };
         let mut joined = first.to_vec();
@@ -242,6 +239,35 @@ impl Headers {
         let mut headers = Self::default();
         fields.iter().for_each(|(name, value)| headers.add(name, value));
         headers
+    }
+}
+
+impl Clone for Headers {
+    /// In memory of its own and no more than it needs: copies are kept.
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for Headers {
+    fn drop(&mut self) {
+        if let Some(list) = self.0.take() {
+            spare::give(list);
+        }
+    }
+}
+
+impl List {
+    #[inline]
+    fn push(&mut self, field: Field) {
+        self.present |= field.known.bit();
+        self.fields.push(field);
+    }
+
+    /// The fields among which those of this name are.
+    #[inline]
+    fn among(&self, known: Known) -> &[Field] {
+        if self.present & known.bit() == 0 { &[] } else { &self.fields }
     }
 
     fn is(&self, field: &Field, known: Known, name: &[u8]) -> bool {

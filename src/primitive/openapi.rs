@@ -1,10 +1,12 @@
 //! An OpenAPI document (3.0, 3.1) as a contract: its operations, what their requests and answers must be, examples.
 
+mod bundle;
 mod contract;
 mod document;
 mod example;
 mod media;
 mod param;
+mod parts;
 mod paths;
 mod shim;
 mod spot;
@@ -15,7 +17,9 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::primitive::validate::Fault;
+use crate::primitive::validate::fill::has_defaults;
 
+pub use bundle::bundle;
 pub use example::Mock;
 pub use param::Facts;
 pub use param::Given;
@@ -34,6 +38,8 @@ pub struct Api {
     operations: Vec<Operation>,
     paths: Paths,
     requests: Contract,
+    /// Whether any schema has defaults.
+    fills: bool,
     answers: OnceLock<Result<Contract, OpenapiError>>,
 }
 
@@ -85,19 +91,22 @@ pub enum Refusal {
     Type(String),
     /// It cannot be read.
     Syntax(String),
+    /// It is no form, and why.
+    Form(String),
     /// It breaks its schema.
     Faults(Vec<Fault>),
 }
 
 impl Api {
-    /// Reads and compiles a document.
+    /// Reads and compiles a document whose references stay inside it, as [`bundle()`] makes it.
     pub fn new(document: Value) -> Result<Self, OpenapiError> {
         let operations = document::operations(&document)?;
         let keys = operations.iter().flat_map(Operation::requested);
         let requests = Contract::new(&document, Side::Request, keys)?;
         let bases = document::bases(&document);
         let paths = Paths::new(operations.iter().map(|operation| (&*operation.method, &*operation.path)), bases);
-        Ok(Self { document, operations, paths, requests, answers: OnceLock::new() })
+        let fills = has_defaults(&document);
+        Ok(Self { document, operations, paths, requests, fills, answers: OnceLock::new() })
     }
 
     /// Its operations, in the order of the document.
@@ -137,11 +146,14 @@ impl Api {
         }
     }
 
-    /// Checks the body of a request.
-    pub fn body(&self, operation: usize, media: &str, body: &[u8]) -> Result<(), Refusal> {
-        let Some(content) = self.operations[operation].body.as_ref().map(|body| &body.content) else { return Ok(()) };
-        let entry = content.of(media).ok_or_else(|| Refusal::Type(content.accepted()))?;
-        entry.check(media, body, &self.requests)
+    /// Checks the body of a request, whose `Content-Type` is `field`: the text with defaults, where JSON lacks some.
+    pub fn body(&self, operation: usize, field: &str, body: &[u8]) -> Result<Option<String>, Refusal> {
+        let Some(content) = self.operations[operation].body.as_ref().map(|body| &body.content) else {
+            return Ok(None);
+        };
+        let entry = content.of(&media::media_of(field)).ok_or_else(|| Refusal::Type(content.accepted()))?;
+        let value = entry.check(field, body, &self.requests)?.filter(|_| self.fills);
+        Ok(value.and_then(|mut value| entry.fill(&self.document, &mut value).then(|| value.to_string())))
     }
 
     /// Makes sure that answers can be checked: their schemas are compiled when first needed.
@@ -174,7 +186,7 @@ impl Api {
     pub fn answer(&self, operation: usize, status: u16, media: &str, body: &[u8]) -> Result<(), Refusal> {
         let Some(answer) = self.operations[operation].answer(status) else { return Ok(()) };
         let (Some(entry), Ok(contract)) = (answer.content.of(media), self.contract()) else { return Ok(()) };
-        entry.check(media, body, contract)
+        entry.check(media, body, contract).map(drop)
     }
 
     /// An answer made of the document's examples: of its first success, else of its default.

@@ -3,6 +3,7 @@
 
 mod body;
 mod fault;
+pub(super) mod fill;
 pub mod format;
 mod params;
 pub mod read;
@@ -57,6 +58,11 @@ pub enum Rule {
 pub trait Judge: fmt::Debug + Send + Sync {
     /// Adds what is wrong with `value`, `most` faults at most.
     fn judge(&self, value: &Value, most: usize) -> Vec<Fault>;
+
+    /// Gives a value that fits the members it lacks and there are defaults for; whether there was one.
+    fn fill(&self, _value: &mut Value) -> bool {
+        false
+    }
 
     /// A parameter as the value it should be; what cannot be is left as text, for `judge` to refuse.
     fn read(&self, values: &[&str]) -> Value;
@@ -142,13 +148,7 @@ impl fmt::Display for Rule {
                 let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
                 f.write_str(&or(&words))
             }
-            Self::List(list) => match (list.min, list.max) {
-                (None, None) => f.write_str("a list"),
-                (Some(min), Some(max)) if min == max => write!(f, "a list of {min} items"),
-                (Some(min), Some(max)) => write!(f, "a list of {min} to {max} items"),
-                (Some(min), None) => write!(f, "a list of {min} items or more"),
-                (None, Some(max)) => write!(f, "a list of {max} items at most"),
-            },
+            Self::List(list) => listed(f, list.min, list.max),
             Self::Map(_) | Self::Object(_) => f.write_str("an object"),
             Self::Either(rules) => f.write_str(&or(&rules.iter().map(Self::to_string).collect::<Vec<_>>())),
             Self::Nullable(rule) => write!(f, "{rule} or null"),
@@ -191,6 +191,20 @@ pub(crate) fn extent(
         (None, None) => {}
     }
     pattern.map_or(Ok(()), |pattern| write!(f, " matching `{pattern}`"))
+}
+
+/// A list, and how many items it may have.
+pub(crate) fn listed(f: &mut fmt::Formatter<'_>, min: Option<usize>, max: Option<usize>) -> fmt::Result {
+    match (min, max) {
+        (None, None) => f.write_str("a list"),
+        (Some(1), Some(1)) => f.write_str("a list of 1 item"),
+        (Some(min), Some(max)) if min == max => write!(f, "a list of {min} items"),
+        (Some(min), Some(max)) => write!(f, "a list of {min} to {max} items"),
+        (Some(1), None) => f.write_str("a list that is not empty"),
+        (Some(min), None) => write!(f, "a list of {min} items or more"),
+        (None, Some(1)) => f.write_str("a list of 1 item at most"),
+        (None, Some(max)) => write!(f, "a list of {max} items at most"),
+    }
 }
 
 /// `a, b or c`.

@@ -8,6 +8,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::http::Response;
+use crate::http::Version;
 use crate::plan;
 use crate::proxy::Exchange;
 use crate::proxy::lookup::render;
@@ -76,6 +77,7 @@ struct Facts<'a> {
     bytes: u64,
     bytes_in: u64,
     ip: String,
+    version: Version,
     from: &'static str,
     route: &'a str,
     upstream: Option<Rc<str>>,
@@ -101,6 +103,7 @@ impl<'a> Facts<'a> {
             bytes: record.bytes_out,
             bytes_in: record.bytes_in,
             ip: exchange.client.get().map(|address| address.to_string()).unwrap_or_default(),
+            version: request.version,
             from: record.origin.as_str(),
             route: exchange.route.get().map_or("", |route| exchange.site.shared.plan.routes[route].name.as_str()),
             upstream: record.upstream.clone(),
@@ -122,7 +125,9 @@ impl<'a> Facts<'a> {
         escape(out, &self.path);
         let _ = write!(out, " {} {} {}B ip={}", self.status, millis(self.took), self.bytes, self.ip);
         let attempts = (self.attempts > 1).then(|| self.attempts.to_string());
+        let version = (self.version != Version::Http11).then(|| self.version.as_str());
         for (name, value) in [
+            ("http", version),
             ("route", Some(self.route).filter(|route| !route.is_empty())),
             ("upstream", self.upstream.as_deref()),
             ("host", self.upstream_host.as_deref()),
@@ -152,6 +157,7 @@ impl<'a> Facts<'a> {
         put("bytes", self.bytes.into());
         put("bytes_in", self.bytes_in.into());
         put("ip", self.ip.as_str().into());
+        put("http_version", self.version.as_str().into());
         put("from", self.from.into());
         put("route", self.route.into());
         put("upstream", self.upstream.as_deref().into());

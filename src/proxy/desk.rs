@@ -12,29 +12,34 @@ use std::task::Poll;
 use crate::proxy::serve::Done;
 use crate::proxy::serve::Job;
 use crate::proxy::serve::live;
+use crate::proxy::way::Way;
 
 /// One worker's desks that nobody sits at.
-#[derive(Default)]
-pub(crate) struct Desks(RefCell<Vec<Desk>>);
+pub(crate) struct Desks<W>(RefCell<Vec<Desk<W>>>);
 
 /// A future that takes up one request after another, and what it is handed and hands back.
-struct Desk {
+struct Desk<W> {
     work: Pin<Box<dyn Future<Output = ()>>>,
-    tray: Rc<Tray>,
+    tray: Rc<Tray<W>>,
 }
 
-#[derive(Default)]
-struct Tray {
-    job: Cell<Option<Job>>,
-    done: Cell<Option<Done>>,
+struct Tray<W> {
+    job: Cell<Option<Job<W>>>,
+    done: Cell<Option<Done<W>>>,
 }
 
-impl Desks {
+impl<W> Default for Desks<W> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<W: Way> Desks<W> {
     /// Desks kept for requests to come.
     const KEPT: usize = 256;
 
     /// Does `job`. Dropped before its end, the desk goes with it and all that lies on it.
-    pub(crate) async fn work(&self, job: Job) -> Done {
+    pub(crate) async fn work(&self, job: Job<W>) -> Done<W> {
         let spare = self.0.borrow_mut().pop();
         let mut desk = spare.unwrap_or_else(Desk::new);
         desk.tray.job.set(Some(job));
@@ -52,14 +57,14 @@ impl Desks {
     }
 }
 
-impl Desk {
+impl<W: Way> Desk<W> {
     fn new() -> Self {
-        let tray = Rc::<Tray>::default();
+        let tray = Rc::new(Tray { job: Cell::default(), done: Cell::default() });
         Self { work: Box::pin(sit(Rc::clone(&tray))), tray }
     }
 }
 
-async fn sit(tray: Rc<Tray>) {
+async fn sit<W: Way>(tray: Rc<Tray<W>>) {
     loop {
         // Nobody needs to wake it: whoever hands it a job also polls it.
         let job = poll_fn(|_| tray.job.take().map_or(Poll::Pending, Poll::Ready)).await;

@@ -149,16 +149,7 @@ fn is_guarded(address: IpAddr) -> bool {
 }
 
 fn config(origin: &str, address: Address) -> upstream::Config {
-    upstream::Config {
-        name: origin.to_owned(),
-        hosts: vec![HostConfig { address, weight: 1, backup: false }],
-        balance: upstream::Balance::default(),
-        timeout: upstream::Timeouts::default(),
-        retry: upstream::Retry::default(),
-        pool: upstream::Pool::default(),
-        tls: upstream::TlsConfig::default(),
-        place: Default::default(),
-    }
+    upstream::Config::new(origin, vec![HostConfig { address, weight: 1, backup: false }])
 }
 
 fn unknown(cause: impl Into<String>) -> Failure {

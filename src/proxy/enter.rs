@@ -1,6 +1,8 @@
 //! A connection's way in: through its listener's door, and which of its requests may go on from there.
 
 use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,8 +14,10 @@ use crate::downstream::Door;
 use crate::downstream::Listen;
 use crate::downstream::Peer;
 use crate::downstream::Stream;
+use crate::downstream::door::Visitor;
 use crate::downstream::door::Welcome;
 use crate::downstream::gate::Ticket;
+use crate::downstream::serve_h2;
 use crate::http::Body;
 use crate::http::Response;
 use crate::http::message::Origin;
@@ -21,6 +25,7 @@ use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Worker;
+use crate::proxy::multiplex;
 use crate::proxy::refused;
 use crate::proxy::respond;
 use crate::proxy::serve::Client;
@@ -42,11 +47,22 @@ pub async fn enter(
         None if !has_room(&worker, &mut ticket, &peer) => return,
         None => Client::new(&worker, Connection::new(stream, peer, worker.tools())),
         Some(door) => match Box::pin(through(&worker, &door, &at, stream, &mut peer, &mut ticket)).await {
-            Some(connection) => Client::new(&worker, connection),
+            Some(visitor) if visitor.http2 => return multiplexed(worker, visitor, peer).await,
+            Some(Visitor { stream, early, arrival, .. }) => {
+                let connection = Connection::new(stream, peer, worker.tools()).begun(&early);
+                Client::new(&worker, connection.arrived(arrival))
+            }
             None => return,
         },
     };
     converse(worker, client, peer).await;
+}
+
+/// Serves a connection of HTTP/2.
+fn multiplexed(worker: Rc<Worker>, visitor: Visitor, peer: Peer) -> Pin<Box<dyn Future<Output = ()>>> {
+    let Visitor { stream, early, arrival, .. } = visitor;
+    let connection = serve_h2::Connection::new(stream, early, worker.tools(), &worker.limits());
+    Box::pin(multiplex::converse(worker, connection.arrived(arrival), peer))
 }
 
 /// Whether `limits.per_address` lets one more come from there. Proxies we trust speak for many and are not counted.
@@ -77,16 +93,15 @@ async fn through(
     stream: Stream,
     peer: &mut Peer,
     ticket: &mut Ticket,
-) -> Option<Connection> {
-    let tools = worker.tools();
+) -> Option<Visitor> {
     let limit = worker.limits().header_timeout;
     let who = *peer;
-    match door.enter(at, stream, peer, &tools, limit, |peer| has_room(worker, ticket, peer)).await {
-        Ok((stream, arrival, welcome)) => {
-            if let Some(welcome) = welcome {
+    match door.enter(at, stream, peer, &worker.tools(), limit, |peer| has_room(worker, ticket, peer)).await {
+        Ok(visitor) => {
+            if let Some(welcome) = visitor.welcome {
                 count(worker, welcome);
             }
-            Some(Connection::new(stream, *peer, tools).arrived(arrival))
+            Some(visitor)
         }
         Err((welcome, cause)) => {
             count(worker, welcome);

@@ -1,5 +1,7 @@
 //! THE table from failure to status: every way a request can end without the answer it asked for.
 
+use std::ops::Deref;
+use std::ops::DerefMut;
 use std::rc::Rc;
 
 use crate::downstream::Refusal;
@@ -72,7 +74,7 @@ codes! {
     UpstreamTls "upstream.tls" 502 "the service's certificate or handshake was not accepted",
     UpstreamNoneHealthy "upstream.none_healthy" 503 "no host of the service may be asked",
     UpstreamTooLarge "upstream.too_large" 502 "the service's answer is larger than the buffer it must fit",
-    UpstreamOverload "upstream.overload" 503 "the service's connections are all busy and the wait for one is over",
+    UpstreamOverload "upstream.overload" 503 "the service's connections are all busy, or its `limit` is reached, and the wait is over",
     UpstreamUnknown "upstream.unknown" 502 "`to` named a service that does not exist or may not be called",
     RouteTimeout "route.timeout" 504 "the time for the whole request is over",
     Overload "overload" 503 "the gateway takes no more for now",
@@ -124,9 +126,14 @@ codes! {
     ClientGone "client.gone" 499 "the client left before the answer; logged, never sent",
 }
 
-/// A request that will not get what it asked for, and why.
+/// A request that will not get what it asked for, and why. One pointer: it is rare, and every answer on its way through
+/// the levels could be one instead.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct Failure(Box<Facts>);
+
+/// What is known of a [`Failure`].
+#[derive(Clone, Debug)]
+pub struct Facts {
     /// Its stable name.
     pub code: Code,
     /// The status to answer with.
@@ -154,7 +161,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of this code with its usual status.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Facts {
             status: code.status(),
             code,
             detail: detail.into(),
@@ -166,7 +173,7 @@ impl Failure {
             step: None,
             level: None,
             upstream: None,
-        }
+        }))
     }
 
     /// What a request is told that was refused before anyone looked at it.
@@ -187,6 +194,11 @@ impl Failure {
         }
     }
 
+    /// What is known of it.
+    pub fn facts(self) -> Facts {
+        *self.0
+    }
+
     /// With another status.
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
@@ -203,5 +215,19 @@ impl Failure {
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
+    }
+}
+
+impl Deref for Failure {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut Facts {
+        &mut self.0
     }
 }

@@ -9,6 +9,7 @@ use crate::http::Body;
 use crate::http::Headers;
 use crate::http::Method;
 use crate::http::Response;
+use crate::http::Version;
 use crate::http::headers::Known;
 use crate::http::message::Duplex;
 use crate::net::identity;
@@ -17,14 +18,19 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Site;
 use crate::proxy::Worker;
+use crate::proxy::bounded;
+use crate::proxy::grpc;
+use crate::proxy::lookup::render;
 use crate::proxy::respond::unrouted;
 use crate::proxy::target::Destination;
 use crate::proxy::target::destination;
 use crate::proxy::websocket::handshake;
 use crate::upstream::Answer;
+use crate::upstream::Balance;
 use crate::upstream::Outbound;
 use crate::upstream::SendError;
 use crate::upstream::Upstream;
+use crate::upstream::balance::digest;
 
 /// What `req:forward(to, { … })` may set beside the request as it stands.
 #[derive(Default)]
@@ -55,10 +61,15 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     if exchange.setting().is_some_and(|setting| setting.reads_body) {
         crate::proxy::buffer::request(exchange).await?;
     }
+    if exchange.request.borrow().version == Version::Http2 {
+        grpc::pass_on(exchange);
+    }
     let Destination { upstream, target, host } = destination(exchange, &with).await?;
-    let outbound = outbound(exchange, &with, target, host)?;
+    let key = key(exchange, &upstream)?;
+    let outbound = outbound(exchange, &with, target, host, key)?;
     exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
-    let answer = send(&exchange.worker, &upstream, outbound).await;
+    let hedge = exchange.setting().and_then(|setting| setting.hedge);
+    let answer = send(&exchange.worker, &exchange.site, &upstream, outbound, hedge).await;
     note(exchange, &answer);
     let response = joined(answer?);
     handshake::check_answer(exchange, &response)?;
@@ -113,6 +124,7 @@ fn outbound(
     with: &Override,
     target: String,
     host: Option<String>,
+    key: u64,
 ) -> Result<Outbound, Failure> {
     let fields = fields(exchange, with);
     let deadline = exchange.deadline.get().min(within(&exchange.worker, with.timeout));
@@ -124,7 +136,25 @@ fn outbound(
     };
     let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
     let upgrade = request.upgrade.clone();
-    Ok(Outbound { method: request.method.clone(), target, host, fields, body, upgrade, repeatable, deadline, retry })
+    let method = request.method.clone();
+    Ok(Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, key })
+}
+
+/// What `balance = "hash"` chooses a host by; any number where it does not.
+fn key(exchange: &Rc<Exchange>, upstream: &Upstream) -> Result<u64, Failure> {
+    if upstream.shared().config().balance != Balance::Hash {
+        return Ok(0);
+    }
+    let shared = &exchange.site.shared;
+    let index = shared.names.get(upstream.name().as_ref()).copied();
+    let text = match index.and_then(|index| shared.hash_by.get(index)) {
+        Some(Some(template)) => Some(render(exchange, template, None)?),
+        Some(None) => exchange.site.hooks.hash_by(exchange, upstream.name())?,
+        None => None,
+    };
+    let text = text.filter(|text| !text.is_empty());
+    let text = text.or_else(|| exchange.client.get().map(|address| address.to_string()));
+    Ok(digest(text.unwrap_or_default().as_bytes()))
 }
 
 /// The field lines that go out: the client's as steps left them, then our own, which nobody can strip (S-01).
@@ -143,8 +173,11 @@ fn fields(exchange: &Rc<Exchange>, with: &Override) -> Vec<u8> {
     for (name, value) in &with.headers {
         line(&mut out, name.as_bytes(), value.as_bytes());
     }
-    let old = request.version == crate::http::Version::Http10;
-    out.extend_from_slice(if old { b"Via: 1.0 moongate\r\n" } else { b"Via: 1.1 moongate\r\n" });
+    out.extend_from_slice(match request.version {
+        Version::Http10 => b"Via: 1.0 moongate\r\n",
+        Version::Http11 => b"Via: 1.1 moongate\r\n",
+        Version::Http2 => b"Via: 2.0 moongate\r\n",
+    });
     identity::write_forwarded(&mut out, &request, exchange.peer.map(|peer| peer.ip()));
     drop(request);
     out.extend_from_slice(b"X-Request-Id: ");
@@ -172,9 +205,20 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-async fn send(worker: &Rc<Worker>, upstream: &Rc<Upstream>, outbound: Outbound) -> Result<Answer, Failure> {
+async fn send(
+    worker: &Rc<Worker>,
+    site: &Site,
+    upstream: &Rc<Upstream>,
+    outbound: Outbound,
+    hedge: Option<Duration>,
+) -> Result<Answer, Failure> {
     let started = worker.clock.now();
-    let answer = upstream.send(outbound).await;
+    let answer = if hedge.is_none() && upstream.shared().config().limit.is_none() {
+        upstream.send(outbound).await
+    } else {
+        // what is rare is boxed: the future of an ordinary request stays small
+        Box::pin(bounded::send(worker, site, upstream, outbound, hedge)).await
+    };
     let took = worker.clock.now().since(started);
     worker.meter.call(worker, upstream.name(), answer.as_ref().map_or(0, |answer| answer.response.status), took);
     answer.map_err(|error| Failure::from_send(error, upstream.name()))
@@ -228,9 +272,10 @@ pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Re
     let deadline = within(worker, Some(call.timeout.unwrap_or(DEFAULT_CALL)));
     let repeatable = call.method.is_idempotent() || call.headers.has("idempotency-key");
     let body = Body::from(call.body);
+    let (upgrade, key) = (None, worker.chance());
     let outbound =
-        Outbound { method: call.method, target, host, fields, body, upgrade: None, repeatable, deadline, retry };
-    send(worker, &upstream, outbound).await.map(|answer| answer.response)
+        Outbound { method: call.method, target, host, fields, body, upgrade, repeatable, deadline, retry, key };
+    send(worker, site, &upstream, outbound, None).await.map(|answer| answer.response)
 }
 
 /// How long `fetch` waits where nothing else bounds it.
@@ -253,7 +298,7 @@ impl Failure {
             SendError::Reset { .. } => (Code::UpstreamReset, "the service closed the connection before answering"),
             SendError::Protocol { .. } => (Code::UpstreamProtocol, "the service's answer could not be understood"),
             SendError::NoneHealthy => (Code::UpstreamNoneHealthy, "the service is not available"),
-            SendError::Overload { .. } => (Code::UpstreamOverload, "the service is busy"),
+            SendError::Overload { .. } | SendError::Full { .. } => (Code::UpstreamOverload, "the service is busy"),
             SendError::Body(error) => return Self::from_body(error),
         };
         let mut failure = Self::new(code, detail).because(format!("upstream `{upstream}`: {cause}"));

@@ -91,6 +91,12 @@ pub trait Hooks {
         Run::Done(Err(Failure::new(crate::proxy::Code::ScriptError, "this route has no `to` function")))
     }
 
+    /// What the upstream of this name chooses a host by, where its `hash_by` is a function; nothing: the client's address.
+    /// May not wait.
+    fn hash_by(&self, _exchange: &Rc<Exchange>, _upstream: &str) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
     /// For every answer, errors too, inner level to outer; the answer to send. `exchange.failure` is the failure in force.
     fn on_response(&self, _exchange: &Rc<Exchange>, response: Response) -> Run<Response> {
         Run::Done(response)

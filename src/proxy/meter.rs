@@ -8,6 +8,8 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use crate::http::Method;
+use crate::http::Request;
+use crate::http::Version;
 use crate::proxy::Exchange;
 use crate::proxy::Worker;
 use crate::telemetry::metrics::Counter;
@@ -59,7 +61,7 @@ impl Meter {
         }
         served
             .series
-            .entry((route, method_index(&request.method), status))
+            .entry((route, kind_index(&request), status))
             .or_insert_with(|| {
                 let name = exchange.site.shared.plan.routes.get(route).map_or("", |route| route.name.as_str());
                 exchange.worker.metrics.histogram(
@@ -69,6 +71,7 @@ impl Meter {
                         ("http_request_method", method_label(&request.method)),
                         ("http_route", name),
                         ("http_response_status_code", &status.to_string()),
+                        ("network_protocol_version", request.version.as_str()),
                     ],
                 )
             })
@@ -133,18 +136,25 @@ fn method_label(method: &Method) -> &str {
     if let Method::Other(_) = method { "_OTHER" } else { method.as_str() }
 }
 
-fn method_index(method: &Method) -> u8 {
-    match method {
-        Method::Get => 0,
-        Method::Head => 1,
-        Method::Post => 2,
-        Method::Put => 3,
-        Method::Delete => 4,
-        Method::Patch => 5,
-        Method::Options => 6,
-        Method::Query => 7,
-        Method::Trace => 8,
-        Method::Connect => 9,
-        Method::Other(_) => 10,
-    }
+/// Method and version in one.
+fn kind_index(request: &Request) -> u8 {
+    let version = match request.version {
+        Version::Http11 => 0,
+        Version::Http2 => 16,
+        Version::Http10 => 32,
+    };
+    version
+        + match request.method {
+            Method::Get => 0,
+            Method::Head => 1,
+            Method::Post => 2,
+            Method::Put => 3,
+            Method::Delete => 4,
+            Method::Patch => 5,
+            Method::Options => 6,
+            Method::Query => 7,
+            Method::Trace => 8,
+            Method::Connect => 9,
+            Method::Other(_) => 10,
+        }
 }

@@ -12,6 +12,7 @@ use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::exchange::Unrouted;
+use crate::proxy::grpc;
 use crate::telemetry::log;
 
 /// The failure of a request that no route takes.
@@ -103,6 +104,9 @@ pub(crate) fn shape(exchange: &Exchange, response: &mut Response) {
 
 /// What every answer carries.
 pub(crate) fn finish(exchange: &Rc<Exchange>, response: &mut Response) {
+    if response.origin == Origin::Error {
+        grpc::translate(exchange, response);
+    }
     shape(exchange, response);
     exchange.limits.finish(response);
     crate::proxy::cors::finish(exchange, response);

@@ -25,35 +25,35 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Worker;
 use crate::proxy::access::Format;
-use crate::proxy::answer;
 use crate::proxy::enter;
 use crate::proxy::refused;
 use crate::proxy::tunnel::Terms;
 use crate::proxy::tunnel::join;
+use crate::proxy::way::Way;
 use crate::proxy::websocket;
 
-/// A client's connection and the deadline of what it asked for.
-pub(crate) struct Client {
-    connection: Connection,
+/// Where a client's answers go, and the deadline of what it asked for.
+pub(crate) struct Client<W> {
+    pub(crate) way: W,
     alarm: Alarm,
 }
 
-impl Client {
+impl<W> Client<W> {
     /// On the heap from the start: what waits for it holds a pointer.
-    pub(crate) fn new(worker: &Rc<Worker>, connection: Connection) -> Box<Self> {
-        Box::new(Self { connection, alarm: worker.alarms.alarm(&worker.clock) })
+    pub(crate) fn new(worker: &Rc<Worker>, way: W) -> Box<Self> {
+        Box::new(Self { way, alarm: worker.alarms.alarm(&worker.clock) })
     }
 }
 
 /// A request to answer, and where to.
-pub(crate) struct Job {
-    client: Box<Client>,
-    exchange: Rc<Exchange>,
-    head: bool,
+pub(crate) struct Job<W> {
+    pub(crate) client: Box<Client<W>>,
+    pub(crate) exchange: Rc<Exchange>,
+    pub(crate) head: bool,
 }
 
 /// What became of it.
-pub(crate) type Done = (Box<Client>, After);
+pub(crate) type Done<W> = (Box<Client<W>>, After);
 
 /// Serves a client's connection until it closes.
 pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
@@ -62,7 +62,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Stream, peer: Peer) {
 }
 
 /// Answers what comes on a connection until it closes.
-pub(crate) async fn converse(worker: Rc<Worker>, mut client: Box<Client>, peer: Peer) {
+pub(crate) async fn converse(worker: Rc<Worker>, mut client: Box<Client<Connection>>, peer: Peer) {
     loop {
         let after = match turn(&worker, &mut client, peer).await {
             // At a desk of the worker's: an idle connection keeps nothing of it.
@@ -71,13 +71,14 @@ pub(crate) async fn converse(worker: Rc<Worker>, mut client: Box<Client>, peer: 
                 client = done;
                 after
             }
-            Turn::Refuse(refusal) => Box::pin(refuse(&worker, &mut client, refusal, peer)).await,
+            // The next turn closes the connection, in a way that lets the answer arrive.
+            Turn::Refuse(refusal) => Box::pin(refuse(&worker, &mut client, refusal, Request::default(), peer)).await,
             Turn::Close => return,
         };
         match after {
             After::Next => {}
             After::Closed => return,
-            After::Upgraded(upgraded) => return Box::pin(go_on(worker, client.connection, upgraded)).await,
+            After::Upgraded(upgraded) => return Box::pin(go_on(worker, client.way.into_tunnel(), *upgraded)).await,
         }
     }
 }
@@ -89,9 +90,9 @@ enum Turn {
     Close,
 }
 
-async fn turn(worker: &Rc<Worker>, client: &mut Client, peer: Peer) -> Turn {
+async fn turn(worker: &Rc<Worker>, client: &mut Client<Connection>, peer: Peer) -> Turn {
     let limits = worker.limits();
-    match client.connection.next(&limits).await {
+    match client.way.next(&limits).await {
         Next::Request(request) => {
             let Some(site) = worker.site() else { return Turn::Close };
             let head = request.method == Method::Head;
@@ -106,7 +107,8 @@ async fn turn(worker: &Rc<Worker>, client: &mut Client, peer: Peer) -> Turn {
 pub(crate) enum After {
     Next,
     Closed,
-    Upgraded(Upgraded),
+    /// Rare, so not in the room every answer takes.
+    Upgraded(Box<Upgraded>),
 }
 
 /// What a connection is after a 101.
@@ -134,8 +136,9 @@ impl Upgraded {
     }
 }
 
-async fn go_on(worker: Rc<Worker>, connection: Connection, upgraded: Upgraded) {
-    let Some((client, early)) = connection.into_tunnel() else { return };
+/// Goes on with what a connection (or a stream of one) has become, and the bytes that came early.
+pub(crate) async fn go_on<D: Duplex + 'static>(worker: Rc<Worker>, client: Option<(D, Vec<u8>)>, upgraded: Upgraded) {
+    let Some((client, early)) = client else { return };
     match upgraded {
         Upgraded::Tunnel(service, terms) => join(worker, Box::new(client), early, service, terms).await,
         Upgraded::Talk(exchange, service) => websocket::converse(exchange, Box::new(client), early, service).await,
@@ -143,15 +146,15 @@ async fn go_on(worker: Rc<Worker>, connection: Connection, upgraded: Upgraded) {
 }
 
 /// One request.
-pub(crate) async fn live(job: Job) -> Done {
+pub(crate) async fn live<W: Way>(job: Job<W>) -> Done<W> {
     let Job { mut client, exchange, head } = job;
-    if let Some(arrival) = client.connection.arrival().cloned()
+    if let Some(arrival) = client.way.arrival().cloned()
         && let Some(response) = enter::stopped(&exchange, &arrival, &client.alarm).await
     {
         let after = deliver(&mut client, &exchange, response, head).await;
         return (client, after);
     }
-    let answered = or_gone(&client.connection, pin!(answer(&exchange, &client.alarm))).await;
+    let answered = or_gone(&client.way, pin!(client.way.decide(&exchange, &client.alarm))).await;
     let after = match answered {
         Some(response) if !is_for_nobody(&exchange, &response) => deliver(&mut client, &exchange, response, head).await,
         _ => {
@@ -170,12 +173,12 @@ fn is_for_nobody(exchange: &Exchange, response: &Response) -> bool {
 }
 
 /// Writes the answer.
-async fn deliver(client: &mut Client, exchange: &Rc<Exchange>, mut response: Response, head: bool) -> After {
-    let Client { connection, alarm } = client;
+async fn deliver<W: Way>(client: &mut Client<W>, exchange: &Rc<Exchange>, mut response: Response, head: bool) -> After {
+    let Client { way, alarm } = client;
     // Whoever wanted the request's body has it by now; what is left of it goes back to the connection.
     drop(std::mem::take(&mut exchange.request.borrow_mut().body));
-    exchange.record.borrow_mut().bytes_in = connection.received();
-    let (sent, broke) = match before_end(exchange, alarm, pin!(connection.answer(&mut response, head))).await {
+    exchange.record.borrow_mut().bytes_in = way.received();
+    let (sent, broke) = match before_end(exchange, alarm, pin!(way.answer(&mut response, head))).await {
         Some(Ok(sent)) => (sent, None),
         Some(Err(gone)) => (gone.sent, Some(reason(gone.why))),
         None => (0, Some(Code::RouteTimeout)),
@@ -188,7 +191,7 @@ async fn deliver(client: &mut Client, exchange: &Rc<Exchange>, mut response: Res
     match (broke, response.tunnel.take()) {
         (Some(_), _) => After::Closed,
         (None, service) if response.status == 101 => {
-            Upgraded::of(exchange, service).map_or(After::Closed, After::Upgraded)
+            Upgraded::of(exchange, service).map_or(After::Closed, |upgraded| After::Upgraded(Box::new(upgraded)))
         }
         (None, _) => After::Next,
     }
@@ -206,19 +209,24 @@ fn reason(why: Broke) -> Code {
     }
 }
 
-/// A request that could not be read becomes an answer all the same, and a line in the log; then the connection closes.
-async fn refuse(worker: &Rc<Worker>, client: &mut Client, refusal: Refusal, peer: Peer) -> After {
+/// A request that could not be read becomes an answer all the same, and a line in the log. `blank` says what is known.
+pub(crate) async fn refuse<W: Way>(
+    worker: &Rc<Worker>,
+    client: &mut Client<W>,
+    refusal: Refusal,
+    blank: Request,
+    peer: Peer,
+) -> After {
     let Some(site) = worker.site() else { return After::Closed };
-    let exchange = Exchange::begin(worker, site, Request::default(), peer);
+    let exchange = Exchange::begin(worker, site, blank, peer);
     let response = refused(&exchange, &client.alarm, Failure::from_refusal(refusal)).await;
     deliver(client, &exchange, response, false).await;
-    // The next turn closes the connection, in a way that lets the answer arrive.
     After::Next
 }
 
-/// `work`, or `None` when the client resets the connection: dropping it cancels what was asked of a service.
-async fn or_gone<T>(connection: &Connection, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    let mut gone = pin!(connection.gone());
+/// `work`, or `None` when the client leaves: dropping it cancels what was asked of a service.
+async fn or_gone<W: Way, T>(way: &W, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    let mut gone = pin!(way.gone());
     poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(output));

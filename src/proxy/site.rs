@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::downstream::Door;
 use crate::downstream::Listen;
@@ -12,6 +13,7 @@ use crate::plan::HostRule;
 use crate::plan::Plan;
 use crate::plan::Timeout;
 use crate::plan::To;
+use crate::primitive::concurrency::Concurrency;
 use crate::primitive::cors::Cors;
 use crate::primitive::glob::Glob;
 use crate::primitive::split::Split;
@@ -29,6 +31,8 @@ use crate::route::View;
 use crate::transform::template::Escape;
 use crate::transform::template::Template;
 use crate::upstream::Address;
+use crate::upstream::Config;
+use crate::upstream::HashBy;
 use crate::upstream::Retry;
 use crate::upstream::Upstream;
 
@@ -54,8 +58,12 @@ pub struct Shared {
     pub settings: Vec<Setting>,
     /// The plan's upstreams by name.
     pub names: BTreeMap<String, usize>,
+    /// The bounds on what upstreams are asked at a time (`limit`), by name.
+    pub bounds: BTreeMap<String, Arc<Concurrency>>,
     /// Which upstreams are asked by their own name unless told otherwise (`https://` addresses given by name).
     pub own_name: Vec<bool>,
+    /// What each upstream's `hash_by` says, same index; `None` where it is a function.
+    pub hash_by: Vec<Option<Template>>,
     /// The gateway's own cross-origin policy, for requests without a route.
     pub cors: Option<Arc<Cors>>,
     /// Whether any route, or the gateway, has one.
@@ -82,6 +90,8 @@ pub struct Setting {
     pub timeout: Timeout,
     /// Instead of the upstream's own.
     pub retry: Option<Retry>,
+    /// When another host is asked beside a slow one.
+    pub hedge: Option<Duration>,
     /// The cross-origin policy in force.
     pub cors: Option<Arc<Cors>>,
     /// Whether a template here reads the request's body.
@@ -102,6 +112,18 @@ pub enum Target {
     Function,
     /// A stable split between upstreams of the plan, by this key.
     Split(Split, Vec<usize>, Template),
+}
+
+impl Target {
+    /// Whether it may lead to one of the plan's upstreams that `is` meant.
+    fn may_reach(&self, is: impl Fn(usize) -> bool) -> bool {
+        match self {
+            Self::Nowhere => false,
+            Self::Upstream(index, _) => is(*index),
+            Self::Split(_, members, _) => members.iter().any(|index| is(*index)),
+            Self::Template(_) | Self::Function => true,
+        }
+    }
 }
 
 /// The path sent on.
@@ -163,7 +185,26 @@ impl Shared {
         }
         let has_cors = bare.is_some() || settings.iter().any(|setting| setting.cors.is_some());
         let doors = Vec::new();
-        Ok(Self { generation, routes, settings, names, own_name, cors: bare, has_cors, access, dev, plan, doors })
+        let hash_by = hash_by(&plan).map_err(|fault| vec![fault])?;
+        let reads: Vec<_> = hash_by.iter().map(|template| template.as_ref().is_some_and(reads_json)).collect();
+        if reads.contains(&true) {
+            settings.iter_mut().for_each(|setting| setting.reads_body |= setting.to.may_reach(|index| reads[index]));
+        }
+        Ok(Self {
+            generation,
+            routes,
+            settings,
+            names,
+            bounds: BTreeMap::new(),
+            own_name,
+            hash_by,
+            cors: bare,
+            has_cors,
+            access,
+            dev,
+            plan,
+            doors,
+        })
     }
 
     /// What is spoken at a listener; `None` where it was not declared with anything.
@@ -206,15 +247,25 @@ impl Setting {
             HostRule::Upstream => Host::Upstream,
             HostRule::Template(text) => Host::Template(template(text, Escape::Header)?),
         };
-        let reads = |template: &Template| template.mentions("json");
-        let reads_body = matches!(&to, Target::Template(t) | Target::Split(_, _, t) if reads(t))
-            || matches!(&path, Rewrite::Template(t) if reads(t))
-            || matches!(&host, Host::Template(t) if reads(t));
+        let reads_body = matches!(&to, Target::Template(t) | Target::Split(_, _, t) if reads_json(t))
+            || matches!(&path, Rewrite::Template(t) if reads_json(t))
+            || matches!(&host, Host::Template(t) if reads_json(t));
         let timeout = route.timeout.unwrap_or(plan.gateway.timeout);
         let to_hosts = compile_globs("to_hosts", &route.to_hosts)?;
         let origins = route.upgrade.as_ref().map_or(&[][..], |upgrade| &upgrade.origins);
         let origins = compile_globs("origins", origins)?;
-        Ok(Self { to, to_hosts, path, host, timeout, retry: route.retry.clone(), cors, reads_body, origins })
+        Ok(Self {
+            to,
+            to_hosts,
+            path,
+            host,
+            timeout,
+            retry: route.retry.clone(),
+            hedge: route.hedge,
+            cors,
+            reads_body,
+            origins,
+        })
     }
 }
 
@@ -260,6 +311,24 @@ impl Site {
 fn build_routes(plan: &Plan) -> Result<Table, Vec<String>> {
     let configs: Vec<_> = plan.routes.iter().map(|route| route.matcher.clone()).collect();
     Table::build(&configs).map_err(|faults| faults.into_iter().map(|fault| fault.message).collect())
+}
+
+/// `hash_by` of each upstream; path parameters may be those of any route.
+fn hash_by(plan: &Plan) -> Result<Vec<Option<Template>>, String> {
+    let patterns = plan.routes.iter().filter_map(|route| Pattern::parse(&route.matcher.path).ok());
+    let params: Vec<String> =
+        patterns.flat_map(|pattern| pattern.names().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let parse = |upstream: &Config| match &upstream.hash_by {
+        HashBy::Function => Ok(None),
+        HashBy::Template(text) => Template::parse(text, Escape::Plain, &params)
+            .map(Some)
+            .map_err(|fault| format!("upstream `{}`: hash_by: {fault}", upstream.name)),
+    };
+    plan.upstreams.iter().map(parse).collect()
+}
+
+fn reads_json(template: &Template) -> bool {
+    template.mentions("json")
 }
 
 fn compile_globs(option: &str, patterns: &[String]) -> Result<Vec<Glob>, String> {

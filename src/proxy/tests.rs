@@ -73,16 +73,7 @@ impl Hooks for Plain {
 }
 
 fn upstream(name: &str, address: Address) -> upstream::Config {
-    upstream::Config {
-        name: name.into(),
-        hosts: vec![HostConfig { address, weight: 1, backup: false }],
-        balance: Default::default(),
-        timeout: Default::default(),
-        retry: Default::default(),
-        pool: Default::default(),
-        tls: Default::default(),
-        place: Default::default(),
-    }
+    upstream::Config::new(name, vec![HostConfig { address, weight: 1, backup: false }])
 }
 
 fn route(pattern: &str, methods: &[&str], to: Option<&str>) -> Route {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::clock::Alarms;
 use crate::clock::Clock;
 use crate::clock::Moment;
+use crate::downstream::Connection;
 use crate::downstream::Drain;
 use crate::downstream::Limits;
 use crate::downstream::Tools;
@@ -20,6 +21,7 @@ use crate::proxy::Site;
 use crate::proxy::desk::Desks;
 use crate::proxy::dynamic::Dynamic;
 use crate::proxy::meter::Meter;
+use crate::proxy::multiplex::Stream;
 use crate::telemetry::AccessLog;
 use crate::telemetry::metrics::Registry;
 use crate::upstream::Connector;
@@ -44,7 +46,9 @@ pub struct Worker {
     /// Where access log lines go.
     pub access: AccessLog,
     /// Where its requests are worked at.
-    pub(crate) desks: Desks,
+    pub(crate) desks: Desks<Connection>,
+    /// The same for requests that come in streams.
+    pub(crate) streams: Desks<Stream>,
     /// Series of the data path.
     pub meter: Meter,
     /// Idle connections to services.
@@ -84,6 +88,7 @@ impl Worker {
             in_flight: Cell::new(0),
             access,
             desks: Desks::default(),
+            streams: Desks::default(),
             meter: Meter::new(&metrics),
             warned: Cell::default(),
             metrics,

@@ -26,6 +26,7 @@ mod store;
 pub(crate) mod tasks;
 pub(crate) mod text;
 mod time;
+pub(crate) mod upstream;
 mod url;
 mod uuid;
 mod yaml;

@@ -4,6 +4,7 @@ mod acme;
 mod address;
 pub(crate) mod assert;
 mod block;
+pub(crate) mod discovery;
 mod flatten;
 mod gateway;
 mod level;
@@ -39,6 +40,7 @@ pub(crate) use session::place_of;
 pub(crate) use slots::Slot;
 
 use crate::script::bind::regex::Pattern;
+use crate::script::bind::upstream;
 
 /// Puts every declaring word into `globals`.
 pub(crate) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
@@ -79,6 +81,7 @@ impl UserData for Service {
         methods.add_meta_function(mlua::MetaMethod::Concat, |_, _: mlua::MultiValue| -> mlua::Result<()> {
             Err(mlua::Error::runtime("an upstream is no text: write `to = name`, and `rewrite` for the path"))
         });
+        upstream::methods(methods);
     }
 }
 

@@ -14,6 +14,7 @@ mod stream;
 mod tape;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::rc::Weak;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ struct Inner {
     /// By the plan's indices.
     routes: Vec<Prepared>,
     access: Access,
+    hashers: BTreeMap<String, Function>,
     /// Where the machine keeps requests.
     seats: Rc<Slots>,
     /// Tables that say which step runs, to use again.
@@ -91,6 +93,7 @@ pub(crate) fn hooks(
         bare,
         routes,
         access: pipelines.access,
+        hashers: pipelines.hashers,
         seats: Slots::of(lua),
         slots: RefCell::default(),
     });
@@ -177,6 +180,13 @@ impl Hooks for Script {
 
     fn target(&self, exchange: &Rc<Exchange>) -> Run<Result<String, Failure>> {
         self.0.target(exchange)
+    }
+
+    fn hash_by(&self, exchange: &Rc<Exchange>, upstream: &str) -> Result<Option<String>, Failure> {
+        let Some(function) = self.0.hashers.get(upstream) else { return Ok(None) };
+        let req = self.0.request(exchange);
+        let outcome = driver::call(&self.0.context, Some(Rc::clone(exchange)), "`hash_by`", function, &req)?;
+        Ok(outcome.front().and_then(after::as_text))
     }
 
     fn on_response(&self, exchange: &Rc<Exchange>, response: Response) -> Run<Response> {

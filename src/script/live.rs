@@ -2,6 +2,7 @@
 
 mod bus;
 mod keeper;
+mod keyring;
 mod keyset;
 mod objects;
 
@@ -20,6 +21,7 @@ pub use bus::Bus;
 pub use bus::Ears;
 pub use bus::Event;
 pub use keeper::Keeper;
+pub use keyring::KeyRing;
 pub use keyset::Ask;
 pub(crate) use keyset::KEYS;
 pub use keyset::KeySet;
@@ -43,6 +45,7 @@ pub struct Live {
     flags: Mutex<HashMap<String, Arc<Flag>>>,
     spaces: Mutex<HashMap<String, Arc<Space>>>,
     objects: objects::Objects,
+    ring: KeyRing,
     state: Option<PathBuf>,
     /// Nothing outlives the process, whatever is declared.
     forgets: bool,
@@ -148,6 +151,11 @@ impl Live {
     pub fn space(&self, name: &str, bytes: u64) -> Arc<Space> {
         let mut spaces = self.spaces.lock();
         Arc::clone(spaces.entry(name.to_owned()).or_insert_with(|| Space::new(bytes)))
+    }
+
+    /// Key sets that no file declares.
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
     }
 
     /// Every cache space, by name.

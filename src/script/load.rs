@@ -1,5 +1,6 @@
 //! The load transaction: read, run, check. What comes out is a program that every worker opens to the same plan.
 
+mod cached;
 pub(crate) mod files;
 mod judge;
 mod raised;

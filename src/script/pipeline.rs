@@ -1,5 +1,7 @@
 //! What a loaded script leaves in one machine: its functions, by the plan's indices.
 
+use std::collections::BTreeMap;
+
 use mlua::Function;
 use mlua::Table;
 
@@ -18,6 +20,8 @@ pub(crate) struct Pipelines {
     pub(crate) timers: Vec<Timer>,
     /// Functions of the access log.
     pub(crate) access: Access,
+    /// `hash_by` functions, by the upstream's name.
+    pub(crate) hashers: BTreeMap<String, Function>,
 }
 
 /// `every`, `after` or `on`.

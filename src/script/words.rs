@@ -4,9 +4,11 @@ mod declaring;
 mod later;
 mod level;
 mod luau;
+mod namespaces;
 mod primitives;
 mod rules;
 mod secure;
+mod service;
 mod types;
 
 pub(crate) use crate::script::load::STDLIB;
@@ -14,6 +16,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 pub use crate::suggest::closest as nearest;
+pub use namespaces::functions;
 pub use types::Text;
 pub use types::Type;
 
@@ -137,17 +140,11 @@ pub fn is_global(name: &str) -> bool {
     STDLIB.contains(&name) || find(name).is_some_and(|word| word.kind != Kind::Later)
 }
 
-/// Functions of words that are policies and namespaces in one (`jwt { … }`, `jwt.verify`).
-pub(crate) const NAMESPACES: &[(&str, &[&str])] =
-    &[("cache", &["delete", "get", "purge", "remember", "set", "space"]), ("jwt", &["decode", "sign", "verify"])];
-
 /// The functions of a namespace (`json.encode` …); empty for other words.
 pub(crate) fn members(owner: &str) -> Vec<&'static str> {
-    if let Some((_, members)) = NAMESPACES.iter().find(|(name, _)| *name == owner) {
-        return members.to_vec();
-    }
-    let Some(word) = find(owner).filter(|word| word.kind != Kind::Later) else { return Vec::new() };
-    let forms = word.members.iter().filter_map(|(form, _)| form.strip_prefix(owner)?.strip_prefix('.'));
+    let of_word = find(owner).filter(|word| word.kind != Kind::Later).map(|word| word.members.as_slice());
+    let forms = functions(owner).iter().chain(of_word.unwrap_or_default()).map(|(form, _)| *form);
+    let forms = forms.filter_map(|form| form.strip_prefix(owner)?.strip_prefix('.'));
     forms.map(|form| form.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(form)).collect()
 }
 

@@ -15,13 +15,14 @@ use crate::clock::Clock;
 use crate::upstream::Address;
 use crate::upstream::host::Host;
 use crate::upstream::socket::Socket;
+use crate::upstream::tls::Offer;
 use crate::upstream::tls::Tls;
 
 /// How long an address may take before the next one is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// Why there is no connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Failed {
     /// Nobody accepted.
     Refused(String),
@@ -32,11 +33,18 @@ pub(crate) enum Failed {
 }
 
 /// Connects to `host` within `limit`, handshakes included.
-pub(crate) async fn connect(host: &Host, tls: Option<&Tls>, limit: Duration, clock: &Clock) -> Result<Socket, Failed> {
-    clock.timeout(limit, open(host, tls, clock)).await.unwrap_or(Err(Failed::Late))
+pub(crate) async fn connect(
+    host: &Host,
+    tls: Option<&Tls>,
+    offer: Offer,
+    limit: Duration,
+    clock: &Clock,
+) -> Result<Socket, Failed> {
+    clock.timeout(limit, open(host, tls, offer, clock)).await.unwrap_or(Err(Failed::Late))
 }
 
-async fn open(host: &Host, tls: Option<&Tls>, clock: &Clock) -> Result<Socket, Failed> {
+/// As [`connect`], for as long as it takes.
+pub(crate) async fn open(host: &Host, tls: Option<&Tls>, offer: Offer, clock: &Clock) -> Result<Socket, Failed> {
     let refused = |error: io::Error| Failed::Refused(error.to_string());
     let (name, wants_tls) = match &host.address {
         Address::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix).map_err(refused),
@@ -50,7 +58,7 @@ async fn open(host: &Host, tls: Option<&Tls>, clock: &Clock) -> Result<Socket, F
         return Ok(Socket::Tcp(stream));
     }
     let tls = tls.ok_or_else(|| Failed::Tls("no TLS was prepared".into()))?;
-    match tls.handshake(name, stream).await {
+    match tls.handshake(name, offer, stream).await {
         Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
         Err(error) => Err(Failed::Tls(error.to_string())),
     }

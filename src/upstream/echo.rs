@@ -9,7 +9,7 @@ use crate::http::BodyError;
 use crate::http::Method;
 use crate::http::Response;
 use crate::upstream::Outbound;
-use crate::upstream::h1::Upload;
+use crate::upstream::upload::Upload;
 
 /// The most of a body that is shown; what follows is read and left out.
 const SHOWN: usize = 1 << 20;

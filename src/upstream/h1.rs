@@ -3,11 +3,8 @@
 mod incoming;
 mod sending;
 mod tunnel;
-mod upload;
 
 pub use tunnel::Tunnel;
-
-pub(crate) use upload::Upload;
 
 use std::borrow::Cow;
 use std::task::Context;
@@ -37,6 +34,7 @@ use crate::upstream::h1::sending::Fault;
 use crate::upstream::h1::sending::Sending;
 use crate::upstream::host::InFlight;
 use crate::upstream::pool::Conn;
+use crate::upstream::upload::Upload;
 
 /// Interim answers passed over before one answer; more are an attack or a loop.
 const INTERIM: u32 = 16;

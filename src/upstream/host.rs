@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use crate::upstream::Address;
+use crate::upstream::Protocol;
+use crate::upstream::vitals::Vitals;
 
 /// A host of an upstream. It keeps its identity (and with it its pools and counts) as long as its address, its resolved
 /// addresses and the TLS towards it stay the same.
@@ -23,12 +25,15 @@ pub struct Host {
     pub(crate) label: Arc<str>,
     /// The Host field that asks for this host by its own name.
     pub(crate) authority: Arc<str>,
+    /// What is spoken to it.
+    pub(crate) protocol: Protocol,
     in_flight: AtomicU32,
     retired: AtomicBool,
+    vitals: Vitals,
 }
 
 impl Host {
-    pub(crate) fn new(address: &Address, reach: Vec<SocketAddr>, label: String) -> Arc<Self> {
+    pub(crate) fn new(address: &Address, reach: Vec<SocketAddr>, label: String, protocol: Protocol) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -36,8 +41,10 @@ impl Host {
             reach,
             label: label.into(),
             authority: authority(address).into(),
+            protocol,
             in_flight: AtomicU32::new(0),
             retired: AtomicBool::new(false),
+            vitals: Vitals::default(),
         })
     }
 
@@ -54,6 +61,16 @@ impl Host {
     /// Requests it is busy with, all workers together.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// How it is.
+    pub fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// What its keys are found by: its first address, the same wherever its name stands for the same; else as written.
+    pub(crate) fn place(&self) -> String {
+        self.reach.first().map_or_else(|| self.label.to_string(), ToString::to_string)
     }
 
     /// It left the set: connections to it end when they are idle.

@@ -30,6 +30,8 @@ pub struct Outbound {
     pub deadline: Moment,
     /// Instead of the upstream's own.
     pub retry: Option<Retry>,
+    /// What `balance = "hash"` chooses by; any number where it does not.
+    pub key: u64,
 }
 
 /// A service's answer: the head is known, the body still streaming.
@@ -95,6 +97,12 @@ pub enum SendError {
     Overload {
         /// The host.
         host: String,
+    },
+    /// As many requests as `limit` allows are under way, and nobody may wait, or has waited long enough.
+    #[error("{most} requests are under way, the limit")]
+    Full {
+        /// `limit.inflight`
+        most: u32,
     },
     /// The request's body broke off: the client's fault, never a host's.
     #[error("the request's body: {0}")]

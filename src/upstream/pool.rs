@@ -2,10 +2,13 @@
 
 mod conn;
 mod lane;
+
 pub(crate) use conn::Conn;
 pub(crate) use lane::Got;
 pub(crate) use lane::Lane;
+pub(crate) use lane::Slot;
 pub(crate) use lane::Want;
+pub(crate) use lane::Way;
 
 use std::cell::Cell;
 use std::cell::OnceCell;

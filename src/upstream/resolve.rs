@@ -1,5 +1,7 @@
 //! Names become addresses on the control thread, never on a request's way: the last good set is kept.
 
+mod question;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -11,15 +13,22 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
+pub(crate) use question::Question;
+
 use crate::clock::Clock;
 use crate::telemetry::log;
+use crate::upstream::HostConfig;
 use crate::upstream::Shared;
+use crate::upstream::resolve::question::Reply;
 
-/// How often a name is looked up again; the system's resolver tells no lifetime.
+/// How often a name is looked up again where nobody tells how long an answer holds; the system's resolver does not.
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// How often a name without any address is tried.
+/// How often a name without any address is tried, and the shortest time an answer is taken to hold.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// The longest time an answer is taken to hold.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Names looked up at the same time while loading.
 const AT_ONCE: usize = 32;
@@ -57,20 +66,20 @@ impl Lookup {
 pub fn first(upstreams: &[Arc<Shared>], lookup: &Lookup, wait: Duration) -> Vec<String> {
     let mut wanted: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for shared in upstreams {
-        for (index, name, port) in shared.names().filter(|(index, ..)| !shared.is_resolved(*index)) {
-            wanted.entry((name.to_owned(), port)).or_default().push((Arc::clone(shared), index));
+        for (index, question) in shared.questions().into_iter().filter(|(index, _)| !shared.is_resolved(*index)) {
+            wanted.entry(question).or_default().push((Arc::clone(shared), index));
         }
     }
     let (answers, inbox) = mpsc::channel();
-    let names = Arc::new(Mutex::new(wanted.keys().cloned().collect::<Vec<_>>()));
+    let questions = Arc::new(Mutex::new(wanted.keys().cloned().collect::<Vec<_>>()));
     for _ in 0..wanted.len().min(AT_ONCE) {
-        let (answers, names, lookup) = (answers.clone(), Arc::clone(&names), lookup.clone());
+        let (answers, questions, lookup) = (answers.clone(), Arc::clone(&questions), lookup.clone());
         std::thread::spawn(move || {
             loop {
-                let Some((name, port)) = names.lock().pop() else { return };
-                let found = lookup.ask(&name, port);
+                let Some(question) = questions.lock().pop() else { return };
+                let reply = question.wait(&lookup);
                 // nobody listens any more when the wait is over
-                if answers.send(((name, port), found)).is_err() {
+                if answers.send((question, reply)).is_err() {
                     return;
                 }
             }
@@ -80,14 +89,14 @@ pub fn first(upstreams: &[Arc<Shared>], lookup: &Lookup, wait: Duration) -> Vec<
     let clock = Clock::real();
     let end = clock.now().after(wait);
     let mut faults = Vec::new();
-    while let Ok((name, found)) = inbox.recv_timeout(end.since(clock.now())) {
-        let waiting = wanted.remove(&name).unwrap_or_default();
-        match found {
-            Ok(found) => waiting.iter().for_each(|(shared, index)| shared.resolve(*index, found.clone())),
+    while let Ok((question, reply)) = inbox.recv_timeout(end.since(clock.now())) {
+        let waiting = wanted.remove(&question).unwrap_or_default();
+        match reply {
+            Ok((reply, _)) => waiting.iter().for_each(|(shared, index)| reply.clone().publish(shared, *index)),
             Err(fault) => faults.push(fault),
         }
     }
-    faults.extend(wanted.keys().map(|(name, _)| format!("`{name}`: no answer from the resolver yet")));
+    faults.extend(wanted.keys().map(|question| format!("`{}`: no answer from the resolver yet", question.name())));
     faults
 }
 
@@ -96,33 +105,50 @@ pub fn first(upstreams: &[Arc<Shared>], lookup: &Lookup, wait: Duration) -> Vec<
 pub async fn keep(upstreams: Vec<Arc<Shared>>, clock: Clock, lookup: Lookup) {
     let mut tasks = JoinSet::new();
     for shared in &upstreams {
-        for (index, name, port) in shared.names() {
-            let name = name.to_owned();
-            tasks.spawn(follow(Arc::clone(shared), index, name, port, clock.clone(), lookup.clone()));
+        for (index, question) in shared.questions() {
+            tasks.spawn(follow(Arc::clone(shared), index, question, clock.clone(), lookup.clone()));
         }
     }
     while tasks.join_next().await.is_some() {}
     std::future::pending().await
 }
 
-async fn follow(shared: Arc<Shared>, index: usize, name: String, port: u16, clock: Clock, lookup: Lookup) {
+async fn follow(shared: Arc<Shared>, index: usize, question: Question, clock: Clock, lookup: Lookup) {
     let mut failing = false;
+    // how long the answer had while loading holds was not noted
+    let mut wait = if question.tells_lifetime() { RETRY } else { REFRESH };
     loop {
-        clock.sleep(if shared.is_resolved(index) { REFRESH } else { RETRY }).await;
-        let (ask, asked) = (lookup.clone(), name.clone());
-        let Ok(found) = tokio::task::spawn_blocking(move || ask.ask(&asked, port)).await else { return };
-        let was_failing = std::mem::replace(&mut failing, found.is_err());
-        match found {
-            Ok(found) => shared.resolve(index, found),
-            Err(fault) if !was_failing => {
-                log::warn(
-                    "name lookup failed, its last addresses stay in use",
-                    &[("upstream", &shared.config().name), ("cause", &fault)],
-                );
+        clock.sleep(if shared.is_resolved(index) { wait } else { RETRY }).await;
+        let reply = question.ask(&lookup).await;
+        let was_failing = std::mem::replace(&mut failing, reply.is_err());
+        match reply {
+            Ok((reply, lifetime)) => {
+                wait = lifetime.map_or(REFRESH, |lifetime| lifetime.clamp(RETRY, LONGEST));
+                reply.publish(&shared, index);
             }
-            Err(_) => {}
+            Err(fault) => {
+                wait = wait.min(REFRESH);
+                if !was_failing {
+                    log::warn(
+                        "name lookup failed, its last addresses stay in use",
+                        &[("upstream", &shared.config().name), ("cause", &fault)],
+                    );
+                }
+            }
         }
     }
+}
+
+/// Gives an upstream the hosts that a script told, names looked up; one that is not known is left out, and said so.
+pub async fn told(shared: &Arc<Shared>, hosts: Vec<HostConfig>, lookup: &Lookup) {
+    let mut found = Vec::new();
+    for host in hosts {
+        match question::reach(&host.address, lookup).await {
+            Ok(reach) => found.push((host, reach)),
+            Err(fault) => log::warn("no address", &[("upstream", &shared.config().name), ("cause", &fault)]),
+        }
+    }
+    Reply::Hosts(found).publish(shared, 0);
 }
 
 #[cfg(test)]

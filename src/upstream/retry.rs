@@ -4,6 +4,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::http::Headers;
+use crate::http::date;
 use crate::upstream::Retry;
 
 /// What went wrong with an attempt, as far as another one is concerned.
@@ -15,6 +17,10 @@ pub(crate) enum Setback {
     Unsent,
     /// A connection used before died before any byte of the answer.
     Reset,
+    /// A fresh one did, perhaps of the request.
+    Died,
+    /// There was no answer in time.
+    Late,
     /// The answer has a status that asks for another attempt.
     Status(u16),
 }
@@ -44,8 +50,10 @@ pub(crate) enum Next {
         /// It puts load on services and is paid from the budget.
         paid: bool,
     },
-    /// Another attempt on a fresh connection, wherever the balance sends it.
+    /// Another attempt on a fresh connection, at another host if there is one; at once in any case.
     Again,
+    /// Another attempt at another host, or none: what may have killed or stalled a host is not sent to it again.
+    Aside,
 }
 
 /// The rule: what never left goes to anyone; what may have arrived is repeated only when that is harmless or allowed.
@@ -56,11 +64,25 @@ pub(crate) fn next(policy: &Retry, setback: Setback, standing: Standing) -> Next
         Setback::Connect if more && policy.on_connect => Next::Elsewhere { paid: false },
         Setback::Unsent if more && policy.on_connect => Next::Elsewhere { paid: false },
         Setback::Reset if more && policy.on_reset && (standing.repeatable || policy.is_unsafe) => Next::Again,
+        Setback::Died if more && policy.on_reset && standing.repeatable => Next::Aside,
+        Setback::Late if more && policy.on_timeout && standing.repeatable => Next::Aside,
         Setback::Status(status) if more && standing.repeatable && policy.on_status.contains(&status) => {
             Next::Elsewhere { paid: true }
         }
         _ => Next::Stop,
     }
+}
+
+/// For how many seconds a host wants to be left alone (`Retry-After`, RFC 9110 §10.2.3: seconds or a date); 0 where it
+/// says nothing sensible.
+pub(crate) fn retry_after(headers: &Headers, unix: impl FnOnce() -> Duration) -> u32 {
+    let Some(value) = headers.get("retry-after") else { return 0 };
+    if let Some(seconds) = std::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok()) {
+        return seconds;
+    }
+    let now = unix().as_secs();
+    let wait = date::parse(value, now).map_or(0, |then| then.saturating_sub(now));
+    u32::try_from(wait).unwrap_or(u32::MAX)
 }
 
 /// The wait before the `nth` retry, from 1: doubled each time up to the largest, and jittered down to half.

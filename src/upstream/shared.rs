@@ -1,8 +1,15 @@
 //! What all workers know of one upstream: its declaration, its TLS, and the hosts its names stand for at present.
 
+mod standing;
+mod state;
+
+pub use state::HostState;
+pub use state::State;
+
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -11,9 +18,13 @@ use parking_lot::Mutex;
 
 use crate::upstream::Address;
 use crate::upstream::Config;
+use crate::upstream::Dns;
 use crate::upstream::HostConfig;
+use crate::upstream::Protocol;
 use crate::upstream::host::Host;
 use crate::upstream::host::written;
+use crate::upstream::news::News;
+use crate::upstream::resolve::Question;
 use crate::upstream::retry::Budget;
 use crate::upstream::tls::Tls;
 
@@ -22,12 +33,29 @@ pub struct Shared {
     config: Config,
     tls: Option<Tls>,
     members: ArcSwap<Vec<Member>>,
-    /// Raised whenever the members change; workers compare it before they look again.
-    version: AtomicU64,
-    /// Resolved addresses of each host in `config`; written by the control thread alone.
-    resolved: Mutex<Vec<Vec<SocketAddr>>>,
+    /// What all generations of the upstream have in common.
+    pulse: Arc<Pulse>,
+    /// The hosts, as declared or as they were found, and the addresses of each; written by the control thread alone.
+    known: Mutex<Known>,
     /// What may be spent on retries.
     budget: Arc<Budget>,
+}
+
+/// What outlives a generation beside the hosts: they are shared, so what happens to one concerns the next as well.
+#[derive(Default)]
+struct Pulse {
+    /// Raised whenever the members or their standing change; workers compare it before they look again.
+    version: AtomicU64,
+    /// One change of a standing at a time.
+    turn: Mutex<()>,
+    news: OnceLock<News>,
+}
+
+/// Hosts with their addresses, in the same order.
+#[derive(Clone, Default, PartialEq)]
+struct Known {
+    hosts: Vec<HostConfig>,
+    reach: Vec<Vec<SocketAddr>>,
 }
 
 /// A host and its part in this upstream.
@@ -41,48 +69,62 @@ pub struct Member {
     pub backup: bool,
 }
 
+impl Pulse {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { version: AtomicU64::new(1), ..Self::default() })
+    }
+
+    fn raise(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
 impl Shared {
     /// Prepares an upstream; names that `previous` knew keep their addresses, hosts that are the same their counts
     /// and pools. Fails on TLS material that cannot be used, naming it.
     pub fn new(config: Config, previous: Option<&Self>) -> Result<Arc<Self>, String> {
-        let same_tls = previous.filter(|previous| previous.config.tls == config.tls);
-        let wants_tls = config.hosts.iter().any(|host| matches!(host.address, Address::Tcp { tls: true, .. }));
-        let tls = match same_tls.and_then(|previous| previous.tls.clone()) {
-            _ if !wants_tls => None,
+        let same_terms =
+            |previous: &&Self| previous.config.tls == config.tls && previous.config.protocol == config.protocol;
+        let same = previous.filter(same_terms);
+        let known = Known::first(&config, previous);
+        let tls = match same.and_then(|previous| previous.tls.clone()) {
+            _ if !config.may_want_tls() => None,
             Some(tls) => Some(tls),
             None => Some(Tls::new(&config.tls)?),
         };
-        let resolved: Vec<_> = config
-            .hosts
-            .iter()
-            .map(|host| literal(&host.address).or_else(|| previous?.known(&host.address)).unwrap_or_default())
-            .collect();
-        let old = same_tls.map(|previous| previous.members.load_full()).unwrap_or_default();
-        let members = members(&config, &resolved, &old);
+        let old = same.map(|previous| previous.members.load_full()).unwrap_or_default();
+        let members = members(&known, config.protocol, &old);
         Ok(Arc::new(Self {
             config,
             tls,
             members: ArcSwap::from_pointee(members),
-            version: AtomicU64::new(1),
-            resolved: Mutex::new(resolved),
+            pulse: previous.map_or_else(Pulse::new, |previous| Arc::clone(&previous.pulse)),
+            known: Mutex::new(known),
             budget: previous.map_or_else(|| Arc::new(Budget::new()), |previous| Arc::clone(&previous.budget)),
         }))
     }
 
-    /// An upstream that is never connected to: names stand for nothing, and no TLS is prepared.
+    /// An upstream that is never connected to: names stand for nothing, and no TLS is prepared. Hosts that would have to
+    /// be found are one, of the upstream's own name.
     pub fn offline(config: Config) -> Arc<Self> {
         let nowhere = |host: &HostConfig| match &host.address {
             Address::Tcp { port, .. } => vec![SocketAddr::new(NOWHERE, *port)],
             Address::Unix(_) | Address::Echo => Vec::new(),
         };
-        let resolved: Vec<_> = config.hosts.iter().map(nowhere).collect();
-        let members = members(&config, &resolved, &[]);
+        let found = Address::Tcp { host: config.name.clone(), port: 80, tls: false };
+        let hosts = if config.hosts.is_empty() {
+            vec![HostConfig { address: found, weight: 1, backup: false }]
+        } else {
+            config.hosts.clone()
+        };
+        let known = Known { reach: hosts.iter().map(nowhere).collect(), hosts };
+        let members = members(&known, config.protocol, &[]);
         Arc::new(Self {
             config,
             tls: None,
             members: ArcSwap::from_pointee(members),
-            version: AtomicU64::new(1),
-            resolved: Mutex::new(resolved),
+            pulse: Pulse::new(),
+            known: Mutex::new(known),
             budget: Arc::new(Budget::new()),
         })
     }
@@ -102,64 +144,115 @@ impl Shared {
     }
 
     pub(crate) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.pulse.version.load(Ordering::Acquire)
     }
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()
     }
 
-    /// The names to resolve: index of the host in the declaration, name, port.
-    pub(crate) fn names(&self) -> impl Iterator<Item = (usize, &str, u16)> {
-        self.config.hosts.iter().enumerate().filter_map(|(index, host)| match &host.address {
+    /// What is asked of resolvers, each with the index of the host in the declaration that it is asked for.
+    pub(crate) fn questions(&self) -> Vec<(usize, Question)> {
+        let server = match &self.config.dns {
+            Dns::System => None,
+            Dns::Server(server) => Some(*server),
+            Dns::Srv { name, server, tls } => {
+                return vec![(0, Question::Services { name: name.clone(), server: *server, tls: *tls })];
+            }
+        };
+        let hosts = self.config.hosts.iter().enumerate();
+        let question = |(index, host): (usize, &HostConfig)| match &host.address {
             Address::Tcp { host: name, port, .. } if literal(&host.address).is_none() => {
-                Some((index, name.as_str(), *port))
+                Some((index, Question::Name { name: name.clone(), port: *port, server }))
             }
             _ => None,
-        })
+        };
+        hosts.filter_map(question).collect()
     }
 
     /// Whether the host at `index` of the declaration has an address.
     pub(crate) fn is_resolved(&self, index: usize) -> bool {
-        self.resolved.lock().get(index).is_some_and(|reach| !reach.is_empty())
+        self.known.lock().reach.get(index).is_some_and(|reach| !reach.is_empty())
     }
 
     /// What the host at `index` of the declaration resolved to. Nothing found changes nothing.
     pub(crate) fn resolve(&self, index: usize, mut found: Vec<SocketAddr>) {
         found.sort_unstable();
         found.dedup();
-        let mut resolved = self.resolved.lock();
-        if found.is_empty() || resolved.get(index).is_none_or(|known| *known == found) {
+        let mut known = self.known.lock();
+        if found.is_empty() || known.reach.get(index).is_none_or(|reach| *reach == found) {
             return;
         }
-        resolved[index] = found;
+        known.reach[index] = found;
+        self.renew(&known);
+    }
+
+    /// The hosts are these, each with its addresses. Nothing found changes nothing.
+    pub(crate) fn discover(&self, found: Vec<(HostConfig, Vec<SocketAddr>)>) {
+        let (hosts, mut reach): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        reach.iter_mut().for_each(|reach| {
+            reach.sort_unstable();
+            reach.dedup();
+        });
+        let found = Known { hosts, reach };
+        let mut known = self.known.lock();
+        if found.hosts.is_empty() || *known == found {
+            return;
+        }
+        *known = found;
+        self.renew(&known);
+    }
+
+    /// Members as they follow from what is known now; those that are gone end with what they carry.
+    fn renew(&self, known: &Known) {
         let old = self.members.load_full();
-        let new = members(&self.config, &resolved, &old);
+        let new = members(known, self.config.protocol, &old);
         let gone: Vec<_> =
             old.iter().filter(|old| !new.iter().any(|new| Arc::ptr_eq(&new.host, &old.host))).cloned().collect();
         self.members.store(Arc::new(new));
-        self.version.fetch_add(1, Ordering::Release);
+        self.pulse.raise();
         gone.iter().for_each(|member| member.host.retire());
     }
+}
 
-    fn known(&self, address: &Address) -> Option<Vec<SocketAddr>> {
-        let index = self.config.hosts.iter().position(|host| host.address == *address)?;
-        self.resolved.lock().get(index).cloned()
+impl Config {
+    /// Hosts that are found later may be of either kind.
+    fn may_want_tls(&self) -> bool {
+        let secure = |host: &HostConfig| matches!(host.address, Address::Tcp { tls: true, .. });
+        self.refresh.is_some() || matches!(self.dns, Dns::Srv { tls: true, .. }) || self.hosts.iter().any(secure)
+    }
+}
+
+impl Known {
+    /// What is known before anybody was asked: literals, and what the previous generation knew.
+    fn first(config: &Config, previous: Option<&Shared>) -> Self {
+        let previous = previous.filter(|previous| previous.config.dns == config.dns);
+        if config.hosts.is_empty() {
+            return previous.map(|previous| previous.known.lock().clone()).unwrap_or_default();
+        }
+        let before = previous.map(|previous| previous.known.lock().clone()).unwrap_or_default();
+        let reach = |host: &HostConfig| literal(&host.address).unwrap_or_else(|| before.reach(&host.address));
+        Self { reach: config.hosts.iter().map(reach).collect(), hosts: config.hosts.clone() }
+    }
+
+    fn reach(&self, address: &Address) -> Vec<SocketAddr> {
+        let index = self.hosts.iter().position(|host| host.address == *address);
+        index.and_then(|index| self.reach.get(index)).cloned().unwrap_or_default()
     }
 }
 
 /// The one address of an IP literal; what needs no address has an empty list; `None` for names.
-fn literal(address: &Address) -> Option<Vec<SocketAddr>> {
+pub(super) fn literal(address: &Address) -> Option<Vec<SocketAddr>> {
     match address {
         Address::Tcp { host, port, .. } => host.parse::<IpAddr>().ok().map(|ip| vec![SocketAddr::new(ip, *port)]),
         Address::Unix(_) | Address::Echo => Some(Vec::new()),
     }
 }
 
-/// The hosts that `config` stands for, those of `old` taken over where nothing about them changed.
-fn members(config: &Config, resolved: &[Vec<SocketAddr>], old: &[Member]) -> Vec<Member> {
+/// The hosts that `known` stands for, those of `old` taken over where nothing about them changed.
+fn members(known: &Known, protocol: Protocol, old: &[Member]) -> Vec<Member> {
     let mut members: Vec<Member> = Vec::new();
-    for (host, found) in config.hosts.iter().zip(resolved) {
+    for (host, found) in known.hosts.iter().zip(&known.reach) {
         let named = matches!(host.address, Address::Tcp { .. });
         let reaches = if named { reaches(found) } else { vec![Vec::new()] };
         let alone = reaches.len() == 1;
@@ -174,7 +267,13 @@ fn members(config: &Config, resolved: &[Vec<SocketAddr>], old: &[Member]) -> Vec
             // an address written twice is two hosts
             let unclaimed = |kept: &&Member| !members.iter().any(|member| Arc::ptr_eq(&member.host, &kept.host));
             let kept = old.iter().filter(same).find(unclaimed).map(|member| Arc::clone(&member.host));
-            let kept = kept.unwrap_or_else(|| Host::new(&host.address, reach, label));
+            let kept = kept.unwrap_or_else(|| {
+                let made = Host::new(&host.address, reach, label, protocol);
+                if !old.is_empty() {
+                    made.vitals().newcomer();
+                }
+                made
+            });
             members.push(Member { host: kept, weight: host.weight.max(1), backup: host.backup });
         }
     }

@@ -53,6 +53,11 @@ impl Socket {
         }
     }
 
+    /// Whether HTTP/2 was agreed on (ALPN).
+    pub(crate) fn agreed_h2(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+
     /// Whether bytes go out as they are: then a write that fails took none of them.
     pub(crate) fn is_plain(&self) -> bool {
         !matches!(self, Self::Tls(_))

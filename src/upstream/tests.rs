@@ -2,10 +2,12 @@
 
 pub(super) mod backend;
 mod bodies;
+mod elsewhere;
 mod failures;
+mod hedges;
 mod limits;
 mod race;
 mod retries;
 mod reuse;
-mod secure;
+pub(super) mod secure;
 mod upload;

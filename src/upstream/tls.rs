@@ -26,10 +26,31 @@ use tokio_rustls::client::TlsStream;
 
 use crate::upstream::TlsConfig;
 
+/// The protocols a host may choose from (ALPN, RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    Http1,
+    Http2,
+    /// HTTP/2 rather than HTTP/1.1.
+    Both,
+}
+
+impl Offer {
+    fn protocols(self) -> Vec<Vec<u8>> {
+        let all: &[&[u8]] = match self {
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+            Self::Both => &[b"h2", b"http/1.1"],
+        };
+        all.iter().map(|name| name.to_vec()).collect()
+    }
+}
+
 /// The client's side of TLS, ready for handshakes; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    connector: TlsConnector,
+    /// By what is offered.
+    connectors: [TlsConnector; 3],
     /// The name to ask for instead of the host's.
     sni: Option<ServerName<'static>>,
 }
@@ -43,25 +64,34 @@ impl Tls {
             .map_err(|error| error.to_string())?
             .dangerous()
             .with_custom_certificate_verifier(verifier(config, &provider)?);
-        let mut client = match (&config.cert, &config.key) {
+        let client = match (&config.cert, &config.key) {
             (Some(cert), Some(key)) => builder
                 .with_client_auth_cert(certificates("tls.cert", cert)?, private_key(key)?)
                 .map_err(|error| format!("tls.cert and tls.key: {error}"))?,
             (None, None) => builder.with_no_client_auth(),
             _ => return Err("tls.cert and tls.key go together".into()),
         };
-        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let connectors = [Offer::Http1, Offer::Http2, Offer::Both].map(|offer| {
+            let mut client = client.clone();
+            client.alpn_protocols = offer.protocols();
+            TlsConnector::from(Arc::new(client))
+        });
         let sni = config.sni.as_deref().map(name).transpose()?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(client)), sni })
+        Ok(Self { connectors, sni })
     }
 
     /// The handshake, on a fresh connection to `host`.
-    pub(crate) async fn handshake(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, io::Error> {
+    pub(crate) async fn handshake(
+        &self,
+        host: &str,
+        offer: Offer,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, io::Error> {
         let name = match &self.sni {
             Some(name) => name.clone(),
             None => name(host).map_err(io::Error::other)?,
         };
-        self.connector.connect(name, stream).await
+        self.connectors[offer as usize].connect(name, stream).await
     }
 }
 

@@ -113,7 +113,7 @@ impl Binary {
     }
 
     pub(crate) fn admin(&self) -> Client {
-        Client::connect(self.admin.expect("an admin listener")).host("localhost")
+        Client::connect(self.admin_address()).host("localhost")
     }
 
     pub(crate) fn admin_address(&self) -> SocketAddr {

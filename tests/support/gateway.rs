@@ -179,6 +179,10 @@ impl Gateway {
         Client::connect(self.running().admin().expect("an admin listener")).host("localhost")
     }
 
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.running().admin().expect("an admin listener")
+    }
+
     /// One GET on a connection of its own.
     #[track_caller]
     pub(crate) fn get(&self, target: &str) -> Answer {

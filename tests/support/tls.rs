@@ -21,6 +21,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::support::client::Client;
 use crate::support::gateway::Gateway;
@@ -153,6 +156,12 @@ impl Visitor {
         let server = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(Arc::new(self.0.clone()), server).unwrap();
         Ok(client.secure(connection)?.host(name))
+    }
+
+    /// For a client that speaks HTTP/2 only.
+    pub(crate) async fn shake(self, stream: TcpStream, name: &str) -> TlsStream<TcpStream> {
+        let connector = TlsConnector::from(Arc::new(self.offering(&["h2"]).0));
+        connector.connect(ServerName::try_from(name.to_owned()).unwrap(), stream).await.unwrap()
     }
 
     /// The same; a failed handshake fails the test.

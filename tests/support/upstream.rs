@@ -61,7 +61,12 @@ impl Seen {
 
 /// Runs `handle` once for each connection, on a thread of its own.
 pub(crate) fn serve(handle: impl Fn(&mut Conn) + Send + Sync + 'static) -> Upstream {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    serve_at("127.0.0.1:0".parse().unwrap(), handle)
+}
+
+/// The same at an address, where another one may have been before.
+pub(crate) fn serve_at(address: SocketAddr, handle: impl Fn(&mut Conn) + Send + Sync + 'static) -> Upstream {
+    let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     let address = listener.local_addr().unwrap();
     let state = Arc::new(State::default());
     let accept = std::thread::spawn({
@@ -292,6 +297,11 @@ impl Conn {
     /// Sits there, reading and dropping, until the peer closes.
     pub(crate) fn linger(&mut self) {
         while self.some().is_some() {}
+    }
+
+    /// Gives the peer time to take what was sent before a RST overtakes it.
+    pub(crate) fn linger_a_little(&self) {
+        std::thread::sleep(Duration::from_millis(50));
     }
 
     /// Waits for [`Upstream::release`].

@@ -1,7 +1,15 @@
 //! `mtls`: who may use a route, by the certificate shown.
 
+use moongate::primitive::codec;
+use moongate::primitive::digest::Hash;
+use moongate::primitive::jwt::Signer;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::json;
+
 use super::with;
 use crate::support::gateway::Gateway;
+use crate::support::idp::now;
 use crate::support::tls::Authority;
 use crate::support::tls::Pair;
 use crate::support::tls::Visitor;
@@ -145,4 +153,48 @@ fn not_even_a_trusted_proxy_speaks_for_a_certificate() {
     let seen = service.last();
     assert_eq!((seen.header("client-cert"), seen.header("client-cert-chain")), (None, None));
     assert_eq!(seen.header("x-forwarded-for"), Some("1.2.3.4, 127.0.0.1"));
+}
+
+#[test]
+fn a_token_bound_to_a_certificate_is_worth_nothing_without_it() {
+    let authority = Authority::new("CA");
+    let (ann, eve) = (authority.client("ann", &[]), authority.client("eve", &[]));
+    // RFC 8705 §3.1: the SHA-256 of the certificate, base64url.
+    let thumbprint = |pair: &Pair| {
+        let certificate = CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap();
+        codec::base64url_encode(Hash::Sha256.digest(&certificate))
+    };
+    let signer = Signer::secret(&[7; 32], None).unwrap();
+    let token = |claims: serde_json::Value| format!("Bearer {}", signer.sign(&claims, serde_json::Map::new()).unwrap());
+    let end = now() + 3600;
+    let bound = token(json!({ "sub": "ann", "exp": end, "cnf": { "x5t#S256": thumbprint(&ann) } }));
+    let free = token(json!({ "sub": "ann", "exp": end }));
+    let script = r#"
+        local key = string.rep("\7", 32)
+        route "GET /bound" { jwt { secret = key, certificate_bound = true }, function(req) return { text = req.user.sub } end }
+        route "GET /any" { jwt { secret = key }, function(req) return { text = req.user.sub } end }
+        route "GET /who""#;
+    let options = r#"tls = { cert = "a.pem", key = "a.key", client_ca = "ca.pem", client_cert = "optional" }"#;
+    let gateway = with(options, &[&authority.server(&["a.dev"])])
+        .file("ca.pem", &authority.pem)
+        .with("route \"GET /who\"", script)
+        .start();
+    let mut holder = showing(&authority, &gateway, &ann);
+    let mut thief = showing(&authority, &gateway, &eve);
+    let mut nobody = Visitor::of(&authority).connect(&gateway, "a.dev");
+    for path in ["/bound", "/any"] {
+        assert_eq!(holder.call("GET", path, &[("authorization", &bound)], "").with(200).text(), "ann");
+        for other in [&mut thief, &mut nobody] {
+            let refused = other.call("GET", path, &[("authorization", &bound)], "");
+            refused.refused(401, "jwt.invalid");
+            assert!(refused.header("www-authenticate").unwrap().contains("invalid_token"));
+        }
+        assert_eq!(
+            holder.call("GET", path, &[("authorization", &bound)], "").with(200).text(),
+            "ann",
+            "and it still is"
+        );
+    }
+    holder.call("GET", "/bound", &[("authorization", &free)], "").refused(401, "jwt.invalid");
+    nobody.call("GET", "/any", &[("authorization", &free)], "").with(200);
 }

@@ -90,6 +90,16 @@ fn section_3_no_store_forbids_in_either_message() {
 }
 
 #[test]
+fn section_5_2_2_3_no_store_gives_way_where_the_status_is_understood() {
+    let field = [("cache-control", "must-understand, no-store, max-age=5")];
+    assert_eq!(fresh(&field), Ok(5));
+    let strange = Case { status: 299, ..case() };
+    assert!(strange.answered(&field).is_err());
+    let asked = Case { request: ask("no-store"), ..case() };
+    assert_eq!(asked.answered(&field), Err(Why::NoStore));
+}
+
+#[test]
 fn section_3_private_answers_are_not_for_a_shared_cache_unless_the_user_is_in_the_key() {
     assert_eq!(fresh(&[("cache-control", "private, max-age=5")]), Err(Why::Private));
     let mut own = case();

@@ -40,17 +40,17 @@ pub(super) fn text(policies: &[Documented]) -> String {
     for policy in policies {
         class(&mut out, &policy.name, &policy.options);
         comment(&mut out, &policy.doc);
-        let members = words::NAMESPACES.iter().find(|(name, _)| *name == policy.name).map(|(_, members)| *members);
+        let members = words::members(&policy.name);
         let own = format!("fun(options?: moongate.{}.options|any, more?: table): moongate.step", policy.name);
-        match members {
-            None => {
+        match &members[..] {
+            [] => {
                 let _ = writeln!(
                     out,
                     "---@param options? moongate.{0}.options|any\n---@param more? table\n---@return moongate.step\nfunction {0}(options, more) end\n",
                     policy.name
                 );
             }
-            Some(members) => {
+            members => {
                 let _ = writeln!(out, "---@class moongate.{0}\n---@overload {own}\n{0} = {{}}", policy.name);
                 for member in members {
                     let _ = writeln!(out, "function {}.{member}(...) end", policy.name);
@@ -139,7 +139,7 @@ fn kind(of: &Type) -> String {
             .map(|word| if word.parse::<f64>().is_ok() { word.to_string() } else { format!("{word:?}") })
             .collect::<Vec<_>>()
             .join("|"),
-        Type::List(of) => format!("({})[]", kind(of)),
+        Type::List(of, ..) => format!("({})[]", kind(of)),
         Type::Map(of) => format!("table<string, {}>", kind(of)),
         Type::Table(_) => "table".to_owned(),
         Type::Either(types) => types.iter().map(kind).collect::<Vec<_>>().join("|"),

@@ -32,7 +32,7 @@ pub(super) fn text(policies: &[Documented]) -> String {
     for policy in policies {
         comment(&mut out, &policy.doc);
         // What is called and has members too is no function of Luau's.
-        if words::NAMESPACES.iter().any(|(name, _)| *name == policy.name) {
+        if !words::members(&policy.name).is_empty() {
             let _ = writeln!(out, "declare {}: any\n", policy.name);
         } else {
             let _ = writeln!(out, "declare function {}(options: any?, more: any?): Step\n", policy.name);
@@ -98,7 +98,7 @@ fn kind(of: &Type) -> String {
         Type::OneOf(words) if words.iter().all(|word| word.parse::<f64>().is_err()) => {
             words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" | ")
         }
-        Type::List(of) => format!("{{ {} }}", wrapped(of)),
+        Type::List(of, ..) => format!("{{ {} }}", wrapped(of)),
         Type::Map(of) => format!("{{ [string]: {} }}", wrapped(of)),
         Type::Either(types) => types.iter().map(wrapped).collect::<Vec<_>>().join(" | "),
         Type::Any | Type::OneOf(_) | Type::Table(_) | Type::Step | Type::Regex => "any".to_owned(),

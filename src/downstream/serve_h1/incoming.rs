@@ -5,7 +5,7 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::downstream::patience::Patience;
 use crate::downstream::wire::Coding;
 use crate::downstream::wire::Input;
 use crate::downstream::wire::Wire;
@@ -13,9 +13,6 @@ use crate::http::BodyError;
 use crate::http::Headers;
 use crate::http::Source;
 use crate::http::h1::Piece;
-
-/// Bytes a second a client must reach on average, beyond two `body_timeout`s of waiting: drip-feeding does not hold a connection.
-const LEAST_RATE: u64 = 16;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -27,11 +24,7 @@ pub(super) struct Incoming {
     state: State,
     /// Bytes that may still come before the body is too large.
     room: u64,
-    timeout: Duration,
-    /// Since when nothing has come, while waiting.
-    waiting: Option<Moment>,
-    /// How long was waited over all.
-    waited: Duration,
+    patience: Patience,
     /// Bytes of `100 Continue` sent.
     continued: usize,
     trailers: Option<Headers>,
@@ -53,9 +46,7 @@ impl Incoming {
             coding,
             state: State::Open,
             room: limit,
-            timeout,
-            waiting: None,
-            waited: Duration::ZERO,
+            patience: Patience::new(timeout),
             continued: 0,
             trailers: None,
         }
@@ -114,20 +105,12 @@ impl Incoming {
 
     fn arrived(&mut self) {
         self.wire.expects.set(false);
-        if let Some(since) = self.waiting.take() {
-            self.waited += self.wire.tools.clock.now().since(since);
-        }
+        self.patience.arrived(&self.wire.tools.clock);
     }
 
     /// Ready when the client has let us wait too long, at once or over all.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.waiting.is_none() {
-            let now = self.wire.tools.clock.now();
-            let earned = self.timeout * 2 + Duration::from_secs(self.wire.received.get() / LEAST_RATE);
-            self.waiting = Some(now);
-            self.wire.alarm.set(now.after(self.timeout.min(earned.saturating_sub(self.waited))));
-        }
-        self.wire.alarm.poll(cx)
+        self.patience.poll_late(cx, &self.wire.alarm, self.wire.received.get())
     }
 
     /// The input goes back to the connection, which may be used for another request.

@@ -74,6 +74,7 @@ impl Client {
             repeatable: method.is_safe(),
             deadline: self.worker.clock.now().after(PATIENCE),
             retry: None,
+            key: 0,
             method,
         };
         let mut response = upstream.send(outbound).await.map_err(|error| error.to_string())?.response;
@@ -118,14 +119,10 @@ impl Client {
 
     fn config(&self, origin: &str, host: HostConfig) -> upstream::Config {
         upstream::Config {
-            name: format!("acme {origin}"),
-            hosts: vec![host],
-            balance: upstream::Balance::default(),
             timeout: upstream::Timeouts { connect: CONNECT, ..upstream::Timeouts::default() },
             retry: upstream::Retry { times: 0, ..upstream::Retry::default() },
-            pool: upstream::Pool::default(),
             tls: upstream::TlsConfig { ca: self.ca.clone(), ..upstream::TlsConfig::default() },
-            place: Default::default(),
+            ..upstream::Config::new(format!("acme {origin}"), vec![host])
         }
     }
 }

@@ -11,9 +11,11 @@ use serde_json::json;
 use super::access;
 use super::access::Caller;
 use super::access::Refused;
+use crate::clock::Clock;
 use crate::gateway::Options;
 use crate::gateway::listing;
 use crate::gateway::status::Status;
+use crate::gateway::vigil;
 use crate::gateway::worker::Kit;
 use crate::http::Request;
 use crate::http::Response;
@@ -28,6 +30,8 @@ use crate::upstream;
 pub(crate) struct Desk {
     /// How the gateway is.
     pub(crate) status: Arc<Status>,
+    /// Time.
+    pub(crate) clock: Clock,
     /// All series.
     pub(crate) metrics: Registry,
     /// The script.
@@ -54,6 +58,7 @@ pub(super) enum Page {
     Reload,
     Rollback,
     Purge,
+    Drain,
     Index,
 }
 
@@ -76,12 +81,13 @@ pub(super) fn page(request: &Request, token: Option<&str>) -> Result<(Page, bool
         "/reload" => (Page::Reload, "POST"),
         "/rollback" => (Page::Rollback, "POST"),
         "/purge" => (Page::Purge, "POST"),
+        "/drain" => (Page::Drain, "POST"),
         "/" => (Page::Index, "GET"),
         _ => {
             return Err(no(
                 404,
                 "admin.none",
-                "the pages are /livez, /readyz, /metrics, /state, POST /reload, /rollback, /purge",
+                "the pages are /livez, /readyz, /metrics, /state, POST /reload, /rollback, /purge, /drain",
             ));
         }
     };
@@ -106,6 +112,7 @@ impl Desk {
     pub(crate) fn new(options: &Options, kit: &Kit, status: Arc<Status>) -> Self {
         Self {
             status,
+            clock: options.clock.clone(),
             metrics: kit.metrics.clone(),
             file: options.file.clone(),
             workers: kit.workers,
@@ -123,7 +130,7 @@ impl Desk {
             Page::Ready => self.ready(known),
             Page::Metrics => Sheet { status: 200, media: PROMETHEUS, text: self.series() },
             Page::State => Sheet::json(200, &self.state()),
-            Page::Index | Page::Reload | Page::Rollback | Page::Purge => {
+            Page::Index | Page::Reload | Page::Rollback | Page::Purge | Page::Drain => {
                 Sheet { status: 200, media: TEXT, text: INDEX.to_owned() }
             }
         }
@@ -143,6 +150,7 @@ impl Desk {
         let alive = self.metrics.gauge("moongate_generations_alive", help, &[]);
         alive.set(i64::try_from(generations.len()).unwrap_or(i64::MAX));
         drop(generations);
+        vigil::measure(&self.hosts.lock().clone(), self);
         self.metrics.render()
     }
 
@@ -163,7 +171,8 @@ impl Desk {
     fn state(&self) -> Value {
         let now = self.status.now();
         let routes = now.plan.as_deref().map(listing::routes).unwrap_or_default();
-        let upstreams: Vec<_> = self.hosts.lock().iter().map(|shared| listing::upstream(shared)).collect();
+        let time = self.clock.now();
+        let upstreams: Vec<_> = self.hosts.lock().iter().map(|shared| listing::upstream(shared, time)).collect();
         let caches: serde_json::Map<_, _> = self
             .live
             .spaces()
@@ -245,7 +254,8 @@ moongate admin
   GET  /state    what runs, as JSON
   POST /reload   load the script now
   POST /rollback back to what ran before the last reload
-  POST /purge    forget stored answers: ?tag=a&tag=b, ?prefix=/x, ?tag=*; &hard=true, &space=name
+  POST /purge    forget stored answers: ?tag=a&tag=b, ?key=k, ?prefix=/x, ?tag=*; &hard=true, &space=name
+  POST /drain    take a host out: ?upstream=users&host=10.0.0.1:80; &undo=true: in again
 ";
 
 #[cfg(test)]

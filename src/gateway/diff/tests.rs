@@ -7,7 +7,6 @@ use crate::plan::Route;
 use crate::plan::Step;
 use crate::plan::To;
 use crate::upstream::Address;
-use crate::upstream::Balance;
 use crate::upstream::Config;
 use crate::upstream::HostConfig;
 
@@ -27,16 +26,7 @@ fn upstream(ports: &[u16]) -> Config {
         weight: 1,
         backup: false,
     };
-    Config {
-        name: "users".into(),
-        hosts: ports.iter().map(host).collect(),
-        balance: Balance::default(),
-        timeout: Default::default(),
-        retry: Default::default(),
-        pool: Default::default(),
-        tls: Default::default(),
-        place: ("gateway.lua".into(), 1),
-    }
+    Config { place: ("gateway.lua".into(), 1), ..Config::new("users", ports.iter().map(host).collect()) }
 }
 
 fn shown(old: &Plan, new: &Plan) -> String {

@@ -83,15 +83,11 @@ impl Client {
         pools.offline(Rc::clone(&front) as Rc<_>, 0);
         let address = Address::Tcp { host: "127.0.0.1".into(), port: 80, tls: false };
         let config = upstream::Config {
-            name: "the gateway".into(),
-            hosts: vec![HostConfig { address, weight: 1, backup: false }],
             timeout: upstream::Timeouts { connect: PATIENCE, response: PATIENCE, idle: PATIENCE },
             retry: upstream::Retry { times: 0, ..upstream::Retry::default() },
             // Each request comes by a connection of its own, and so from a port of its own.
             pool: upstream::Pool { idle: Duration::ZERO, ..upstream::Pool::default() },
-            balance: upstream::Balance::default(),
-            tls: upstream::TlsConfig::default(),
-            place: Default::default(),
+            ..upstream::Config::new("the gateway", vec![HostConfig { address, weight: 1, backup: false }])
         };
         Self { front, gateway: Upstream::new(upstream::Shared::offline(config), pools), asked: Cell::new(0) }
     }
@@ -138,6 +134,7 @@ impl Client {
             repeatable: false,
             deadline: Moment::NEVER,
             retry: None,
+            key: 0,
         };
         let answer = self.gateway.send(outbound).await;
         let mut response = answer.map_err(|fault| format!("the gateway did not answer: {fault}"))?.response;

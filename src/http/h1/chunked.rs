@@ -2,7 +2,7 @@
 
 use crate::http::Headers;
 use crate::http::h1::fields;
-use crate::http::headers::Known;
+use crate::http::trailers::may_trail;
 
 /// Most bytes of chunk extensions in one body.
 const EXTENSIONS: usize = 8 << 10;
@@ -103,7 +103,7 @@ impl Chunked {
         let places: Vec<_> = parse(&bytes, &mut room)
             .ok()?
             .iter()
-            .filter(|field| may_trail(field.name))
+            .filter(|field| may_trail(field.name.as_bytes()))
             .map(|field| (fields::place(&bytes, field.name.as_bytes()), fields::place(&bytes, field.value)))
             .collect();
         let mut headers = Headers::over(bytes);
@@ -189,37 +189,4 @@ fn parse<'a, 'r>(bytes: &'a [u8], room: &'r mut [httparse::Header<'a>]) -> Resul
         Ok(httparse::Status::Complete((length, fields))) if length == bytes.len() => Ok(fields),
         _ => Err(Broken),
     }
-}
-
-fn may_trail(name: &str) -> bool {
-    !matches!(
-        Known::of(name.as_bytes()),
-        Known::Host
-            | Known::Connection
-            | Known::ContentLength
-            | Known::TransferEncoding
-            | Known::ContentType
-            | Known::ContentEncoding
-            | Known::Te
-            | Known::Trailer
-            | Known::Upgrade
-            | Known::Expect
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::ProxyAuthenticate
-            | Known::ProxyAuthorization
-            | Known::Via
-            | Known::Forwarded
-            | Known::XForwardedFor
-            | Known::XForwardedProto
-            | Known::XForwardedHost
-            | Known::XForwardedPort
-            | Known::XRealIp
-            | Known::Cookie
-            | Known::SetCookie
-            | Known::Authorization
-            | Known::Location
-            | Known::MaxForwards
-            | Known::Http2Settings
-    ) && !name.to_ascii_lowercase().starts_with("content-")
 }

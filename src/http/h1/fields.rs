@@ -38,7 +38,7 @@ pub(super) fn read<'a>(
     version: Version,
     is_request: bool,
 ) -> Result<Option<(Hop<'a>, Headers, usize)>, Fault> {
-    let mut headers = Headers::with_room(Vec::new(), 16);
+    let mut headers = Headers::with_room();
     let mut hop = Hop::new();
     let (mut at, mut count) = (start, 0);
     let length = loop {
@@ -64,9 +64,7 @@ pub(super) fn read<'a>(
     if length > limits.bytes {
         return Err(Fault::HeadersTooLarge(largest(&buf[..length])));
     }
-    let mut bytes = Vec::with_capacity(length + 256);
-    bytes.extend_from_slice(&buf[..length]);
-    headers.fill(bytes);
+    headers.fill(&buf[..length]);
     if hop.names_others {
         strip_named(&buf[..length], start, &mut headers);
     }

@@ -1,10 +1,9 @@
 //! A request's head.
 
-use std::net::Ipv6Addr;
-
 use crate::http::Headers;
 use crate::http::Method;
 use crate::http::Version;
+use crate::http::authority;
 use crate::http::h1::Fault;
 use crate::http::h1::Framing;
 use crate::http::h1::HeadLimits;
@@ -97,14 +96,14 @@ fn build(method: &[u8], target: &str, version: Version, hop: &Hop<'_>, headers: 
     if matches!(method, Method::Connect | Method::Trace) {
         return Err(Fault::Method);
     }
-    let (authority, target) = split_target(&method, target)?;
+    let (named, target) = split_target(&method, target)?;
     let host = match (hop.host, version) {
-        (Some(host), _) => valid_host(host).ok_or(Fault::Malformed("Host is not a valid authority"))?,
+        (Some(host), _) => authority::valid(host).ok_or(Fault::Malformed("Host is not a valid authority"))?,
         (None, Version::Http10) => String::new(),
         (None, _) => return Err(Fault::Malformed("no Host")),
     };
-    let host = match authority {
-        Some(authority) => valid_host(authority).ok_or(Fault::Malformed("the target's authority is not valid"))?,
+    let host = match named {
+        Some(named) => authority::valid(named).ok_or(Fault::Malformed("the target's authority is not valid"))?,
         None => host,
     };
     let expects_continue = match hop.expect {
@@ -164,43 +163,4 @@ fn split_target<'a>(method: &Method, target: &'a str) -> Result<(Option<&'a [u8]
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
-}
-
-/// A name or an address with an optional port, in lower case; nothing that names a user, a zone or a list.
-fn valid_host(value: &[u8]) -> Option<String> {
-    let name = value.iter().take_while(|&&byte| is_host_byte(byte)).count();
-    if name == 0 || (name < value.len() && value[name] != b':') {
-        return valid_literal(value);
-    }
-    let text = std::str::from_utf8(value).ok()?;
-    lower(text, name)
-}
-
-/// `[…]` with an IPv6 address in it.
-fn valid_literal(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (address, _) = text.strip_prefix('[')?.split_once(']')?;
-    address.parse::<Ipv6Addr>().ok()?;
-    lower(text, address.len() + 2)
-}
-
-/// `text` without an empty port, if what follows its first `name` bytes is a port or nothing.
-fn lower(text: &str, name: usize) -> Option<String> {
-    let (name, port) = text.split_at(name);
-    let kept = match port.strip_prefix(':') {
-        None if port.is_empty() => name,
-        Some("") => name,
-        Some(digits) if digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            digits.parse::<u16>().ok()?;
-            text
-        }
-        _ => return None,
-    };
-    let mut host = kept.to_owned();
-    host.make_ascii_lowercase();
-    Some(host)
-}
-
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }

@@ -78,10 +78,13 @@ impl Contract {
         }
     }
 
-    /// What is wrong with `value` by the schema at `key`.
-    pub(super) fn judge(&self, key: &str, value: Value, most: usize) -> Vec<Fault> {
-        let value = Value::Object(Map::from_iter([(key.to_owned(), value)]));
+    /// `value`, if it is as the schema at `key` says, else what is wrong with it.
+    pub(super) fn judge(&self, key: &str, value: Value, most: usize) -> Result<Value, Vec<Fault>> {
+        let mut value = Value::Object(Map::from_iter([(key.to_owned(), value)]));
         let mut faults = schema::faults(&self.0, &value, most);
+        if faults.is_empty() {
+            return Ok(value[key].take());
+        }
         // Pointers begin with the member that stands for the schema.
         for fault in &mut faults {
             fault.pointer = match fault.pointer.get(1..).and_then(|rest| rest.find('/')) {
@@ -89,7 +92,7 @@ impl Contract {
                 None => String::new(),
             };
         }
-        faults
+        Err(faults)
     }
 }
 

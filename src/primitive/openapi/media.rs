@@ -7,11 +7,13 @@ use serde_json::Value;
 use super::OpenapiError;
 use super::Refusal;
 use super::contract::Contract;
+use super::parts;
 use super::spot::Spot;
 use crate::primitive::form;
 use crate::primitive::scan::Scan;
 use crate::primitive::validate::Fault;
 use crate::primitive::validate::MOST;
+use crate::primitive::validate::fill::fill;
 use crate::primitive::validate::read::Types;
 
 /// What a body may be.
@@ -22,6 +24,8 @@ pub(super) struct Content(Vec<(String, Entry)>);
 pub(super) struct Entry {
     key: Option<Arc<str>>,
     types: Types,
+    /// Of the parts of a multipart body: their media types, where the document says.
+    parts: Vec<(String, String)>,
 }
 
 impl Content {
@@ -30,8 +34,13 @@ impl Content {
         for (media, entry) in spot.members()? {
             let schema = entry.get("schema");
             let key = schema.is_there().then(|| schema.pointer.clone().into());
-            let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            entries.push((media, Entry { key, types: Types::of(schema.value, spot.document) }));
+            let media = media_of(media);
+            let parts = entry.get("encoding").members()?;
+            let parts = parts
+                .iter()
+                .filter_map(|(name, part)| Some(((*name).to_owned(), part.text("contentType")?.to_ascii_lowercase())));
+            let parts = parts.collect();
+            entries.push((media, Entry { key, types: Types::of(schema.value, spot.document), parts }));
         }
         Ok(Self(entries))
     }
@@ -60,6 +69,7 @@ impl Content {
 enum Form {
     Json,
     Pairs,
+    Parts,
     Text,
     /// Not at all.
     Opaque,
@@ -69,6 +79,7 @@ fn form_of(media: &str) -> Form {
     match media {
         _ if media.ends_with("/json") || media.ends_with("+json") => Form::Json,
         "application/x-www-form-urlencoded" => Form::Pairs,
+        "multipart/form-data" => Form::Parts,
         _ if media.starts_with("text/") => Form::Text,
         _ => Form::Opaque,
     }
@@ -80,16 +91,25 @@ impl Entry {
         self.key.is_some() && !matches!(form_of(media), Form::Opaque)
     }
 
-    pub(super) fn check(&self, media: &str, body: &[u8], contract: &Contract) -> Result<(), Refusal> {
-        let Some(key) = &self.key else { return Ok(()) };
-        let value = match form_of(media) {
+    /// The value that a body is, if it is as it should be. `field` is its `Content-Type`.
+    pub(super) fn check(&self, field: &str, body: &[u8], contract: &Contract) -> Result<Option<Value>, Refusal> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let form = form_of(&media_of(field));
+        let value = match form {
             Form::Json => json(body).map_err(Refusal::Syntax)?,
             Form::Pairs => self.pairs(body)?,
+            Form::Parts => parts::read(field, body, &self.types, &self.parts)?,
             Form::Text => String::from_utf8_lossy(body).into_owned().into(),
-            Form::Opaque => return Ok(()),
+            Form::Opaque => return Ok(None),
         };
-        let faults = contract.judge(key, value, MOST);
-        if faults.is_empty() { Ok(()) } else { Err(Refusal::Faults(faults)) }
+        let value = contract.judge(key, value, MOST).map_err(Refusal::Faults)?;
+        Ok(matches!(form, Form::Json).then_some(value))
+    }
+
+    /// Gives a value the members it lacks and there are defaults for; whether there was one.
+    pub(super) fn fill(&self, document: &Value, value: &mut Value) -> bool {
+        let schema = self.key.as_ref().and_then(|key| document.pointer(key));
+        schema.is_some_and(|schema| fill(schema, document, value))
     }
 
     /// Fields of a form as members: several of one name are a list.
@@ -104,8 +124,13 @@ impl Entry {
     }
 }
 
+/// The media type of a `Content-Type`.
+pub(super) fn media_of(field: &str) -> String {
+    field.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// More fields are nobody's.
-const MANY: usize = 1000;
+pub(super) const MANY: usize = 1000;
 
 /// Depth is looked at before a tree is made.
 pub(super) fn json(body: &[u8]) -> Result<Value, String> {

@@ -245,7 +245,7 @@ pub(super) fn check(params: &[Param], facts: &Facts<'_>, contract: &Contract) ->
             Some(Ok(value)) if param.allow_empty && value == "" => {}
             Some(Ok(value)) => {
                 if let Some(key) = &param.key {
-                    let found = contract.judge(key, value.clone(), MOST - faults.len());
+                    let found = contract.judge(key, value.clone(), MOST - faults.len()).err().unwrap_or_default();
                     let pointer = param.pointer();
                     faults.extend(
                         found

@@ -58,8 +58,7 @@ impl<'a> Spot<'a> {
         for _ in 0..HOPS {
             let Some(reference) = spot.value.get("$ref").and_then(Value::as_str) else { return Ok(spot) };
             let Some(value) = target(spot.document, reference) else {
-                let why =
-                    if reference.starts_with('#') { "leads nowhere" } else { "leads out of the document; bundle it" };
+                let why = if reference.starts_with('#') { "leads nowhere" } else { "leads out of the document" };
                 return Err(OpenapiError(format!("`{reference}` at {} {why}", spot.pointer)));
             };
             let pointer = percent_encoding::percent_decode_str(&reference[1..]).decode_utf8_lossy().into_owned();

@@ -1,5 +1,7 @@
 //! Documents against requests.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::*;
@@ -97,7 +99,7 @@ fn bodies_are_checked_by_their_type() {
         "components": { "schemas": { "Pet": pet } },
     }));
     let body = |media: &str, text: &str| match api.body(0, media, text.as_bytes()) {
-        Ok(()) => Vec::new(),
+        Ok(_) => Vec::new(),
         Err(Refusal::Faults(faults)) => faults.into_iter().map(|fault| fault.pointer).collect(),
         Err(other) => vec![format!("{other:?}")],
     };
@@ -246,7 +248,68 @@ fn long_documents_are_read_in_reasonable_time() {
     assert_eq!(api.operations().len(), 3000);
     assert!(took < std::time::Duration::from_secs(20), "{took:?}");
     let fine = format!("{}{{\"id\":1}}{}", "{\"id\":1,\"next\":".repeat(5), "}".repeat(5));
-    assert_eq!(api.body(1, "application/json", fine.as_bytes()), Ok(()));
+    assert_eq!(api.body(1, "application/json", fine.as_bytes()), Ok(None));
     let (find, _) = api.find("PUT", "/things700/5").unwrap();
     assert!(api.body(find, "application/json", br#"{"id":"x"}"#).is_err());
+}
+
+#[test]
+fn parts_of_a_form_are_members() {
+    let schema = json!({
+        "type": "object", "required": ["name", "photo"], "additionalProperties": false,
+        "properties": {
+            "name": { "type": "string", "maxLength": 5 },
+            "age": { "type": "integer" },
+            "tags": { "type": "array", "items": { "type": "string" }, "maxItems": 2 },
+            "owner": { "type": "object", "required": ["id"], "properties": { "id": { "type": "integer" } } },
+            "photo": { "type": "string", "format": "binary", "maxLength": 4 },
+        },
+    });
+    let api = api(json!({ "openapi": "3.0.0", "paths": { "/": { "post": { "requestBody": { "content": {
+        "multipart/form-data": { "schema": schema, "encoding": { "photo": { "contentType": "image/png, image/gif" } } },
+    } } } } } }));
+    let part = |head: &str, body: &str| format!("--b\r\ncontent-disposition: form-data; name={head}\r\n\r\n{body}\r\n");
+    let photo = part("photo; filename=\"a.png\"\r\ncontent-type: image/png", "1234");
+    let sent = |parts: &[String]| {
+        let body = format!("{}{photo}--b--", parts.concat());
+        match api.body(0, "Multipart/Form-Data; boundary=b", body.as_bytes()) {
+            Ok(_) => BTreeSet::new(),
+            Err(Refusal::Faults(faults)) => faults.into_iter().map(|fault| fault.pointer).collect::<BTreeSet<_>>(),
+            Err(other) => [format!("{other:?}")].into(),
+        }
+    };
+    let name = || part("name", "Rex");
+    let told = |pointers: &[&str]| pointers.iter().map(|pointer| (*pointer).to_owned()).collect::<BTreeSet<_>>();
+    assert!(api.takes(0, "multipart/form-data").unwrap(), "it is looked at");
+    assert_eq!(sent(&[name(), part("age", "3"), part("owner", "{\"id\":1}")]), told(&[]));
+    assert_eq!(sent(&[name(), part("tags", "a"), part("tags", "b")]), told(&[]));
+    assert_eq!(sent(&[name(), part("tags", "a"), part("tags", "b"), part("tags", "c")]), told(&["/tags"]));
+    assert_eq!(sent(&[]), told(&[""]), "the name is missing");
+    assert_eq!(sent(&[part("name", "too long"), part("age", "old")]), told(&["/name", "/age"]));
+    assert_eq!(sent(&[name(), part("owner\r\ncontent-type: application/json", "{}")]), told(&["/owner"]));
+    assert_eq!(sent(&[name(), part("owner", "{")]), told(&["/owner"]), "no JSON");
+    assert_eq!(sent(&[name(), part("other", "1")]), told(&[""]), "nobody asked for it");
+    assert_eq!(sent(&[name(), part("photo; filename=x\r\ncontent-type: text/html", "1")]), told(&["/photo"]));
+    assert_eq!(sent(&[name(), part("photo; filename=x", "1")]), told(&["/photo"]), "of no type");
+    for broken in ["", "--b", "--b\r\nx", "--b\r\ncontent-disposition: form-data; name=a\r\n\r\nno end"] {
+        let refused = api.body(0, "multipart/form-data; boundary=b", broken.as_bytes());
+        assert!(matches!(refused, Err(Refusal::Form(_))), "{broken:?} {refused:?}");
+    }
+    assert!(matches!(api.body(0, "multipart/form-data", b"--b--"), Err(Refusal::Form(_))));
+}
+
+#[test]
+fn json_bodies_get_the_defaults_they_lack() {
+    let api = api(json!({
+        "openapi": "3.1.0",
+        "paths": { "/": { "post": { "requestBody": { "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Pet" } } } } } } },
+        "components": { "schemas": { "Pet": { "type": "object", "properties": {
+            "kind": { "type": "string", "default": "dog" }, "id": { "type": "integer" }, "mate": { "$ref": "#/components/schemas/Pet" },
+        } } } },
+    }));
+    let filled = |text: &str| api.body(0, "application/json; charset=utf-8", text.as_bytes()).unwrap();
+    assert_eq!(filled(r#"{"id": 18446744073709551617, "kind": "cat"}"#), None, "as it came");
+    let made = filled(r#"{"id": 18446744073709551617, "mate": {"kind": "cat"}}"#);
+    assert_eq!(made.as_deref(), Some(r#"{"id":18446744073709551617,"mate":{"kind":"cat"},"kind":"dog"}"#));
+    assert!(api.body(0, "application/json", br#"{"kind":1}"#).is_err());
 }

@@ -1,6 +1,7 @@
 //! A JSON text against a rule: one pass over the bytes, no tree; defaults are noted as texts to put in.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde_json::Value;
 
@@ -41,10 +42,10 @@ pub fn check(rule: &Rule, text: &[u8]) -> Result<Checked, ScanFault> {
     }
     let mut filled = Vec::with_capacity(text.len() + 32 * reader.fills.len());
     let mut from = 0;
-    for (at, fill) in &reader.fills {
-        filled.extend_from_slice(&text[from..*at]);
+    for (place, fill) in &reader.fills {
+        filled.extend_from_slice(&text[from..place.start]);
         filled.extend_from_slice(fill.as_bytes());
-        from = *at;
+        from = place.end;
     }
     filled.extend_from_slice(&text[from..]);
     Ok(Checked::Filled(filled))
@@ -53,8 +54,8 @@ pub fn check(rule: &Rule, text: &[u8]) -> Result<Checked, ScanFault> {
 struct Reader<'a> {
     scan: Scan<'a>,
     faults: Vec<Fault>,
-    /// Where something is put in, in order, and what.
-    fills: Vec<(usize, String)>,
+    /// What something is put in for, in order, and what.
+    fills: Vec<(Range<usize>, String)>,
     /// One of several rules is tried: that it does not fit is all that counts.
     quiet: bool,
 }
@@ -106,11 +107,14 @@ impl<'a> Reader<'a> {
             (Rule::Other(judge), _) => {
                 let start = self.scan.at();
                 self.scan.skip()?;
-                let value: Value = serde_json::from_str(self.scan.since(start))
+                let mut value: Value = serde_json::from_str(self.scan.since(start))
                     .map_err(|_| End::Syntax(self.scan.fault("a value that cannot be read")))?;
                 let found = judge.judge(&value, MOST - self.faults.len());
                 if self.quiet && !found.is_empty() {
                     return Err(End::Enough);
+                }
+                if found.is_empty() && judge.fill(&mut value) {
+                    self.fills.push((start..self.scan.at(), value.to_string()));
                 }
                 let pointer = path.pointer();
                 for fault in found {
@@ -194,7 +198,7 @@ impl<'a> Reader<'a> {
             if let Some(default) = &field.default {
                 let comma = if std::mem::take(&mut first) { "" } else { "," };
                 let name = Value::String(field.name.to_string());
-                self.fills.push((brace, format!("{comma}{name}:{default}")));
+                self.fills.push((brace..brace, format!("{comma}{name}:{default}")));
             } else if field.required {
                 self.tell(&path.name(&field.name), || "is missing".to_owned())?;
             }

@@ -94,6 +94,17 @@ impl Types {
         self.object.is_some()
     }
 
+    /// Whether nothing plain will do: an object, or a list of objects.
+    pub fn is_complex(&self) -> bool {
+        let plain = self.text || self.number || self.boolean;
+        !plain && (self.object.is_some() || self.list.as_ref().is_some_and(|items| items.is_complex()))
+    }
+
+    /// What a member of an object may be.
+    pub fn member(&self, name: &str) -> Option<&Self> {
+        self.object.iter().flatten().find(|member| member.0 == name).map(|member| &member.1)
+    }
+
     /// The names of an object's members.
     pub fn members(&self) -> impl Iterator<Item = &str> {
         self.object.iter().flatten().map(|member| member.0.as_str())

@@ -10,12 +10,16 @@ use serde_json::Value;
 
 use super::Fault;
 use super::Judge;
+use super::fill::fill;
+use super::fill::has_defaults;
 use super::read::Types;
 
 /// A compiled schema.
 pub struct Schema {
     validator: Validator,
     types: Types,
+    /// The document, where it has defaults.
+    defaults: Option<Box<Value>>,
 }
 
 /// A document that is no schema, or needs what is not here.
@@ -27,7 +31,8 @@ impl Schema {
     /// Compiles a document.
     pub fn new(document: &Value) -> Result<Self, SchemaError> {
         let validator = options().build(document).map_err(|error| explain(&error.to_string()))?;
-        Ok(Self { validator, types: Types::of(document, document) })
+        let defaults = has_defaults(document).then(|| Box::new(document.clone()));
+        Ok(Self { validator, types: Types::of(document, document), defaults })
     }
 }
 
@@ -80,6 +85,10 @@ fn told(error: &ValidationError<'_>) -> Fault {
 impl Judge for Schema {
     fn judge(&self, value: &Value, most: usize) -> Vec<Fault> {
         faults(&self.validator, value, most)
+    }
+
+    fn fill(&self, value: &mut Value) -> bool {
+        self.defaults.as_ref().is_some_and(|document| fill(document, document, value))
     }
 
     fn read(&self, values: &[&str]) -> Value {

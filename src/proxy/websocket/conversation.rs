@@ -325,7 +325,7 @@ impl Conversation {
         let Err(failure) = outcome else { return };
         tell(&self.exchange, &failure);
         self.close(match failure.status {
-            400..=499 => Close { code: 1008, reason: short(failure.detail) },
+            400..=499 => Close { code: 1008, reason: short(failure.facts().detail) },
             _ => Close::new(1011, ""),
         });
     }

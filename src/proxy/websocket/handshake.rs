@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::http::Headers;
 use crate::http::Method;
 use crate::http::Request;
 use crate::http::Response;
@@ -88,6 +89,14 @@ fn accept(request: &Request, terms: &Upgrade) -> Result<Response, Failure> {
         response.headers.set("sec-websocket-protocol", chosen.as_str());
     }
     Ok(response)
+}
+
+/// A handshake that came as an extended CONNECT becomes one of HTTP/1.1, as a service may speak that (RFC 8441 §5.1).
+pub(crate) fn complete(headers: &mut Headers, chance: (u64, u64)) {
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&chance.0.to_ne_bytes());
+    nonce[8..].copy_from_slice(&chance.1.to_ne_bytes());
+    headers.set("sec-websocket-key", codec::base64_encode(nonce));
 }
 
 /// A field that stands once.

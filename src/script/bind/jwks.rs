@@ -31,9 +31,22 @@ pub(super) async fn keep(context: Rc<Context>, set: Arc<KeySet>) {
         }
         let turn = set.begin();
         let outcome = fetch(&context, &set).await;
-        settle(&context, &set, outcome);
+        settle(&context, &set, &set.source().address, outcome);
         drop(turn);
     }
+}
+
+/// Fetches a set that nobody keeps fresh, where it is time: in a task that outlives whoever asked.
+pub(super) fn look(context: &Rc<Context>, set: &Arc<KeySet>) -> mlua::Result<()> {
+    let Some(turn) = set.take_turn(context.clock().now()) else { return Ok(()) };
+    let (worker, context, set) = (context.worker()?, Rc::clone(context), Arc::clone(set));
+    worker.spawn(async move {
+        let outcome = fetch(&context, &set).await;
+        // Addresses that functions name are no closed set, as labels must be.
+        settle(&context, &set, "function", outcome);
+        drop(turn);
+    });
+    Ok(())
 }
 
 async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
@@ -56,12 +69,12 @@ struct Found {
     fresh: Duration,
 }
 
-fn settle(context: &Context, set: &KeySet, outcome: Result<Found, String>) {
+fn settle(context: &Context, set: &KeySet, label: &str, outcome: Result<Found, String>) {
     let (now, address) = (context.clock().now(), set.source().address.as_str());
     let result = if outcome.is_ok() { "ok" } else { "failed" };
     if let Ok(worker) = context.worker() {
         let help = "Fetches of key sets, by address and result.";
-        worker.metrics.counter("moongate_jwks_fetches_total", help, &[("url", address), ("result", result)]).add(1);
+        worker.metrics.counter("moongate_jwks_fetches_total", help, &[("url", label), ("result", result)]).add(1);
     }
     match outcome {
         Ok(found) => {
@@ -133,7 +146,7 @@ async fn get(context: &Rc<Context>, address: &str) -> Result<(Vec<u8>, Duration)
     headers.set("accept", "application/json, application/jwk-set+json");
     let call = Call { target: address.to_owned(), headers, timeout: Some(TIME), ..Call::default() };
     let work = async {
-        let mut response = proxy::call(&worker, &site, call).await.map_err(|failure| failure.cause)?;
+        let mut response = proxy::call(&worker, &site, call).await.map_err(|failure| failure.facts().cause)?;
         if response.status != 200 {
             return Err(format!("{address} answered {}", response.status));
         }

@@ -32,6 +32,7 @@ use crate::script::bind::options::duration;
 use crate::script::bind::spawn::report;
 use crate::script::bind::spawn::spawn;
 use crate::script::context::Context;
+use crate::script::declare::discovery::HOSTS;
 use crate::script::driver;
 use crate::script::driver::Outcome;
 use crate::script::live::Ears;
@@ -141,7 +142,7 @@ pub(crate) fn start(lua: &Lua, timers: &[Timer]) -> mlua::Result<Tasks> {
     for (index, timer) in timers.iter().enumerate() {
         let task = Task::new(lua, &context, timer, &timers[..index]);
         match timer.word.as_str() {
-            "every" => run(&stopped, &context, task.repeat())?,
+            "every" | HOSTS => run(&stopped, &context, task.repeat())?,
             "after" => run(&stopped, &context, task.once())?,
             _ => run(&stopped, &context, task.hear(ears.listen(&timer.argument)))?,
         }
@@ -232,7 +233,8 @@ impl Task {
             Ok(Some(value)) => self.context.live().flag(&self.identity).publish(Some(value)),
             Ok(None) => {}
             Err(fault) => {
-                log::error("`every` returned what cannot be shared", &[("interval", &self.argument), ("cause", &fault)])
+                let said = format!("`{}` returned what cannot be shared", self.word);
+                log::error(&said, &[("interval", &self.argument), ("cause", &fault)]);
             }
         }
     }
@@ -260,9 +262,10 @@ impl Task {
         }
     }
 
-    /// The loader notes seconds.
+    /// The loader notes seconds, after the upstream's name where it is about one.
     fn wait(&self) -> Duration {
-        self.argument.parse().ok().and_then(|seconds| units::seconds(seconds).ok()).unwrap_or(Duration::from_secs(60))
+        let seconds = self.argument.rsplit(' ').next().unwrap_or_default();
+        seconds.parse().ok().and_then(|seconds| units::seconds(seconds).ok()).unwrap_or(Duration::from_secs(60))
     }
 }
 

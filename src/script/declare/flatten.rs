@@ -116,7 +116,8 @@ pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
             function: timer.function.clone(),
         })
         .collect();
-    (plan, Pipelines { on_request, bare, routes: pipelines, timers, access })
+    let hashers = session.hashers.borrow().clone();
+    (plan, Pipelines { on_request, bare, routes: pipelines, timers, access, hashers })
 }
 
 /// The functions of the access log.

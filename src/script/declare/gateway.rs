@@ -160,9 +160,10 @@ fn listener(session: &Session, at: Listen, value: &Value, tls: Option<&TlsConfig
             session.fault(anchor, "a Unix socket does not speak TLS", "leave out `tls`", "");
             Listener::usual(at, None)
         }
-        Said::Own(own) => Listener { tls: Some(own), ..Listener::usual(at, None) },
+        Said::Own(own) => Listener { tls: Some(own), http2: true, ..Listener::usual(at, None) },
     };
-    Listener { proxy, ..listener }
+    let http2 = read::get(table, "http2").unwrap_or(listener.http2);
+    Listener { proxy, http2, ..listener }
 }
 
 /// `proxy_protocol` of a listener.

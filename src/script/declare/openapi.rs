@@ -21,6 +21,7 @@ use crate::primitive::openapi::Operation;
 use crate::route::pattern::Pattern;
 use crate::script::bind::openapi;
 use crate::script::bind::openapi::Document;
+use crate::script::bind::openapi::Fault;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
 use crate::script::diagnose::Spot;
@@ -88,17 +89,14 @@ fn begin(lua: &Lua, (name, options, ticket): (Value, Value, Option<usize>)) -> m
             "",
         );
     }
-    let text = match session.files.read(&name) {
-        Ok(text) => text,
-        Err(reason) => {
+    let api = match openapi::compile(&name, &session.files) {
+        Ok(api) => api,
+        Err(Fault::File(reason)) => {
             session.fault(subject, reason, "paths are relative to the config folder", "");
             return Ok(None);
         }
-    };
-    let api = match openapi::compile(&name, &text) {
-        Ok(api) => api,
-        Err(reason) => {
-            session.fault(subject, format!("{name}: {reason}"), "", "");
+        Err(Fault::Document(reason)) => {
+            session.fault(subject, reason, "", "");
             return Ok(None);
         }
     };

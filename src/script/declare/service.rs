@@ -1,5 +1,9 @@
 //! `upstream "name" { … }`: a service.
 
+mod watch;
+
+use std::time::Duration;
+
 use mlua::Lua;
 use mlua::MultiValue;
 use mlua::Table;
@@ -8,6 +12,7 @@ use mlua::Value;
 use super::Poison;
 use super::Session;
 use super::address;
+use super::discovery;
 use super::here;
 use super::nodes;
 use super::read;
@@ -19,10 +24,12 @@ use crate::script::options::Check;
 use crate::script::options::List;
 use crate::script::options::describe;
 use crate::script::words;
-use crate::upstream::Balance;
 use crate::upstream::Config;
+use crate::upstream::Dns;
 use crate::upstream::HostConfig;
+use crate::upstream::Limit;
 use crate::upstream::Pool;
+use crate::upstream::Protocol;
 use crate::upstream::Retry;
 use crate::upstream::Timeouts;
 use crate::upstream::TlsConfig;
@@ -81,7 +88,8 @@ fn second(lua: &Lua, name: &str, anchor: &Anchor, table: &Value) -> mlua::Result
     let options = words::find("upstream").map(|word| word.options.as_slice()).unwrap_or_default();
     let typed = Check::new(lua, &session, anchor, &owner, List::Values).options(table, options)?;
     let config = config(&session, name, anchor, &owner, &typed);
-    if config.hosts.is_empty() && table.raw_len() == 0 && !session.faulty_at(anchor) {
+    let found_later = config.refresh.is_some() || matches!(config.dns, Dns::Srv { .. });
+    if config.hosts.is_empty() && table.raw_len() == 0 && !found_later && !session.faulty_at(anchor) {
         let said = format!("{owner} has no hosts");
         session.fault(anchor.clone(), said, format!("write upstream \"{name}\" {{ \"10.0.0.1:80\" }}"), "");
     }
@@ -105,15 +113,31 @@ fn config(session: &Session, name: &str, anchor: &Anchor, owner: &str, typed: &T
         }
         hosts.push(host);
     }
+    let found = discovery::of(session, name, typed, anchor);
+    if found.finds_hosts() && !hosts.is_empty() {
+        let said = format!("{owner} has hosts in its list and elsewhere");
+        session.fault(anchor.clone(), said, "leave out the list, or `hosts` and `dns`", "");
+    }
+    hosts.extend(found.hosts);
+    let (balance, hash_by) = watch::balance(session, typed, anchor, name);
+    let usual = Config::new(name, hosts);
     Config {
-        name: name.to_owned(),
-        hosts,
-        balance: balance(read::text(typed, "balance").as_deref()),
+        dns: found.dns,
+        refresh: found.refresh,
+        balance,
+        hash_by,
+        health: watch::health(session, typed, anchor),
+        eject: watch::eject(typed),
+        panic_at: read::get(typed, "panic_at").unwrap_or(usual.panic_at),
+        slow_start: read::duration(typed, "slow_start").unwrap_or_default(),
         timeout: timeouts(typed),
         retry: retry(session, typed, anchor).unwrap_or_default(),
+        limit: limit(typed),
         pool: pool(typed),
         tls: tls(session, typed, anchor),
+        protocol: protocol(read::text(typed, "protocol").as_deref()),
         place,
+        ..usual
     }
 }
 
@@ -140,24 +164,15 @@ fn host(session: &Session, value: &Value, at: Anchor) -> Option<HostConfig> {
 
 /// An upstream for a URL in `to`, with every default.
 pub(crate) fn of_url(address: crate::upstream::Address, place: crate::plan::Place) -> Config {
-    Config {
-        name: address::origin(&address),
-        hosts: vec![HostConfig { address, weight: 1, backup: false }],
-        balance: Balance::default(),
-        timeout: Timeouts::default(),
-        retry: Retry::default(),
-        pool: Pool::default(),
-        tls: TlsConfig::default(),
-        place,
-    }
+    Config { place, ..Config::new(address::origin(&address), vec![HostConfig { address, weight: 1, backup: false }]) }
 }
 
-fn balance(word: Option<&str>) -> Balance {
+fn protocol(word: Option<&str>) -> Protocol {
     match word {
-        Some("round_robin") => Balance::RoundRobin,
-        Some("random") => Balance::Random,
-        Some("first") => Balance::First,
-        _ => Balance::LeastRequest,
+        Some("h2") => Protocol::H2,
+        Some("grpc") => Protocol::Grpc,
+        Some("auto") => Protocol::Auto,
+        _ => Protocol::Http1,
     }
 }
 
@@ -172,6 +187,15 @@ fn timeouts(typed: &Table) -> Timeouts {
         timeouts.idle = read::duration(&table, "idle").unwrap_or(timeouts.idle);
     }
     timeouts
+}
+
+fn limit(typed: &Table) -> Option<Limit> {
+    let table = read::table(typed, "limit")?;
+    Some(Limit {
+        inflight: read::small(&table, "inflight")?,
+        queue: read::small(&table, "queue").unwrap_or(0),
+        max_wait: read::duration(&table, "max_wait").unwrap_or(Duration::from_secs(1)),
+    })
 }
 
 fn pool(typed: &Table) -> Pool {
@@ -204,6 +228,7 @@ pub(super) fn retry(session: &Session, typed: &Table, anchor: &Anchor) -> Option
         };
         retry.on_connect = has("connect");
         retry.on_reset = has("reset");
+        retry.on_timeout = has("timeout");
         retry.on_status = on.iter().filter_map(|value| u16::try_from(value.as_integer()?).ok()).collect();
     }
     if let Some(text) = read::text(&table, "backoff") {
@@ -247,6 +272,16 @@ fn tls(session: &Session, typed: &Table, anchor: &Anchor) -> TlsConfig {
     config.key = pem("key");
     config.sni = read::text(&table, "sni");
     config.verify = read::get(&table, "verify").unwrap_or(true);
+    if !config.verify {
+        let path = vec![Segment::Key("tls".into()), Segment::Key("verify".into())];
+        let at = Anchor { path, spot: Spot::Value, ..anchor.clone() };
+        session.warn(
+            "unverified-upstream",
+            at,
+            "without `verify` anybody on the way can be this service",
+            "`ca = \"ca.pem\"` trusts your own certificates",
+        );
+    }
     if config.cert.is_some() != config.key.is_some() && !session.faulty() {
         let at = Anchor { path: vec![Segment::Key("tls".into())], spot: Spot::Key, ..anchor.clone() };
         session.fault(at, "a client certificate needs both `cert` and `key`", "one of them is missing", "");

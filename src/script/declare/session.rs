@@ -31,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) gateway: RefCell<Option<Block>>,
     /// `upstream "…" { … }`.
     pub(crate) upstreams: RefCell<Vec<crate::upstream::Config>>,
+    /// Functions of `hash_by`, by the upstream's name.
+    pub(crate) hashers: RefCell<BTreeMap<String, Function>>,
     /// `every`, `after`, `on`.
     pub(crate) timers: RefCell<Vec<Timer>>,
     /// Stores, limiters, metrics: identity and configuration.
@@ -148,6 +150,7 @@ impl Session {
             nodes: RefCell::default(),
             gateway: RefCell::default(),
             upstreams: RefCell::default(),
+            hashers: RefCell::default(),
             timers: RefCell::default(),
             objects: RefCell::default(),
             slots: RefCell::default(),

@@ -16,13 +16,19 @@ pub const LINTS: &[(&str, &str)] = &[
     ("empty-group", "a group without routes: nothing runs there"),
     ("empty-include", "an `include` that matches no file"),
     ("host-or-path", "what stands before the path of a route or group looks like a path, and is taken for a host"),
+    (
+        "idle-cache",
+        "a `cache` behind identity whose time holds for nobody: it needs `private` or the service's own word",
+    ),
     ("no-client-certificate", "`mtls` where no listener asks clients for a certificate: it refuses everybody"),
     ("parameter-name", "a parameter is called after something else than what it gets"),
     ("shadowed-route", "a route that another one leaves nothing for"),
     ("unknown-event", "`on` hears an event that nothing emits"),
     ("unknown-member", "a value is asked for something it does not have"),
+    ("unkeyed-header", "a field that is read while a cached answer is made, and is not in its key or `vary`"),
     ("unreachable-step", "a step or `to` behind a step that always answers"),
     ("unused-upstream", "an upstream that no route and no function names"),
+    ("unverified-upstream", "`verify = false`: anybody on the way can be this service"),
 ];
 
 /// Whether a comment in `text` silences `warning`: `-- moongate: allow ID` on its line, or on a line of its own above.

@@ -33,6 +33,8 @@ pub(crate) struct Sketch {
     pub(crate) backticks: Vec<(String, Span)>,
     /// `req.member` and `res.member` of parameters of those names.
     pub(crate) handles: Vec<(String, String, Span)>,
+    /// Fields of the request that functions read, by whatever way.
+    pub(crate) fields: Vec<Field>,
     /// Second parameters of functions that stand in a list part and look like a response: name, place.
     pub(crate) responses: Vec<(String, Span)>,
     /// Declaring words called in functions that run for requests.
@@ -80,6 +82,17 @@ pub(crate) struct Entry {
     pub(crate) table: Option<Table>,
     /// The value is a function that does nothing but `return true`.
     pub(crate) always: bool,
+}
+
+/// A field of the request that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    /// Lower case.
+    pub(crate) name: String,
+    /// Where.
+    pub(crate) span: Span,
+    /// The lines of the functions around, the outermost first.
+    pub(crate) within: Vec<u32>,
 }
 
 /// A function that writes outer locals.

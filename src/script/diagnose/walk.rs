@@ -23,6 +23,7 @@ use tokens::span;
 
 use crate::script::words;
 
+mod fields;
 mod tables;
 mod tokens;
 
@@ -288,6 +289,7 @@ impl Walker {
 
     fn call(&mut self, call: &ast::FunctionCall) {
         self.prefix(call.prefix());
+        self.field(call.prefix(), call.suffixes());
         let mut suffixes = call.suffixes().peekable();
         let mut word = match call.prefix() {
             Prefix::Name(token) => Some(token),
@@ -385,6 +387,7 @@ impl Walker {
             Expression::Var(Var::Name(token)) => self.read(token, false),
             Expression::Var(Var::Expression(expression)) => {
                 self.prefix(expression.prefix());
+                self.field(expression.prefix(), expression.suffixes());
                 let mut suffixes = expression.suffixes().peekable();
                 self.member(expression.prefix(), suffixes.peek().copied());
                 self.suffixes(suffixes);

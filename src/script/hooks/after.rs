@@ -88,10 +88,15 @@ pub(super) fn lookup(lua: &Lua, exchange: &Rc<Exchange>, names: &[String]) -> Op
             (found, _) => found,
         };
     }
-    match &value {
+    as_text(&value)
+}
+
+/// A value as the text it is used as: tables as JSON, nothing for what is absent.
+pub(super) fn as_text(value: &Value) -> Option<String> {
+    match value {
         Value::Nil => None,
         Value::String(text) => Some(text.to_string_lossy()),
-        Value::Table(_) => json::encode(&value).ok(),
+        Value::Table(_) => json::encode(value).ok(),
         value if value.is_null() => None,
         value => value.to_string().ok(),
     }

@@ -66,6 +66,7 @@ pub(super) fn scene(text: &str) -> Scene {
         routes: vec![pipeline()],
         timers: Vec::new(),
         access: Access::default(),
+        hashers: Default::default(),
     };
     machine::loaded(&lua).unwrap();
     let plan = Arc::new(Plan::default());
@@ -144,7 +145,7 @@ fn shown(verdict: Verdict) -> String {
         Verdict::Continue => "continue".into(),
         Verdict::Answer(response) => show(response),
         Verdict::Fail(failure) => {
-            let told = if failure.cause.is_empty() { failure.detail } else { failure.cause };
+            let told = if failure.cause.is_empty() { &failure.detail } else { &failure.cause };
             format!("! {} {} {told}", failure.status, failure.code.as_str())
         }
     }

@@ -169,6 +169,16 @@ impl KeySet {
         Turn(Arc::clone(self))
     }
 
+    /// Where nobody keeps the keys fresh all the time, whoever asks does: a fetch, if one is due and none under way.
+    pub(crate) fn take_turn(self: &Arc<Self>, now: Moment) -> Option<Turn> {
+        let mut state = self.state.lock();
+        if state.fetching || state.due.is_some_and(|due| now < due) {
+            return None;
+        }
+        state.fetching = true;
+        Some(Turn(Arc::clone(self)))
+    }
+
     /// Keys were fetched, to be kept for `fresh`; whether they are others than before.
     pub(crate) fn found(&self, keys: Vec<Key>, issuer: Option<String>, fresh: Duration, now: Moment) -> bool {
         let changed = **self.keys.load() != keys;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::cached;
 use crate::plan::Plan;
 use crate::plan::To;
 use crate::proxy::Code;
@@ -56,12 +57,13 @@ pub(super) fn judge(session: &Session, plan: &Plan) -> Judged {
         judged.unused(session, plan, &sketches, &texts);
         judged.shadows(plan, &sketches);
         judged.nobody_asks(plan, &sketches);
+        judged.warnings.extend(cached::warnings(plan, &sketches));
         judged.unreachable(plan, &sketches);
     }
     judged
 }
 
-fn place(sketches: &BTreeMap<String, Sketch>, anchor: &Anchor, told: Diagnostic) -> Diagnostic {
+pub(super) fn place(sketches: &BTreeMap<String, Sketch>, anchor: &Anchor, told: Diagnostic) -> Diagnostic {
     match sketches.get(&anchor.file).and_then(|sketch| resolve(sketch, anchor)) {
         Some(span) => told.under(&anchor.file, span),
         None if anchor.file.is_empty() => told,

@@ -116,7 +116,9 @@ fn endless_declarations_end() {
 
 #[test]
 fn the_functions_of_words_that_are_policies_too_are_those_the_checks_know() {
-    for (word, members) in crate::script::words::NAMESPACES {
+    for word in ["cache", "jwt"] {
+        let mut members = crate::script::words::members(word);
+        members.sort_unstable();
         let names = format!(
             "local names = {{}} for name in pairs({word}) do table.insert(names, name) end table.sort(names) error(table.concat(names, \" \"))"
         );

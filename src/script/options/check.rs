@@ -33,8 +33,16 @@ impl Check<'_> {
                 }
                 _ => self.refuse(value, of),
             },
-            Type::List(inner) => match value {
-                Value::Table(table) if !policy::is_step(table) => Some(Value::Table(self.entries(table, inner)?)),
+            Type::List(inner, min, max) => match value {
+                Value::Table(table) if !policy::is_step(table) => {
+                    let (typed, count) = (self.entries(table, inner)?, table.raw_len());
+                    if min.is_some_and(|min| count < min) || max.is_some_and(|max| count > max) {
+                        let items = if count == 1 { "1 item".to_owned() } else { format!("{count} items") };
+                        self.fault(format!("{} must be {of}", self.place()), format!("this has {items}"), Spot::Value);
+                        return Ok(None);
+                    }
+                    Some(Value::Table(typed))
+                }
                 _ => self.refuse(value, of),
             },
             Type::Map(inner) => match value {
@@ -116,7 +124,7 @@ impl Check<'_> {
     fn either(&mut self, value: &Value, types: &[Type], whole: &Type) -> mlua::Result<Option<Value>> {
         let is_table = matches!(value, Value::Table(table) if !policy::is_step(table));
         let deep = |of: &&Type| {
-            matches!(of, Type::Table(_) | Type::List(_) | Type::Map(_) | Type::Either(_) | Type::Template(_))
+            matches!(of, Type::Table(_) | Type::List(..) | Type::Map(_) | Type::Either(_) | Type::Template(_))
         };
         if let Some(typed) = types.iter().filter(|of| !deep(of)).find_map(|of| plain(value, of)) {
             return Ok(Some(typed));
@@ -127,7 +135,7 @@ impl Check<'_> {
         if is_table {
             let listed = matches!(value, Value::Table(table) if table.raw_len() > 0);
             let fits = |of: &&Type| match of {
-                Type::List(_) => listed,
+                Type::List(..) => listed,
                 Type::Table(options) => !listed || options.iter().any(|option| option.name == "1"),
                 Type::Map(_) => !listed,
                 _ => false,
@@ -148,7 +156,7 @@ impl Check<'_> {
         match Template::parse(&text, escape, &params) {
             Ok(_) => {
                 let own = matches!(self.anchor.path.last(), Some(Segment::Key(name)) if matches!(name.as_str(), "to" | "rewrite" | "host" | "split_by"));
-                if !own && matches!(self.anchor.word.as_str(), "gateway" | "group" | "route") {
+                if !own && matches!(self.anchor.word.as_str(), "gateway" | "group" | "route" | "upstream") {
                     let anchor = crate::script::diagnose::Anchor { spot: Spot::Value, ..self.anchor.clone() };
                     self.session.loose.borrow_mut().extend(params.iter().map(|name| (name.clone(), anchor.clone())));
                 }
@@ -217,7 +225,7 @@ fn plain(value: &Value, of: &Type) -> Option<Value> {
         Type::Function(_) => value.is_function().then(|| value.clone()),
         Type::Step => policy::is_step_value(value).then(|| value.clone()),
         Type::Regex => crate::script::declare::is_regex(value).then(|| value.clone()),
-        Type::List(_) | Type::Map(_) | Type::Table(_) | Type::Either(_) => None,
+        Type::List(..) | Type::Map(_) | Type::Table(_) | Type::Either(_) => None,
     }
 }
 
@@ -237,7 +245,7 @@ pub(super) fn closer(value: &Value, of: &Type) -> Option<String> {
                 return Some(format!("write {{ text = {} }}", literal(value)));
             }
         }
-        Type::List(of) if inside(of) => return Some("write { … } around it: a list".to_owned()),
+        Type::List(of, ..) if inside(of) => return Some("write { … } around it: a list".to_owned()),
         _ => {}
     }
     if let Type::Either(types) = of {

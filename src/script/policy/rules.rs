@@ -201,11 +201,10 @@ impl Rule {
     }
 
     fn inner(&self, typed: &Table) -> Inner {
-        let exact = read::count(typed, "length");
         Inner {
             items: typed.raw_get::<Value>("items").ok().and_then(|value| of(&value)).map(Box::new),
             choices: if self.name == "either" { read::list(typed).iter().filter_map(of).collect() } else { Vec::new() },
-            count: (exact.or_else(|| read::count(typed, "min")), exact.or_else(|| read::count(typed, "max"))),
+            count: counts(typed),
             nullable: read::get(typed, "nullable").unwrap_or(false),
             ..Inner::default()
         }
@@ -252,8 +251,8 @@ impl Rule {
             || typed.raw_get::<Value>("items").ok().and_then(|value| of(&value)).map_or(Type::Any, |rule| rule.of);
         match &self.of {
             Type::Text(text) => Type::Text(Text {
-                min: read::count(typed, "length").or_else(|| read::count(typed, "min")),
-                max: read::count(typed, "length").or_else(|| read::count(typed, "max")),
+                min: counts(typed).0,
+                max: counts(typed).1,
                 pattern: read::text(typed, "pattern").or_else(|| regex_of(&typed.raw_get("pattern").ok()?)),
                 format: text.format,
             }),
@@ -262,7 +261,10 @@ impl Rule {
                 Type::Int(bound("min", i64::MIN as f64).ceil() as i64, bound("max", i64::MAX as f64).floor() as i64)
             }
             Type::Number(..) => Type::Number(bound("min", f64::NEG_INFINITY), bound("max", f64::INFINITY)),
-            Type::List(_) => Type::list(items()),
+            Type::List(..) => {
+                let (min, max) = counts(typed);
+                Type::List(Box::new(items()), min, max)
+            }
             Type::Map(_) => Type::map(items()),
             Type::OneOf(_) => {
                 let words = read::list(typed);
@@ -281,6 +283,12 @@ impl Rule {
             other => other.clone(),
         }
     }
+}
+
+/// `min` and `max`, or `length` for both.
+fn counts(typed: &Table) -> (Option<usize>, Option<usize>) {
+    let exact = read::count(typed, "length");
+    (exact.or_else(|| read::count(typed, "min")), exact.or_else(|| read::count(typed, "max")))
 }
 
 /// The rule that `value` is.

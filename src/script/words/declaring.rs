@@ -10,16 +10,17 @@ use super::level;
 use super::opt;
 use super::rules::RULES;
 use super::secure::tls;
+use super::service;
 use super::word;
 use crate::transform::template::Escape;
 
 pub(super) fn words() -> Vec<Word> {
-    let mut words = vec![gateway(), group(), route(), openapi(), upstream()];
+    let mut words = vec![gateway(), group(), route(), openapi(), service::upstream()];
     words.extend(steps().into_iter().chain(loading()));
     words
 }
 
-fn declare(name: &'static str, form: &'static str, doc: &'static str, example: &'static str) -> Word {
+pub(super) fn declare(name: &'static str, form: &'static str, doc: &'static str, example: &'static str) -> Word {
     word(Kind::Declaration, name, form, doc, example)
 }
 
@@ -83,7 +84,12 @@ fn listener() -> Type {
     let table = vec![
         opt("1", Type::text(), "", "the address"),
         tls(true),
-        later("http2"),
+        opt(
+            "http2",
+            Type::Bool,
+            "true with TLS",
+            "HTTP/2: over TLS by ALPN; in clear text only where this says true, to clients that begin with it (prior knowledge)",
+        ),
         opt(
             "proxy_protocol",
             Type::Table(proxy),
@@ -218,70 +224,10 @@ fn openapi() -> Word {
     declare(
         "openapi",
         "openapi \"api.yaml\" { to, security, validate, response, mock, steps…, operations }",
-        "One route for each operation of an OpenAPI document (3.0, 3.1; YAML or JSON, watched), named by its operationId; paths as written there, below those of the groups around. In each: security, validation, the steps of the list, then those of the operation.",
+        "One route for each operation of an OpenAPI document (3.0, 3.1; YAML or JSON, watched like the files it refers to), named by its operationId; paths as written there, below those of the groups around. In each: security, validation, the steps of the list, then those of the operation.",
         "",
     )
     .takes(options)
-}
-
-fn upstream() -> Word {
-    let host = vec![
-        opt("1", Type::text(), "", "the address"),
-        opt("weight", Type::Int(1, 1000), "1", "share of the load"),
-        opt("backup", Type::Bool, "false", "used only when no other host may be asked"),
-    ];
-    let timeouts = vec![
-        opt("connect", Type::Duration, "\"1s\"", "to a connection, handshakes included"),
-        opt("response", Type::Duration, "\"30s\"", "from the request's last byte to the answer's head"),
-        opt("idle", Type::Duration, "\"60s\"", "longest wait between two reads of the answer"),
-    ];
-    let pool = vec![
-        opt("max", Type::positive(), "256", "most connections per host"),
-        opt("idle", Type::Duration, "\"4s\"", "idle connections are closed after this"),
-        opt("max_age", Type::Duration, "\"10m\"", "a connection is not reused after this age"),
-    ];
-    let tls = vec![
-        opt("ca", Type::text(), "", "PEM file to trust instead of the system's roots"),
-        opt("cert", Type::text(), "", "PEM file with the client certificate"),
-        opt("key", Type::text(), "", "PEM file with its key"),
-        opt("sni", Type::text(), "", "name to ask for and verify, instead of the host's"),
-        opt("verify", Type::Bool, "true", "whether the certificate is verified"),
-    ];
-    let mut options = vec![
-        opt(
-            "1",
-            Type::Either(vec![Type::text(), Type::Table(host)]),
-            "",
-            "hosts: \"10.0.0.1:80\", \"http://…\", \"https://…\", \"unix:/…\", \"echo:\" or { address, weight = 2, backup = true }",
-        ),
-        opt(
-            "balance",
-            Type::one_of(&["least_request", "round_robin", "random", "first"]),
-            "\"least_request\"",
-            "how a host is chosen",
-        ),
-        opt(
-            "timeout",
-            Type::Either(vec![Type::Duration, Type::Table(timeouts)]),
-            "",
-            "per attempt; one duration is `response`",
-        ),
-        level::retry(),
-        opt("pool", Type::Table(pool), "", "connections kept and allowed, per host"),
-        opt("tls", Type::Table(tls), "", "TLS towards https:// hosts"),
-        opt("protocol", Type::one_of(&["http1"]), "\"http1\"", "what is spoken to the hosts"),
-    ];
-    options.extend(
-        ["dns", "hosts", "refresh", "hash_by", "health", "eject", "panic_at", "slow_start", "limit"].map(later),
-    );
-    declare(
-        "upstream",
-        "upstream \"name\" { hosts…, options }",
-        "A service: a named set of hosts with pools, balance and retries. Routes and fetch call it by name.",
-        "upstream \"users\" { \"127.0.0.1:9000\", { \"127.0.0.1:9001\", weight = 2 }, timeout = \"3s\" }\nroute \"GET /users/{id}\" { to = \"users\" }",
-    )
-    .takes(options)
-    .with(&[(":hosts()", "the hosts and their state"), (":state()", "the same as one table")])
 }
 
 fn steps() -> Vec<Word> {

@@ -2,7 +2,6 @@
 
 use super::Opt;
 use super::Type;
-use super::later;
 use super::opt;
 use crate::transform::template::Escape;
 
@@ -98,10 +97,15 @@ pub(super) fn placing() -> Vec<Opt> {
 
 /// `retry` of routes and upstreams.
 pub(super) fn retry() -> Opt {
-    let when = Type::Either(vec![Type::one_of(&["connect", "reset"]), Type::Status]);
+    let when = Type::Either(vec![Type::one_of(&["connect", "reset", "timeout"]), Type::Status]);
     let table = vec![
         opt("times", Type::Int(0, 10), "1", "further attempts after the first"),
-        opt("on", Type::list(when), "{ \"connect\", \"reset\", 502, 503 }", "what is tried again"),
+        opt(
+            "on",
+            Type::list(when),
+            "{ \"connect\", \"reset\", 502, 503 }",
+            "what is tried again: no connection (any method); and where repeating does no harm (idempotent methods, or with an `Idempotency-Key`) one that died without an answer, no answer within `timeout.response`, these statuses. A host's `Retry-After` is heeded",
+        ),
         opt("backoff", Type::text(), "\"25ms..250ms\"", "first and largest wait between attempts"),
         opt("budget", Type::Number(0.0, 1.0), "0.2", "retries as a share of requests"),
         opt(
@@ -151,7 +155,12 @@ pub(super) fn route() -> Vec<Opt> {
             "the Host sent on: \"keep\", \"upstream\" or text",
         ),
         retry(),
-        later("hedge"),
+        opt(
+            "hedge",
+            Type::Duration,
+            "",
+            "a second attempt at another host when no answer came within this time; the first good answer stands. Idempotent methods with a body at hand, paid from `retry.budget`",
+        ),
         opt("websocket", Type::Either(vec![Type::Bool, Type::Table(websocket)]), "true", "false refuses upgrades"),
         opt("slash", Type::one_of(&["strict", "redirect", "ignore"]), "\"strict\"", "what a trailing slash means"),
         opt("name", Type::text(), "the pattern", "its name in logs, metrics and listings"),

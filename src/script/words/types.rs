@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::Opt;
 use crate::primitive::validate::extent;
+use crate::primitive::validate::listed;
 pub(crate) use crate::primitive::validate::or;
 use crate::transform::template::Escape;
 
@@ -37,8 +38,8 @@ pub enum Type {
     Status,
     /// One of these words.
     OneOf(Vec<Cow<'static, str>>),
-    /// A list of such values.
-    List(Box<Self>),
+    /// A list of such values: fewest and most of them.
+    List(Box<Self>, Option<usize>, Option<usize>),
     /// A table from names to such values.
     Map(Box<Self>),
     /// A table with these options (the list part, where an option is named `1`, holds values of that option's type).
@@ -77,7 +78,7 @@ impl Type {
 
     /// A list of such values.
     pub fn list(of: Self) -> Self {
-        Self::List(Box::new(of))
+        Self::List(Box::new(of), None, None)
     }
 
     /// A table from names to such values.
@@ -144,7 +145,10 @@ impl fmt::Display for Type {
                     .collect();
                 f.write_str(&or(&quoted))
             }
-            Self::List(of) => write!(f, "a list ({of})"),
+            Self::List(of, min, max) => {
+                listed(f, *min, *max)?;
+                write!(f, " ({of})")
+            }
             Self::Map(of) => write!(f, "a table {{ name = {of} }}"),
             Self::Table(options) => {
                 let names: Vec<&str> =

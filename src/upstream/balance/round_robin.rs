@@ -3,7 +3,7 @@
 use crate::upstream::balance::Candidate;
 
 /// Every host earns its weight each turn; the richest is asked and pays the total.
-pub(super) fn pick<C: Candidate>(hosts: &[C], may: &impl Fn(usize) -> bool) -> Option<usize> {
+pub(super) fn pick<C: Candidate>(hosts: &[C], may: impl Fn(usize) -> bool) -> Option<usize> {
     let mut total = 0;
     let mut best: Option<(usize, i64)> = None;
     for (index, host) in hosts.iter().enumerate().filter(|(index, _)| may(*index)) {

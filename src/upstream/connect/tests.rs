@@ -9,17 +9,19 @@ use super::Failed;
 use super::connect;
 use crate::clock::Clock;
 use crate::upstream::Address;
+use crate::upstream::Protocol;
 use crate::upstream::host::Host;
 use crate::upstream::socket::Socket;
 use crate::upstream::tests::backend::nobody;
 use crate::upstream::tests::backend::run;
 use crate::upstream::tests::backend::settle;
+use crate::upstream::tls::Offer;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn to(reach: Vec<SocketAddr>) -> Arc<Host> {
     let address = Address::Tcp { host: "a.test".into(), port: 80, tls: false };
-    Host::new(&address, reach, "a.test:80".into())
+    Host::new(&address, reach, "a.test:80".into(), Protocol::Http1)
 }
 
 fn refusing() -> SocketAddr {
@@ -44,7 +46,8 @@ fn an_address_that_refuses_is_followed_by_the_next_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = listener.local_addr().unwrap();
         let clock = Clock::fake(Duration::ZERO);
-        let socket = connect(&to(vec![refusing(), refusing(), there]), None, LIMIT, &clock).await.unwrap();
+        let socket =
+            connect(&to(vec![refusing(), refusing(), there]), None, Offer::Http1, LIMIT, &clock).await.unwrap();
         assert!(matches!(socket, Socket::Tcp(stream) if stream.nodelay().unwrap()));
     });
 }
@@ -58,7 +61,8 @@ fn an_address_that_hangs_is_overtaken_after_a_quarter_second() {
         let clock = Clock::fake(Duration::ZERO);
         let turned = clock.clone();
         let host = to(vec![hanging.local_addr().unwrap(), there]);
-        let attempt = tokio::task::spawn_local(async move { connect(&host, None, LIMIT, &clock).await.is_ok() });
+        let attempt =
+            tokio::task::spawn_local(async move { connect(&host, None, Offer::Http1, LIMIT, &clock).await.is_ok() });
         settle().await;
         turned.advance(Duration::from_millis(249));
         settle().await;
@@ -75,7 +79,8 @@ fn a_connection_that_hangs_ends_with_its_time() {
         let clock = Clock::fake(Duration::ZERO);
         let turned = clock.clone();
         let host = to(vec![hanging.local_addr().unwrap()]);
-        let attempt = tokio::task::spawn_local(async move { connect(&host, None, LIMIT, &clock).await.err() });
+        let attempt =
+            tokio::task::spawn_local(async move { connect(&host, None, Offer::Http1, LIMIT, &clock).await.err() });
         settle().await;
         assert!(!attempt.is_finished());
         turned.advance(LIMIT);
@@ -87,11 +92,11 @@ fn a_connection_that_hangs_ends_with_its_time() {
 fn nobody_there_is_told_with_the_systems_words() {
     run(async {
         let clock = Clock::real();
-        let all = connect(&to(vec![refusing(), refusing()]), None, LIMIT, &clock).await.unwrap_err();
+        let all = connect(&to(vec![refusing(), refusing()]), None, Offer::Http1, LIMIT, &clock).await.unwrap_err();
         assert!(matches!(&all, Failed::Refused(cause) if cause.contains("refused")), "{all:?}");
-        let none = connect(&to(vec![]), None, LIMIT, &clock).await.unwrap_err();
+        let none = connect(&to(vec![]), None, Offer::Http1, LIMIT, &clock).await.unwrap_err();
         assert!(matches!(&none, Failed::Refused(cause) if cause.contains("no address")), "{none:?}");
-        let unix = Host::new(&Address::Unix("/nowhere/a.sock".into()), vec![], String::new());
-        assert!(matches!(connect(&unix, None, LIMIT, &clock).await, Err(Failed::Refused(_))));
+        let unix = Host::new(&Address::Unix("/nowhere/a.sock".into()), vec![], String::new(), Protocol::Http1);
+        assert!(matches!(connect(&unix, None, Offer::Http1, LIMIT, &clock).await, Err(Failed::Refused(_))));
     });
 }

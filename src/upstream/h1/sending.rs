@@ -13,8 +13,8 @@ use crate::http::Body;
 use crate::http::BodyError;
 use crate::http::h1::Framing;
 use crate::http::h1::write;
-use crate::upstream::h1::Upload;
 use crate::upstream::pool::Conn;
+use crate::upstream::upload::Upload;
 
 /// Body bytes that go out together with the head, at most; and the largest chunk we write.
 const GATHER: usize = 16 << 10;

@@ -28,13 +28,17 @@ impl Conn {
     /// A fresh connection in its place.
     pub(crate) fn new(socket: Socket, slot: Slot, pools: &Pools) -> Box<Self> {
         let now = pools.clock.now();
-        let age = slot.lane().limits().max_age;
-        // up to a tenth less, so that connections opened together do not end together
-        let spread = age / 10;
-        let less = spread.mul_f64((pools.chance() >> 11) as f64 / (1_u64 << 53) as f64);
         let alarm = pools.alarms.alarm(&pools.clock);
-        let die = now.after(age - less);
+        let die = slot.end(pools, now);
         Box::new(Self { socket, alarm, reused: false, die, since: now, until: Moment::NEVER, slot })
+    }
+
+    /// To the idle ones before it carried anything.
+    pub(crate) fn lay_by(mut self: Box<Self>, now: Moment) {
+        let lane = self.slot.lane().clone();
+        self.since = now;
+        self.until = now.after(lane.limits().idle).min(self.die);
+        lane.rest(self);
     }
 
     /// Back to the idle ones, unless its time is over. `peer`: how long the host says it keeps idle connections.

@@ -11,8 +11,12 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::upstream::Address;
 use crate::upstream::Pool;
+use crate::upstream::Protocol;
+use crate::upstream::h2::Trunks;
 use crate::upstream::host::Host;
+use crate::upstream::pool::Pools;
 use crate::upstream::pool::conn::Conn;
 use crate::upstream::socket::Look;
 
@@ -35,6 +39,10 @@ pub(crate) struct Lane {
     pub(crate) host: Arc<Host>,
     /// The host's label, for answers.
     pub(crate) label: Rc<str>,
+    /// How requests go to the host.
+    pub(crate) way: Way,
+    /// Its connections over HTTP/2, where there may be any.
+    pub(crate) trunks: Trunks,
     /// What smooth round robin remembers.
     pub(crate) turn: Cell<i64>,
     limits: Cell<Pool>,
@@ -48,6 +56,27 @@ pub(crate) struct Lane {
     doubt: Cell<u32>,
     /// Places kept for waiters that were called and have not come yet.
     promised: Cell<u32>,
+}
+
+/// How requests go to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// One at a time on each connection.
+    Http1,
+    /// Many at a time on few connections, or whatever the host chooses.
+    Http2,
+    /// Nowhere: the built-in service.
+    Echo,
+}
+
+impl Way {
+    fn to(host: &Host) -> Self {
+        match (&host.address, host.protocol) {
+            (Address::Echo, _) => Self::Echo,
+            (_, Protocol::H2 | Protocol::Grpc) | (Address::Tcp { tls: true, .. }, Protocol::Auto) => Self::Http2,
+            _ => Self::Http1,
+        }
+    }
 }
 
 /// What a request needs of a connection.
@@ -72,6 +101,8 @@ impl Lane {
         Rc::new(Self {
             host: Arc::clone(host),
             label: Rc::from(&**host.label()),
+            way: Way::to(host),
+            trunks: Trunks::default(),
             turn: Cell::new(0),
             limits: Cell::new(Pool::default()),
             max: Cell::new(1),
@@ -90,16 +121,16 @@ impl Lane {
         self.call();
     }
 
-    pub(super) fn limits(&self) -> Pool {
+    pub(crate) fn limits(&self) -> Pool {
         self.limits.get()
     }
 
-    pub(super) fn open(&self) -> u32 {
+    pub(crate) fn open(&self) -> u32 {
         self.open.get()
     }
 
     pub(super) fn idle(&self) -> usize {
-        self.idle.borrow().len()
+        self.idle.borrow().len() + self.trunks.idle()
     }
 
     /// A connection or a place for one, unless all are taken or others were there first.
@@ -198,6 +229,7 @@ impl Lane {
 
     pub(super) fn sweep(&self, now: Moment) {
         let retired = self.host.is_retired();
+        self.trunks.sweep(now, retired, self.limits().idle);
         let mut spoilt = Vec::new();
         let mut idle = self.idle.borrow_mut();
         let mut at = 0;
@@ -217,6 +249,7 @@ impl Lane {
     /// The worker ends: nothing is kept any more.
     pub(super) fn close(&self) {
         self.closed.set(true);
+        self.trunks.close();
         let idle = std::mem::take(&mut *self.idle.borrow_mut());
         drop(idle);
     }
@@ -251,6 +284,14 @@ impl Slot {
 
     pub(crate) fn lane(&self) -> &Rc<Lane> {
         &self.0
+    }
+
+    /// Until when a connection made now is used: up to a tenth before its time, so that connections opened together do
+    /// not end together.
+    pub(crate) fn end(&self, pools: &Pools, now: Moment) -> Moment {
+        let age = self.0.limits().max_age;
+        let less = (age / 10).mul_f64((pools.chance() >> 11) as f64 / (1_u64 << 53) as f64);
+        now.after(age - less)
     }
 }
 

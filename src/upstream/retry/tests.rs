@@ -6,6 +6,8 @@ use super::Setback;
 use super::Standing;
 use super::backoff;
 use super::next;
+use super::retry_after;
+use crate::http::Headers;
 use crate::upstream::Retry;
 
 const GET: Standing = Standing { repeatable: true, replayable: true, spent: 1, resent: false };
@@ -44,6 +46,32 @@ fn a_listed_status_repeats_only_what_may_be_repeated_even_with_unsafe() {
     assert_eq!(next(&policy, Setback::Status(504), GET), Next::Stop);
     assert_eq!(next(&policy, Setback::Status(503), POST), Next::Stop);
     assert_eq!(next(&policy, Setback::Status(503), Standing { replayable: false, ..GET }), Next::Stop);
+}
+
+#[test]
+fn what_may_have_killed_or_stalled_a_host_is_sent_to_another_one_or_not_at_all() {
+    let policy = Retry::default();
+    assert_eq!(next(&policy, Setback::Died, GET), Next::Aside);
+    assert_eq!(next(&policy, Setback::Late, GET), Next::Stop);
+    let waiting = Retry { on_timeout: true, is_unsafe: true, ..Retry::default() };
+    assert_eq!(next(&waiting, Setback::Late, GET), Next::Aside);
+    for setback in [Setback::Died, Setback::Late] {
+        assert_eq!(next(&waiting, setback, POST), Next::Stop);
+        assert_eq!(next(&waiting, setback, Standing { replayable: false, ..GET }), Next::Stop);
+        assert_eq!(next(&waiting, setback, Standing { spent: 2, ..GET }), Next::Stop);
+    }
+}
+
+#[test]
+fn a_host_says_when_to_come_back_in_seconds_or_as_a_date() {
+    let of = |value: &str| retry_after(&Headers::of(&[("Retry-After", value)]), || Duration::from_secs(784_111_777));
+    assert_eq!(of("3"), 3);
+    assert_eq!(of("Sun, 06 Nov 1994 08:49:39 GMT"), 2);
+    assert_eq!(of("Sun, 06 Nov 1994 08:49:36 GMT"), 0);
+    for nonsense in ["soon", "-1", "", "99999999999999999999999"] {
+        assert_eq!(of(nonsense), 0, "{nonsense}");
+    }
+    assert_eq!(retry_after(&Headers::default(), || Duration::ZERO), 0);
 }
 
 #[test]

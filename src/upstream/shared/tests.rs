@@ -5,6 +5,7 @@ use super::Shared;
 use crate::upstream::Address;
 use crate::upstream::Config;
 use crate::upstream::HostConfig;
+use crate::upstream::resolve::Question;
 use crate::upstream::tests::backend::config;
 
 fn named(host: &str) -> HostConfig {
@@ -25,7 +26,8 @@ fn literals_need_no_resolver_and_names_have_no_host_before_it_answered() {
     let echo = HostConfig { address: Address::Echo, weight: 0, backup: false };
     let shared = Shared::new(config(vec![named("10.0.0.1"), named("::1"), unix, echo, named("a.test")]), None).unwrap();
     assert_eq!(labels(&shared), ["10.0.0.1:80", "[::1]:80", "unix:/run/a.sock", "echo:"]);
-    assert_eq!(shared.names().map(|(index, name, _)| (index, name)).collect::<Vec<_>>(), [(4, "a.test")]);
+    let question = Question::Name { name: "a.test".into(), port: 80, server: None };
+    assert_eq!(shared.questions(), [(4, question)]);
     assert_eq!(shared.members()[3].weight, 1, "no host without a share");
 }
 

@@ -246,16 +246,8 @@ impl Gate {
 }
 
 pub(in crate::upstream) fn config(hosts: Vec<HostConfig>) -> Config {
-    Config {
-        name: "service".into(),
-        hosts,
-        balance: Balance::First,
-        timeout: crate::upstream::Timeouts::default(),
-        retry: crate::upstream::Retry::default(),
-        pool: crate::upstream::Pool::default(),
-        tls: crate::upstream::TlsConfig::default(),
-        place: ("gateway.lua".into(), 1),
-    }
+    let place = ("gateway.lua".into(), 1);
+    Config { balance: Balance::First, place, ..Config::new("service", hosts) }
 }
 
 pub(in crate::upstream) fn get(target: &str) -> Outbound {
@@ -269,6 +261,7 @@ pub(in crate::upstream) fn get(target: &str) -> Outbound {
         repeatable: true,
         deadline: Moment::NEVER,
         retry: None,
+        key: 0,
     }
 }
 

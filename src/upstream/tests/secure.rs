@@ -34,16 +34,16 @@ use crate::upstream::tests::backend::post;
 use crate::upstream::tests::backend::run;
 use crate::upstream::tests::backend::text;
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(in crate::upstream) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(in crate::upstream) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn pem(&self) -> String {
+    pub(in crate::upstream) fn pem(&self) -> String {
         self.0.pem()
     }
 
@@ -57,21 +57,7 @@ impl Authority {
 /// A service behind TLS with a certificate for `name` that answers every request with `answer` and, if told so, ends
 /// without saying so.
 async fn serve(authority: &Authority, name: &str, client: bool, answer: &'static str, cut: bool) -> SocketAddr {
-    let (certificate, key) = authority.issue(name);
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-    let builder = if client {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.0.der().clone()).unwrap();
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-        builder.with_client_cert_verifier(verifier)
-    } else {
-        builder.with_no_client_auth()
-    };
-    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(authority, name, client, &[]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::task::spawn_local(async move {
@@ -95,6 +81,31 @@ async fn serve(authority: &Authority, name: &str, client: bool, answer: &'static
         }
     });
     address
+}
+
+/// The service's side of TLS, with a certificate for `name`.
+pub(in crate::upstream) fn acceptor(
+    authority: &Authority,
+    name: &str,
+    client: bool,
+    protocols: &[&[u8]],
+) -> TlsAcceptor {
+    let (certificate, key) = authority.issue(name);
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+    let builder = if client {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.0.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
+    };
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let mut config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 fn gate(address: SocketAddr, name: &str, tls: TlsConfig) -> Gate {

@@ -14,6 +14,7 @@ fn desk() -> Desk {
     let metrics = Registry::default();
     Desk {
         live: Arc::default(),
+        clock: Clock::fake(Duration::from_secs(1_800_000_000)),
         status: Arc::new(Status::new(&metrics)),
         metrics,
         file: "gateway.lua".into(),

@@ -44,7 +44,9 @@ pub(super) fn denied(lua: &Lua, (req, why): (Value, Option<String>)) -> mlua::Re
         Some(_) => Failure::new(Code::AuthorizeDenied, "this caller may not do this"),
         None => anonymous(),
     };
-    failure.detail = why.unwrap_or(failure.detail);
+    if let Some(why) = why {
+        failure.detail = why;
+    }
     wait::fail(failure)
 }
 

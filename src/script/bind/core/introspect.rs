@@ -1,4 +1,5 @@
-//! `core.introspect(options)`: tokens that only their issuer can judge (RFC 7662), its verdicts remembered for a while.
+//! `core.introspect(options)`: tokens that only their issuer can judge (RFC 7662), its verdicts remembered for a
+//! while; about one token it is asked once at a time.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Run;
+use crate::questions::Asking;
+use crate::questions::Questions;
+use crate::questions::Turn;
 use crate::script::bind::declared::text;
 use crate::script::context::Context;
 use crate::script::declare::Session;
@@ -31,7 +35,11 @@ use crate::script::live::Kept;
 use crate::script::wait;
 
 /// What an endpoint said of tokens, by their hash; shared by workers and generations.
-pub(super) struct Verdicts(Mutex<Lru<Verdict>>);
+#[derive(Default)]
+pub(super) struct Verdicts {
+    known: Mutex<Lru<Verdict>>,
+    asked: Arc<Questions<Result<Verdict, Arc<str>>>>,
+}
 
 #[derive(Clone)]
 struct Verdict {
@@ -45,7 +53,7 @@ impl Kept for Verdicts {
     type Config = ();
 
     fn make((): ()) -> Self {
-        Self(Mutex::default())
+        Self::default()
     }
 
     fn change(&self, (): ()) {}
@@ -53,7 +61,7 @@ impl Kept for Verdicts {
 
 impl Verdicts {
     fn get(&self, name: &str, now: Duration) -> Option<Verdict> {
-        let mut known = self.0.lock();
+        let mut known = self.known.lock();
         let verdict = known.get(name)?.clone();
         if now.as_secs_f64() < verdict.until {
             return Some(verdict);
@@ -63,7 +71,7 @@ impl Verdicts {
     }
 
     fn put(&self, name: &str, verdict: Verdict) {
-        let mut known = self.0.lock();
+        let mut known = self.known.lock();
         known.insert(name, verdict);
         if known.len() > MOST {
             known.pop_oldest();
@@ -123,19 +131,54 @@ impl Step {
         Ok(None)
     }
 
-    /// Asks the endpoint, and goes on with what it says.
-    async fn ask(&self, lua: &Lua, context: &Context, exchange: &Rc<Exchange>, token: &str) -> mlua::Result<()> {
-        let fields = [("token", token), ("token_type_hint", "access_token")];
-        let time = self.time.min(exchange.left());
-        let said = match self.client.post(&exchange.worker, &exchange.site, &fields, time).await {
-            Ok(said) if said.get("active").is_some_and(Json::is_boolean) => said,
-            Ok(_) => return unavailable(format!("{} answered without `active`", self.client.url)),
-            Err(cause) => return unavailable(cause),
+    /// Asks the endpoint, or waits for who does so already, and goes on with what it says.
+    async fn ask(
+        self: &Rc<Self>,
+        lua: &Lua,
+        context: &Context,
+        exchange: &Rc<Exchange>,
+        token: &str,
+    ) -> mlua::Result<()> {
+        let verdicts = self.verdicts(context)?;
+        let answer = match verdicts.asked.ask(&name(token), 0, |_| true) {
+            Turn::Other(answer) => answer,
+            Turn::Mine(asking) => {
+                let answer = asking.answer();
+                self.begin(exchange, verdicts, asking, token.to_owned());
+                answer
+            }
         };
-        let now = exchange.worker.clock.unix();
-        let verdict = verdict(said, self.cache, now);
-        self.verdicts(context)?.put(&name(token), verdict.clone());
-        self.judge(lua, exchange, token, verdict, now)
+        let clock = &exchange.worker.clock;
+        match clock.timeout(exchange.left(), answer.told()).await.flatten() {
+            Some(Ok(verdict)) => self.judge(lua, exchange, token, verdict, clock.unix()),
+            Some(Err(cause)) => unavailable(cause.as_ref()),
+            None => unavailable("no answer in time"),
+        }
+    }
+
+    /// On this worker, beside its requests: one that leaves takes no answer from the others.
+    fn begin(
+        self: &Rc<Self>,
+        exchange: &Exchange,
+        verdicts: Arc<Verdicts>,
+        asking: Asking<Result<Verdict, Arc<str>>>,
+        token: String,
+    ) {
+        let (step, worker, site) = (Rc::clone(self), Rc::clone(&exchange.worker), Rc::clone(&exchange.site));
+        exchange.worker.spawn(async move {
+            let fields = [("token", &*token), ("token_type_hint", "access_token")];
+            let verdict = match step.client.post(&worker, &site, &fields, step.time).await {
+                Ok(said) if said.get("active").is_some_and(Json::is_boolean) => {
+                    Ok(verdict(said, step.cache, worker.clock.unix()))
+                }
+                Ok(_) => Err(format!("{} answered without `active`", step.client.url).into()),
+                Err(cause) => Err(cause.into()),
+            };
+            if let Ok(verdict) = &verdict {
+                verdicts.put(&name(&token), verdict.clone());
+            }
+            asking.done(verdict);
+        });
     }
 
     fn judge(
@@ -175,7 +218,7 @@ fn verdict(said: Json, cache: f64, now: Duration) -> Verdict {
 }
 
 /// RFC 7662 §4: without an answer nobody passes.
-fn unavailable<T>(cause: String) -> mlua::Result<T> {
+fn unavailable<T>(cause: &str) -> mlua::Result<T> {
     let failure = Failure::new(Code::IntrospectUnavailable, "tokens cannot be judged for now");
     wait::fail(failure.header("Retry-After", "5").because(cause))
 }
@@ -218,7 +261,7 @@ mod tests {
         for n in 0..MOST + 10 {
             verdicts.put(&format!("{n}"), Verdict { claims: None, until: 10.0 });
         }
-        assert_eq!(verdicts.0.lock().len(), MOST);
+        assert_eq!(verdicts.known.lock().len(), MOST);
         assert!(verdicts.get("0", Duration::ZERO).is_none());
         assert!(verdicts.get("50", Duration::ZERO).is_some() && verdicts.get("50", Duration::from_secs(10)).is_none());
     }

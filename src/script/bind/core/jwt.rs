@@ -4,6 +4,7 @@ mod bound;
 mod from;
 mod front;
 pub(super) mod options;
+mod sources;
 mod verify;
 
 use std::cell::RefCell;
@@ -28,9 +29,9 @@ use crate::script::bind::function;
 use crate::script::context::Context;
 use crate::script::wait;
 pub(super) use front::Front;
-use verify::Missing;
-use verify::Refused;
-use verify::Sources;
+use sources::Missing;
+use sources::Refused;
+use sources::Sources;
 
 /// What a `jwt` step is made of.
 struct Step {
@@ -79,7 +80,7 @@ impl Step {
                 }
                 Err(Refused::Fetch) if !last => return Ok(false),
                 Err(Refused::Script(error)) => return Err(error),
-                Err(Refused::Fetch | Refused::NoKeys) => {
+                Err(Refused::Fetch | Refused::NoKeys | Refused::Other) => {
                     let failure = Failure::new(Code::JwtKeys, "tokens cannot be verified for now");
                     return wait::fail(failure.header("Retry-After", "5").because("no keys could be fetched yet"));
                 }

@@ -63,7 +63,7 @@ impl Client {
             ..Call::default()
         };
         let work = async {
-            let mut response = proxy::call(worker, site, call).await.map_err(|failure| failure.cause)?;
+            let mut response = proxy::call(worker, site, call).await.map_err(|failure| failure.facts().cause)?;
             let body = response.body.collect(SIZE).await.map_err(|fault| format!("{}: {fault}", self.url))?;
             if response.status != 200 {
                 return Err(format!("{} answered {}", self.url, response.status));

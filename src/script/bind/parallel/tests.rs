@@ -42,7 +42,7 @@ fn the_first_error_cancels_the_rest_and_raises_as_it_was() {
 fn an_uncaught_error_fails_the_request_with_its_line() {
     let failure = driven("parallel {\n function() error 'no' end }").unwrap_err();
     assert_eq!(failure.code, Code::ScriptError);
-    assert_eq!((failure.cause.as_str(), failure.place), ("no", Some(("gateway.lua".to_owned(), 2))));
+    assert_eq!((failure.cause.as_str(), failure.place.clone()), ("no", Some(("gateway.lua".to_owned(), 2))));
 }
 
 #[test]

@@ -66,6 +66,7 @@ impl Builder<'_> {
             host: self.host_rule(block, &params),
             timeout: inner.timeout,
             retry: service::retry(self.session, &block.options, &block.anchor),
+            hedge: read::duration(&block.options, "hedge"),
             upgrade: self.upgrade(block, inner.to.is_some()),
             doc: read::text(&block.options, "doc"),
             hooks: inner.hooks,

@@ -1,7 +1,5 @@
 //! Whole bodies: read as text, JSON or form, and replaced.
 
-mod multipart;
-
 use bytes::Bytes;
 use mlua::IntoLuaMulti;
 use mlua::Lua;
@@ -16,6 +14,7 @@ use super::fields::media_type;
 use super::fields::one;
 use crate::http::Body;
 use crate::primitive::form as primitive;
+use crate::primitive::multipart;
 use crate::proxy::Code;
 use crate::proxy::Failure;
 use crate::script::bind::json;

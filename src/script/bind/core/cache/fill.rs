@@ -15,6 +15,7 @@ use super::How;
 use super::Job;
 use super::Policy;
 use super::identified;
+use super::options;
 use super::options::Said;
 use super::stored;
 use crate::cache::Entry;
@@ -28,6 +29,7 @@ use crate::cache::freshness::Asked;
 use crate::cache::freshness::Life;
 use crate::cache::freshness::Why;
 use crate::cache::key;
+use crate::cache::purge;
 use crate::cache::space::Lead;
 use crate::cache::space::Turn;
 use crate::clock::Moment;
@@ -85,6 +87,10 @@ fn begin(
 ) -> mlua::Result<()> {
     let identified = identified(&job.exchange);
     let twin = handle::twin(&job.lua, &job.exchange)?;
+    // The content of a GET is in no key: what everybody gets must not come of it.
+    if !options::is_query(&twin.request.borrow().method) {
+        twin.request.borrow_mut().body = Body::Empty;
+    }
     if let Some(old) = &old {
         for (name, value) in answer::validators(old) {
             twin.request.borrow_mut().headers.set(name, value);
@@ -225,6 +231,7 @@ impl Fill {
     ) {
         let mut tags = said.tags;
         tags.extend(answer::tags(&response.headers));
+        tags.extend(lead.key().own().map(|own| purge::of_key(own).into()));
         answer::strip(&mut response.headers);
         response.headers.remove("age");
         let vary = key::names(&response.headers, &self.policy.vary);

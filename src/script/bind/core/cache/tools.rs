@@ -10,15 +10,14 @@ use mlua::Lua;
 use mlua::MultiValue;
 use mlua::Table;
 use mlua::Value;
-use mlua::Variadic;
-use tokio::sync::watch;
 
 use crate::cache::Space;
+use crate::cache::purge::Order;
 use crate::cache::value::Loaded;
-use crate::cache::value::Loader;
-use crate::cache::value::Turn;
 use crate::cache::value::Valued;
 use crate::proxy::Run;
+use crate::questions::Asking;
+use crate::questions::Turn;
 use crate::script::bind::declared::Declared;
 use crate::script::bind::declared::running;
 use crate::script::bind::function;
@@ -163,19 +162,21 @@ fn valued(
     (Arc::clone(&data), Valued::new(data, bytes, now, ttl, more.stale).tagged(more.tags.clone(), born))
 }
 
-/// `cache.purge("tag", …, { hard = true })`, `cache.purge { prefix = "/products/" }`; `"*"` is everything.
+/// `cache.purge("tag", …, { hard = true })`, `cache.purge { prefix = "/products/", key = "p1" }`; `"*"` is everything.
 fn purge(lua: &Lua, name: &str, args: MultiValue) -> mlua::Result<usize> {
     let (context, space) = open(lua, name)?;
-    let (mut tags, mut prefix, mut hard) = (Vec::new(), None, false);
-    for value in Variadic::<Value>::from_iter(args) {
+    let mut order = Order::default();
+    for value in args {
         match value {
-            Value::String(tag) => tags.push(tag.to_str()?.to_owned()),
+            Value::String(tag) => order.tags.push(tag.to_str()?.to_owned()),
             Value::Table(table) => {
-                let options = Options::read(lua, "cache.purge".to_owned(), Some(&table), &["hard", "prefix", "tags"])?;
-                hard = options.flag("hard")?.unwrap_or(false);
-                prefix = options.text("prefix")?;
+                let known = ["hard", "prefix", "tags", "key"];
+                let options = Options::read(lua, "cache.purge".to_owned(), Some(&table), &known)?;
+                order.hard = options.flag("hard")?.unwrap_or(false);
+                order.prefix = options.text("prefix")?;
+                order.keys.extend(options.text("key")?);
                 if let Some(more) = options.table("tags")? {
-                    tags.extend(more.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>()?);
+                    order.tags.extend(more.sequence_values::<String>().collect::<mlua::Result<Vec<_>>>()?);
                 }
             }
             other => {
@@ -186,29 +187,18 @@ fn purge(lua: &Lua, name: &str, args: MultiValue) -> mlua::Result<usize> {
             }
         }
     }
-    Ok(forget(context.live(), name, &space, &tags, prefix.as_deref(), hard))
+    Ok(forget(context.live(), name, &space, &order))
 }
 
-/// Notes the purges and tells whoever listens; how many were noted.
-pub(crate) fn forget(
-    live: &Live,
-    name: &str,
-    space: &Space,
-    tags: &[String],
-    prefix: Option<&str>,
-    hard: bool,
-) -> usize {
-    for tag in tags {
-        if tag == "*" { space.purges().all(hard) } else { space.purges().tag(tag, hard) }
-    }
-    if let Some(prefix) = prefix {
-        space.purges().prefix(prefix, hard);
-    }
+/// Forgets what `order` names and tells whoever listens; how many things it names.
+pub(crate) fn forget(live: &Live, name: &str, space: &Space, order: &Order) -> usize {
+    let purged = space.purge(order);
     if live.bus().hears("purge") {
-        let event = serde_json::json!({ "tags": tags, "prefix": prefix, "hard": hard, "space": name });
+        let Order { tags, keys, prefix, hard } = order;
+        let event = serde_json::json!({ "tags": tags, "keys": keys, "prefix": prefix, "hard": hard, "space": name });
         live.bus().emit(Event { name: "purge".to_owned(), args: vec![Some(store::Value::Json(Box::new(event)))] });
     }
-    tags.len() + usize::from(prefix.is_some())
+    purged
 }
 
 /// `cache.remember`: get, or load once for all who want it.
@@ -233,42 +223,42 @@ impl Remember {
         if let Some((value, true)) = &known {
             return Ok(at_hand(value));
         }
-        let turn = self.space.load(&self.key);
+        let (turn, born) = self.space.load(&self.key, &self.more.tags);
         if let Some((value, _)) = known {
             let stale = at_hand(&value);
-            if let Turn::Mine(loader) = turn {
-                self.begin(loader)?;
+            if let Turn::Mine(asking) = turn {
+                self.begin(asking, born)?;
             }
             return Ok(stale);
         }
         let lua = self.lua.clone();
-        let told = match turn {
-            Turn::Other(told) => told,
-            Turn::Mine(loader) => {
-                let told = loader.watch();
-                self.begin(loader)?;
-                told
+        let answer = match turn {
+            Turn::Other(answer) => answer,
+            Turn::Mine(asking) => {
+                let answer = asking.answer();
+                self.begin(asking, born)?;
+                answer
             }
         };
-        Ok(Run::Wait(Box::pin(async move { arrived(&lua, told).await })))
+        Ok(Run::Wait(Box::pin(async move { arrived(&lua, answer.told().await) })))
     }
 
     /// The loader runs for nobody in particular: it outlives whoever asked first.
-    fn begin(self, loader: Loader) -> mlua::Result<()> {
+    fn begin(self, asking: Asking<Loaded>, born: u64) -> mlua::Result<()> {
         let worker = self.context.worker()?;
         worker.spawn(async move {
             let outcome = driver::drive(&self.context, None, &self.load, ()).get().await;
             let loaded = match outcome {
-                Ok(values) => self
-                    .keep(&values, loader.born)
-                    .unwrap_or_else(|error| Loaded::Failed(fault::message(&error).into())),
+                Ok(values) => {
+                    self.keep(&values, born).unwrap_or_else(|error| Loaded::Failed(fault::message(&error).into()))
+                }
                 Err(failure) => {
                     spawn::report(&self.context, "cache.remember", &failure);
                     let cause = if failure.cause.is_empty() { &failure.detail } else { &failure.cause };
                     Loaded::Failed(cause.as_str().into())
                 }
             };
-            loader.done(loaded);
+            asking.done(loaded);
         });
         Ok(())
     }
@@ -288,11 +278,7 @@ impl Remember {
     }
 }
 
-async fn arrived(lua: &Lua, mut told: watch::Receiver<Option<Loaded>>) -> mlua::Result<MultiValue> {
-    let loaded = match told.wait_for(Option::is_some).await {
-        Ok(loaded) => loaded.clone(),
-        Err(_) => None,
-    };
+fn arrived(lua: &Lua, loaded: Option<Loaded>) -> mlua::Result<MultiValue> {
     match loaded {
         Some(Loaded::Value(data)) => found(lua, data).map(|value| MultiValue::from_vec(vec![value])),
         Some(Loaded::Failed(cause)) => Err(mlua::Error::runtime(format!("cache.remember: {cause}"))),

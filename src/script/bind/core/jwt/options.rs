@@ -12,9 +12,10 @@ use super::Front;
 use super::Step;
 use super::bound::Bound;
 use super::from::From;
-use super::verify::Remote;
-use super::verify::Source;
-use super::verify::Sources;
+use super::sources::Gives;
+use super::sources::Remote;
+use super::sources::Source;
+use super::sources::Sources;
 use crate::http::headers::is_name;
 use crate::primitive::codec;
 use crate::primitive::digest::Hash;
@@ -111,22 +112,29 @@ fn sources(lua: &Lua, table: &Table) -> mlua::Result<Vec<Source>> {
         match table.raw_get::<Value>(name)? {
             Value::Nil => {}
             // A file that is not there was told already.
-            value if Poison::is(&value) => found.push(Source::Fixed(Vec::new())),
-            Value::Function(function) => found.push(Source::Asked { secret, function }),
+            value if Poison::is(&value) => found.push(Source::fixed(Vec::new())),
+            Value::Function(function) => {
+                let gives = if secret { Gives::Secret } else { Gives::Key };
+                found.push(Source::Asked { gives, function });
+            }
             Value::Table(list) => {
                 let mut keys = Vec::new();
                 for text in list.sequence_values::<Text>() {
                     keys.extend(self::keys(&text?, secret).map_err(|fault| wrong(format!("`{name}`: {fault}")))?);
                 }
-                found.push(Source::Fixed(keys));
+                found.push(Source::fixed(keys));
             }
             value => {
                 let keys = keys(&lua.unpack(value)?, secret);
-                found.push(Source::Fixed(keys.map_err(|fault| wrong(format!("`{name}`: {fault}")))?));
+                found.push(Source::fixed(keys.map_err(|fault| wrong(format!("`{name}`: {fault}")))?));
             }
         }
     }
     for (name, discovery) in [("jwks", false), ("discovery", true)] {
+        if let Value::Function(function) = table.raw_get(name)? {
+            found.push(Source::Asked { gives: Gives::Address { discovery }, function });
+            continue;
+        }
         for (issuer, address) in addresses(table, name)? {
             let address = Address { address: safe(name, address)?, discovery };
             Declared::key_set(lua, "jwt", &address)?;
@@ -152,11 +160,18 @@ fn addresses(table: &Table, name: &str) -> mlua::Result<Vec<(Option<String>, Str
             }
             Ok(found)
         }
-        Value::Function(_) => Err(wrong(format!(
-            "`{name}` is an address; where claims choose the key, write key = function(claims, header)"
-        ))),
-        value => Ok(vec![(None, value.to_string()?)]),
+        value => match value.as_string() {
+            Some(text) => Ok(vec![(None, text.to_string_lossy())]),
+            None => Err(wrong(format!("`{name}` is an address, a list of them or function(claims, header)"))),
+        },
     }
+}
+
+/// The address that a function says.
+pub(super) fn address(value: &Value, discovery: bool) -> mlua::Result<Address> {
+    let name = if discovery { "discovery" } else { "jwks" };
+    let text = value.as_string().ok_or_else(|| wrong(format!("the function of `{name}` returns an address or nil")))?;
+    Ok(Address { address: safe(name, text.to_string_lossy())?, discovery })
 }
 
 /// Keys, verdicts and credentials come over TLS, from this machine, or from an upstream that the file declares.
@@ -278,19 +293,35 @@ fn quoted(table: &Table, name: &str) -> mlua::Result<Option<String>> {
     }
 }
 
-/// The rules, and the key with its kind, of `jwt.verify(token, options)`.
-pub(super) fn of_call(lua: &Lua, table: &Table) -> mlua::Result<(Rules, bool, Text)> {
-    let known = ["secret", "key", "issuer", "audience", "algorithms", "leeway", "require", "typ"];
+/// Where the keys of a call are.
+pub(super) enum Given {
+    /// Here: a secret, or a key as text.
+    Text { secret: bool, text: Text },
+    /// There.
+    Address(Address),
+}
+
+/// The rules, and where the keys are, of `jwt.verify(token, options)`.
+pub(super) fn of_call(lua: &Lua, table: &Table) -> mlua::Result<(Rules, Given)> {
+    let known = ["secret", "key", "jwks", "discovery", "issuer", "audience", "algorithms", "leeway", "require", "typ"];
     let options = Options::read(lua, "jwt.verify".to_owned(), Some(table), &known)?;
     let leeway = options.duration("leeway")?;
     let table = lua.create_table_from(table.pairs::<Value, Value>().collect::<mlua::Result<Vec<_>>>()?)?;
     table.raw_set("leeway", leeway.map(|leeway| leeway.as_secs_f64()))?;
     let named = |fault: mlua::Error| mlua::Error::runtime(format!("jwt.verify: {fault}"));
     let rules = rules(&table).map_err(named)?;
-    match (options.bytes("secret")?, options.bytes("key")?) {
-        (Some(secret), None) => Ok((rules, true, secret)),
-        (None, Some(key)) => Ok((rules, false, key)),
-        _ => Err(wrong("jwt.verify needs either `secret` or `key` (PEM or JSON); for `jwks` use the policy")),
+    let mut given = Vec::new();
+    for (name, secret) in [("secret", true), ("key", false)] {
+        given.extend(options.bytes(name)?.map(|text| Given::Text { secret, text }));
+    }
+    for (name, discovery) in [("jwks", false), ("discovery", true)] {
+        if let Some(address) = options.text(name)? {
+            given.push(Given::Address(Address { address: safe(name, address).map_err(named)?, discovery }));
+        }
+    }
+    match (given.pop(), given.is_empty()) {
+        (Some(one), true) => Ok((rules, one)),
+        _ => Err(wrong("jwt.verify needs one of `secret`, `key` (PEM or JSON), `jwks` and `discovery`")),
     }
 }
 

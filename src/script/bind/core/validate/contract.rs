@@ -25,6 +25,7 @@ use crate::script::bind::core::exchange;
 use crate::script::bind::core::validate::answers::told;
 use crate::script::bind::openapi;
 use crate::script::bind::openapi::Document;
+use crate::script::bind::openapi::Fault as Unread;
 use crate::script::context::Context;
 use crate::script::declare::Session;
 use crate::script::declare::read;
@@ -88,8 +89,9 @@ fn read_document(lua: &Lua, source: &Value) -> mlua::Result<Document> {
         return Err(mlua::Error::runtime("`openapi` is the name of a file: openapi = \"api.yaml\""));
     };
     let name = name.to_string_lossy();
-    let text = Session::of(lua, "validate")?.files.read(&name).map_err(mlua::Error::runtime)?;
-    let api = openapi::compile(&name, &text).map_err(|said| mlua::Error::runtime(format!("{name}: {said}")))?;
+    let api = openapi::compile(&name, &Session::of(lua, "validate")?.files).map_err(|fault| match fault {
+        Unread::File(said) | Unread::Document(said) => mlua::Error::runtime(said),
+    })?;
     Ok(Document { name: name.into(), api, operation: None })
 }
 
@@ -145,7 +147,12 @@ async fn body(document: &Document, operation: usize, exchange: &Rc<Exchange>, mo
     if text.is_empty() {
         return if document.api.needs_body(operation) { Err(fault::raise(missing())) } else { Ok(()) };
     }
-    document.api.body(operation, &media, &text).map_err(|refusal| fault::raise(refused(refusal)))
+    let field = exchange.request.borrow().headers.text("content-type").map(str::to_owned).unwrap_or_default();
+    let filled = document.api.body(operation, &field, &text).map_err(|refusal| fault::raise(refused(refusal)))?;
+    if let Some(filled) = filled {
+        handle::replace_body(exchange, filled.into());
+    }
+    Ok(())
 }
 
 fn missing() -> Failure {
@@ -158,6 +165,7 @@ fn refused(found: Refusal) -> Failure {
             Failure::new(Code::ValidateType, format!("the body must be {accepted}")).header("accept", accepted)
         }
         Refusal::Syntax(said) => Failure::new(Code::BodyBadJson, format!("the body is no JSON: {said}")),
+        Refusal::Form(said) => Failure::new(Code::BodyBadForm, said),
         Refusal::Faults(faults) => refusal(Code::ValidateBody, faults),
     }
 }
@@ -180,7 +188,7 @@ async fn answer(document: &Document, operation: usize, held: &Rc<Held>, most: us
     };
     Ok(checked.err().map(|refusal| match refusal {
         Refusal::Type(accepted) => format!("`{media}` is none of {accepted}"),
-        Refusal::Syntax(said) => said,
+        Refusal::Syntax(said) | Refusal::Form(said) => said,
         Refusal::Faults(faults) => {
             let faults = faults.iter().map(|fault| format!("{} {}", fault.pointer, fault.message));
             faults.collect::<Vec<_>>().join("; ")

@@ -5,16 +5,22 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 /// One part.
-pub(super) struct Part<'a> {
-    pub(super) name: String,
-    pub(super) filename: Option<String>,
-    pub(super) media: Option<String>,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: &'a [u8],
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Of the form's field.
+    pub name: String,
+    /// Of a file, as the client says.
+    pub filename: Option<String>,
+    /// Its `Content-Type`.
+    pub media: Option<String>,
+    /// Every field of its head, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// What it holds.
+    pub body: &'a [u8],
 }
 
 /// The boundary that a `Content-Type` field of multipart/form-data names.
-pub(super) fn boundary(field: &str) -> Option<String> {
+pub fn boundary(field: &str) -> Option<String> {
     let (media, rest) = field.split_once(';')?;
     if !media.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;
@@ -24,8 +30,8 @@ pub(super) fn boundary(field: &str) -> Option<String> {
     fit.then(|| boundary.into_owned())
 }
 
-/// Every part, or what is wrong.
-pub(super) fn parse<'a>(bytes: &'a [u8], boundary: &str, most: usize) -> Result<Vec<Part<'a>>, &'static str> {
+/// Every part, `most` of them, or what is wrong.
+pub fn parse<'a>(bytes: &'a [u8], boundary: &str, most: usize) -> Result<Vec<Part<'a>>, &'static str> {
     const BROKEN: &str = "the multipart body is broken off";
     let opening = format!("--{boundary}");
     let between = format!("\r\n--{boundary}");

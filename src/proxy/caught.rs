@@ -1,4 +1,4 @@
-//! A panic ends one connection, never the process: it is caught where the connection's task begins.
+//! A panic ends one connection or stream, never the process: it is caught where its task begins.
 
 use std::any::Any;
 use std::future::Future;
@@ -12,14 +12,14 @@ use crate::telemetry::log;
 use crate::telemetry::metrics::Registry;
 
 /// A future whose panic is logged and counted, and then is its end.
-pub(super) struct Caught<F> {
+pub struct Caught<F> {
     work: Pin<Box<F>>,
     metrics: Registry,
 }
 
 impl<F: Future<Output = ()>> Caught<F> {
     /// Catches the panics of `work`.
-    pub(super) fn new(work: F, metrics: &Registry) -> Self {
+    pub fn new(work: F, metrics: &Registry) -> Self {
         Self { work: Box::pin(work), metrics: metrics.clone() }
     }
 }

@@ -64,6 +64,11 @@ impl Upload {
         Self { source, memory, at: 0, keeping: first, wanted: keeping, lossy: false, framing, owed: promised(framing) }
     }
 
+    /// A host may hand all of it back untouched after it was sent: as much as there is room for is kept for another.
+    pub(crate) fn keep(&mut self) {
+        (self.keeping, self.wanted) = (!self.lossy, !self.lossy);
+    }
+
     /// The first byte left: from now on only a repeat that is wanted needs a memory.
     pub(crate) fn left(&mut self) {
         self.keeping &= self.wanted;
@@ -133,6 +138,11 @@ impl Upload {
             self.source.consume(n);
             self.lossy = true;
         }
+    }
+
+    /// Whether the next `n` bytes are known to be the last.
+    pub(crate) fn ends_with(&self, n: usize) -> bool {
+        matches!(self.framing, Framing::Length(_)) && self.owed == n as u64
     }
 
     /// Bytes that were taken but never left come back to be the start again.

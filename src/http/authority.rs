@@ -1,0 +1,42 @@
+//! The authority of a target: which names and addresses are taken for one (RFC 3986 §3.2).
+
+use std::net::Ipv6Addr;
+
+/// A name or an address with an optional port, in lower case; nothing that names a user, a zone or a list.
+pub(crate) fn valid(value: &[u8]) -> Option<String> {
+    let name = value.iter().take_while(|&&byte| is_host_byte(byte)).count();
+    if name == 0 || (name < value.len() && value[name] != b':') {
+        return valid_literal(value);
+    }
+    let text = std::str::from_utf8(value).ok()?;
+    lower(text, name)
+}
+
+/// `[…]` with an IPv6 address in it.
+fn valid_literal(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (address, _) = text.strip_prefix('[')?.split_once(']')?;
+    address.parse::<Ipv6Addr>().ok()?;
+    lower(text, address.len() + 2)
+}
+
+/// `text` without an empty port, if what follows its first `name` bytes is a port or nothing.
+fn lower(text: &str, name: usize) -> Option<String> {
+    let (name, port) = text.split_at(name);
+    let kept = match port.strip_prefix(':') {
+        None if port.is_empty() => name,
+        Some("") => name,
+        Some(digits) if digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse::<u16>().ok()?;
+            text
+        }
+        _ => return None,
+    };
+    let mut host = kept.to_owned();
+    host.make_ascii_lowercase();
+    Some(host)
+}
+
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+}

@@ -1,0 +1,91 @@
+//! The rarer ways to a service: within a bound on what it is asked at a time (`limit`), and with a second attempt beside a
+//! slow one (`hedge`).
+
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::http::Body;
+use crate::http::BodyError;
+use crate::http::Headers;
+use crate::http::Source;
+use crate::primitive::concurrency::Entry;
+use crate::primitive::concurrency::Permit;
+use crate::proxy::Site;
+use crate::proxy::Worker;
+use crate::upstream::Answer;
+use crate::upstream::Outbound;
+use crate::upstream::SendError;
+use crate::upstream::Upstream;
+
+/// Sends `outbound` once the upstream has room for it; overload is answered at once, or after `limit.max_wait` in line.
+pub(super) async fn send(
+    worker: &Worker,
+    site: &Site,
+    upstream: &Rc<Upstream>,
+    outbound: Outbound,
+    hedge: Option<Duration>,
+) -> Result<Answer, SendError> {
+    let permit = enter(worker, site, upstream, &outbound).await?;
+    let answer = match hedge {
+        Some(wait) => upstream.send_hedged(outbound, wait).await,
+        None => upstream.send(outbound).await,
+    };
+    let mut answer = answer?;
+    if let (Some(permit), Body::Stream(_)) = (permit, &answer.response.body) {
+        let body = std::mem::take(&mut answer.response.body);
+        answer.response.body = Body::stream(Held { body, permit: Some(permit) });
+    }
+    Ok(answer)
+}
+
+async fn enter(
+    worker: &Worker,
+    site: &Site,
+    upstream: &Upstream,
+    outbound: &Outbound,
+) -> Result<Option<Permit>, SendError> {
+    let Some(limit) = upstream.shared().config().limit else { return Ok(None) };
+    let Some(bound) = site.shared.bounds.get(&**upstream.name()) else { return Ok(None) };
+    let full = || SendError::Full { most: limit.inflight };
+    match bound.enter(b"") {
+        Entry::Permit(permit) => Ok(Some(permit)),
+        Entry::Full => Err(full()),
+        Entry::Waiter(waiter) => {
+            let wait = limit.max_wait.min(outbound.deadline.since(worker.clock.now()));
+            worker.clock.timeout(wait, waiter).await.map(Some).ok_or_else(full)
+        }
+    }
+}
+
+/// An answer's body that holds its place until it was read.
+struct Held {
+    body: Body,
+    permit: Option<Permit>,
+}
+
+impl Source for Held {
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>> {
+        let filled = self.body.poll_fill(cx);
+        if matches!(filled, Poll::Ready(Ok([]) | Err(_))) {
+            self.permit = None;
+        }
+        filled
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.body.consume(n);
+        if self.body.left() == Some(0) {
+            self.permit = None;
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        self.body.left()
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        self.body.trailers()
+    }
+}

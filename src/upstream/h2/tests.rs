@@ -1,0 +1,6 @@
+mod connections;
+mod exchanges;
+mod failures;
+mod flow;
+mod secure;
+mod server;

@@ -1,0 +1,87 @@
+//! A second attempt beside a slow first one: the first good answer stands, the other attempt is cancelled.
+
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::http::Body;
+use crate::upstream::Answer;
+use crate::upstream::Outbound;
+use crate::upstream::Retry;
+use crate::upstream::SendError;
+use crate::upstream::Upstream;
+use crate::upstream::send::Beside;
+
+type Outcome = Result<Answer, SendError>;
+
+impl Upstream {
+    /// As [`Upstream::send`]; where no answer's head came within `wait`, another host is asked beside the first, paid from
+    /// the budget for retries. Only what may be repeated, with a body at hand, is ever asked for twice.
+    pub async fn send_hedged(&self, outbound: Outbound, wait: Duration) -> Outcome {
+        let policy = outbound.retry.clone().unwrap_or_else(|| self.shared().config().retry.clone());
+        let Some(twin) = twin(&outbound, &policy).filter(|_| self.shared().members().len() > 1) else {
+            return self.send(outbound).await;
+        };
+        let first_at = Beside::default();
+        let mut first = pin!(self.pursue(outbound, Some(&first_at)));
+        if let Some(outcome) = self.clock().timeout(wait, first.as_mut()).await {
+            return outcome;
+        }
+        if !self.shared().budget().spend() {
+            return first.await;
+        }
+        let beside = Beside { avoid: Some(first_at.at.get()), ..Beside::default() };
+        let mut second = pin!(self.pursue(twin, Some(&beside)));
+        let good = |outcome: &Outcome| {
+            outcome.as_ref().is_ok_and(|answer| !policy.on_status.contains(&answer.response.status))
+        };
+        let (mut poor, mut second_failed) = (None, false);
+        poll_fn(|cx| {
+            if poor.is_none()
+                && let Poll::Ready(outcome) = first.as_mut().poll(cx)
+            {
+                if good(&outcome) || second_failed {
+                    return Poll::Ready(both(outcome));
+                }
+                poor = Some(outcome);
+            }
+            if !second_failed && let Poll::Ready(outcome) = second.as_mut().poll(cx) {
+                match poor.take() {
+                    _ if good(&outcome) => return Poll::Ready(both(outcome)),
+                    Some(first) => return Poll::Ready(both(first)),
+                    None => second_failed = true,
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// The same request once more, without retries of its own; `None` when it may go out only once.
+fn twin(outbound: &Outbound, policy: &Retry) -> Option<Outbound> {
+    let body = match &outbound.body {
+        Body::Empty => Body::Empty,
+        Body::Full(bytes) => Body::Full(bytes.clone()),
+        Body::Stream(_) => return None,
+    };
+    (outbound.repeatable && outbound.upgrade.is_none()).then(|| Outbound {
+        method: outbound.method.clone(),
+        target: outbound.target.clone(),
+        host: outbound.host.clone(),
+        fields: outbound.fields.clone(),
+        body,
+        upgrade: None,
+        repeatable: true,
+        deadline: outbound.deadline,
+        retry: Some(Retry { times: 0, budget: 0.0, ..policy.clone() }),
+        key: outbound.key,
+    })
+}
+
+/// The answer that stands, the other attempt counted.
+fn both(outcome: Outcome) -> Outcome {
+    outcome.map(|answer| Answer { attempts: answer.attempts + 1, ..answer })
+}

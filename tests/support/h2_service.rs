@@ -1,0 +1,114 @@
+//! A service that speaks HTTP/2 in clear text, on a thread of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Request;
+use http::Response;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// A service that runs until it is dropped.
+pub(crate) struct Service {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The head of a request as it arrived, and on which connection (from 0).
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) uri: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) connection: usize,
+}
+
+/// Sends every piece of a request's body back as it comes, ends with `grpc-status: 0` and the trailers it got.
+pub(crate) fn echo() -> Service {
+    let (stop, stopped) = oneshot::channel();
+    let (ready, address) = std::sync::mpsc::channel();
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    let list = Arc::clone(&seen);
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            ready.send(listener.local_addr().unwrap()).unwrap();
+            tokio::task::spawn_local(accept(listener, list));
+            let _ = stopped.await;
+        });
+    });
+    Service { address: address.recv().unwrap(), seen, stop: Some(stop), thread: Some(thread) }
+}
+
+async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<Seen>>>) {
+    for connection in 0.. {
+        let (stream, _) = listener.accept().await.unwrap();
+        let seen = Arc::clone(&seen);
+        tokio::task::spawn_local(async move {
+            let Ok(mut accepted) = h2::server::handshake(stream).await else { return };
+            while let Some(Ok((request, respond))) = accepted.accept().await {
+                let head = Seen {
+                    method: request.method().to_string(),
+                    uri: request.uri().to_string(),
+                    headers: request.headers().clone(),
+                    connection,
+                };
+                seen.lock().unwrap().push(head);
+                tokio::task::spawn_local(back(request, respond));
+            }
+        });
+    }
+}
+
+async fn back(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let media = request.headers().get("content-type").cloned();
+    let mut head = Response::builder().status(200);
+    if let Some(media) = media {
+        head = head.header("content-type", media);
+    }
+    let Ok(mut stream) = respond.send_response(head.body(()).unwrap(), false) else { return };
+    let mut body = request.into_body();
+    while let Some(piece) = body.data().await {
+        let Ok(piece) = piece else { return };
+        let _ = body.flow_control().release_capacity(piece.len());
+        if stream.send_data(piece, false).is_err() {
+            return;
+        }
+    }
+    let mut trailers = body.trailers().await.ok().flatten().unwrap_or_default();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let _ = stream.send_trailers(trailers);
+}
+
+impl Service {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+            && !std::thread::panicking()
+        {
+            panic!("the service panicked");
+        }
+    }
+}
