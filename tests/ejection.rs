@@ -129,7 +129,7 @@ route "/short" { to = "s", timeout = "200ms" }"#,
     let mut leaves = gateway.client();
     leaves.send("POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf");
     wait::until("it has arrived", || service.calls() == 1);
-    drop(leaves);
+    leaves.reset();
     wait::until("its connection is gone", || service.open() == 0);
     let mut holds = gateway.client();
     holds.send("GET /b HTTP/1.1\r\nhost: x\r\n\r\n");

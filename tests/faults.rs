@@ -47,6 +47,17 @@ fn alone(fault: Fault) -> Sight {
     }
 }
 
+/// What `method` sees of a host with this fault, and how often the host was called for it: once, unless a connection that
+/// was closed silently had been taken for open, and the request may not be repeated (C-06).
+fn asked(gateway: &Gateway, method: &str, fault: Fault) -> usize {
+    let seen = sight(gateway, method);
+    if (fault, method) == (Fault::ClosesSilently, "POST") && seen == Sight::Refused(502, "upstream.reset_reused") {
+        return 0;
+    }
+    assert_eq!(seen, alone(fault), "{fault:?} {method}");
+    1
+}
+
 #[test]
 fn a_single_host_with_a_fault_is_called_once_for_each_request() {
     for fault in faulty::ALL {
@@ -59,9 +70,10 @@ fn a_single_host_with_a_fault_is_called_once_for_each_request() {
         )
         .with("$UP", service.address())
         .start();
-        for (count, method) in ["GET", "POST", "GET"].into_iter().enumerate() {
-            assert_eq!(sight(&gateway, method), alone(fault), "{fault:?} {method}");
-            assert_eq!(service.calls(), count + 1, "{fault:?} {method}");
+        let mut calls = 0;
+        for method in ["GET", "POST", "GET"] {
+            calls += asked(&gateway, method, fault);
+            assert_eq!(service.calls(), calls, "{fault:?} {method}");
         }
     }
 }
@@ -86,8 +98,8 @@ fn a_sound_host_beside_it_takes_over_what_may_be_sent_twice() {
         let (seen, calls) = if mended { (Sight::Whole("sound"), 1) } else { (alone(fault), 0) };
         assert_eq!(sight(&gateway, "GET"), seen, "{fault:?}");
         assert_eq!((service.calls(), sound.calls()), (1, calls), "{fault:?}");
-        assert_eq!(sight(&gateway, "POST"), alone(fault), "{fault:?}");
-        assert_eq!((service.calls(), sound.calls()), (2, calls), "{fault:?}: a POST went to two hosts");
+        let called = 1 + asked(&gateway, "POST", fault);
+        assert_eq!((service.calls(), sound.calls()), (called, calls), "{fault:?}: a POST went to two hosts");
     }
 }
 

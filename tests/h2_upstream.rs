@@ -88,7 +88,11 @@ fn functions_and_fetch_reach_such_a_service_too() {
 
 #[test]
 fn a_service_of_http1_behind_protocol_h2_is_a_502_at_once() {
-    let service = upstream::says("old");
+    let service = upstream::serve(|conn| {
+        conn.until(b"\r\n\r\n");
+        conn.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        conn.linger();
+    });
     let gateway = gateway::script(
         r#"
         upstream "service" { "$UP", protocol = "h2" }

@@ -53,15 +53,21 @@ pub struct Tier<H> {
     draw: Draw,
     /// Whose turn it is where all weigh the same.
     next: Cell<usize>,
-    ring: Option<(Rc<Ring>, Box<[Option<usize>]>)>,
+    seats: Option<Seats>,
+}
+
+/// The ring of all hosts of the upstream, and where in a tier the host of each number is.
+struct Seats {
+    ring: Rc<Ring>,
+    places: Box<[Option<usize>]>,
 }
 
 impl<H: Candidate> Tier<H> {
     /// Hosts of one rank; `ring` is of all hosts of the upstream, for [`Balance::Hash`].
     pub fn new(hosts: Vec<H>, ring: Option<&Rc<Ring>>) -> Self {
         let draw = Draw::new(hosts.iter().map(Candidate::weight));
-        let ring = ring.map(|ring| (Rc::clone(ring), seats(&hosts)));
-        Self { hosts: hosts.into(), draw, next: Cell::new(0), ring }
+        let seats = ring.map(|ring| Seats { ring: Rc::clone(ring), places: places(&hosts) });
+        Self { hosts: hosts.into(), draw, next: Cell::new(0), seats }
     }
 
     /// Those that may be asked.
@@ -112,8 +118,8 @@ impl<H: Candidate> Tier<H> {
 
     /// The first host from the key's place on, round the ring, that has room; the first at all when none has.
     fn ranked(&self, key: u64, may: impl Fn(usize) -> bool) -> Option<usize> {
-        let (ring, seats) = self.ring.as_ref()?;
-        let here = || ring.from(key).filter_map(|number| seats.get(number).copied().flatten()).filter(|&at| may(at));
+        let Seats { ring, places } = self.seats.as_ref()?;
+        let here = || ring.from(key).filter_map(|number| places.get(number).copied().flatten()).filter(|&at| may(at));
         let first = here().next()?;
         if hash::is_free(&self.hosts[first]) {
             return Some(first);
@@ -124,11 +130,11 @@ impl<H: Candidate> Tier<H> {
 }
 
 /// Where in `hosts` the host of each number is.
-fn seats<H: Candidate>(hosts: &[H]) -> Box<[Option<usize>]> {
+fn places<H: Candidate>(hosts: &[H]) -> Box<[Option<usize>]> {
     let count = hosts.iter().map(|host| host.number() + 1).max().unwrap_or(0);
-    let mut seats = vec![None; count];
+    let mut places = vec![None; count];
     for (index, host) in hosts.iter().enumerate() {
-        seats[host.number()] = Some(index);
+        places[host.number()] = Some(index);
     }
-    seats.into()
+    places.into()
 }

@@ -121,13 +121,13 @@ impl Vitals {
 
     pub(crate) fn forgive(&self, now: Moment) {
         self.tally.clear();
-        self.since.store(now.0, Ordering::Relaxed);
+        self.join(now);
         self.until.store(0, Ordering::Release);
     }
 
     pub(crate) fn set_down(&self, down: bool, now: Moment, reason: &str) {
         if !down {
-            self.since.store(now.0, Ordering::Relaxed);
+            self.join(now);
         }
         self.down.store(down, Ordering::Relaxed);
         self.explain(reason);
@@ -135,15 +135,17 @@ impl Vitals {
 
     pub(crate) fn set_drained(&self, drained: bool, now: Moment) {
         if !drained {
-            self.since.store(now.0, Ordering::Relaxed);
+            self.join(now);
         }
         self.drained.store(drained, Ordering::Relaxed);
     }
 
     /// How far it has come in, of `slow_start`: from 10 to 100 percent; and when that changes.
     pub(crate) fn ramp(&self, now: Moment, slow_start: Duration) -> (u32, Moment) {
-        let fresh = self.since.compare_exchange(FRESH, now.0, Ordering::Relaxed, Ordering::Relaxed);
-        let since = fresh.map_or_else(|seen| seen, |_| now.0);
+        if self.since.load(Ordering::Relaxed) == FRESH {
+            self.join(now);
+        }
+        let since = self.since.load(Ordering::Relaxed);
         let step = slow_start / STEPS;
         if since == 0 || step.is_zero() {
             return (100, Moment::NEVER);
@@ -153,6 +155,11 @@ impl Vitals {
             Ok(steps) if steps < STEPS => ((steps + 1) * 100 / STEPS, Moment(since).after(step * (steps + 1))),
             _ => (100, Moment::NEVER),
         }
+    }
+
+    /// It takes part from now on.
+    fn join(&self, now: Moment) {
+        self.since.store(now.0.max(1), Ordering::Relaxed);
     }
 
     fn explain(&self, reason: &str) {

@@ -276,7 +276,7 @@ fn tls(session: &Session, typed: &Table, anchor: &Anchor) -> TlsConfig {
         let path = vec![Segment::Key("tls".into()), Segment::Key("verify".into())];
         let at = Anchor { path, spot: Spot::Value, ..anchor.clone() };
         session.warn(
-            "unverified-upstream",
+            "unverified",
             at,
             "without `verify` anybody on the way can be this service",
             "`ca = \"ca.pem\"` trusts your own certificates",

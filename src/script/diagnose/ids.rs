@@ -25,10 +25,10 @@ pub const LINTS: &[(&str, &str)] = &[
     ("shadowed-route", "a route that another one leaves nothing for"),
     ("unknown-event", "`on` hears an event that nothing emits"),
     ("unknown-member", "a value is asked for something it does not have"),
-    ("unkeyed-header", "a field that is read while a cached answer is made, and is not in its key or `vary`"),
+    ("unkeyed-field", "a field that is read while a cached answer is made, and is not in its key or `vary`"),
     ("unreachable-step", "a step or `to` behind a step that always answers"),
     ("unused-upstream", "an upstream that no route and no function names"),
-    ("unverified-upstream", "`verify = false`: anybody on the way can be this service"),
+    ("unverified", "`verify = false`: anybody on the way can be this service"),
 ];
 
 /// Whether a comment in `text` silences `warning`: `-- moongate: allow ID` on its line, or on a line of its own above.

@@ -86,7 +86,7 @@ fn unkeyed(file: &str, field: &Field, step: &Step) -> Diagnostic {
     let name = &field.name;
     let (at, line) = &step.place;
     let said = format!("`{name}` is read while an answer is made that `cache` keeps for all, whatever their `{name}`");
-    Diagnostic::warning("unkeyed-header", said)
+    Diagnostic::warning("unkeyed-field", said)
         .label(format!("write vary = {{ \"{name}\" }} in the cache at {at}:{line}, or read it before"))
         .under(file, field.span)
 }

@@ -138,13 +138,14 @@ fn range(value: &Value) -> Option<(u16, u16)> {
 /// `eject = true` or `{ … }`
 pub(super) fn eject(typed: &Table) -> Option<Eject> {
     let usual = Eject::default();
-    if read::get::<bool>(typed, "eject") == Some(true) {
+    // as a condition a table would be true as well
+    if let Ok(Value::Boolean(true)) = typed.raw_get("eject") {
         return Some(usual);
     }
     let table = read::table(typed, "eject")?;
     let (errors, ratio) = (read::small(&table, "errors"), read::get(&table, "ratio"));
     Some(Eject {
-        errors: errors.or(if ratio.is_some() { None } else { usual.errors }),
+        errors: if ratio.is_some() { errors } else { errors.or(usual.errors) },
         ratio,
         sample: read::small(&table, "sample").unwrap_or(usual.sample),
         within: read::duration(&table, "within").unwrap_or(usual.within),

@@ -211,18 +211,16 @@ impl Raw {
 
     /// The next frame; settings are acknowledged on the way.
     pub(super) async fn frame(&mut self) -> Option<Frame> {
-        loop {
-            let mut head = [0; 9];
-            self.stream.read_exact(&mut head).await.ok()?;
-            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-            self.stream.read_exact(&mut payload).await.ok()?;
-            let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-            let frame = Frame { kind: head[3], flags: head[4], id, payload };
-            if frame.kind == SETTINGS && frame.flags == 0 {
-                self.send(SETTINGS, 1, 0, &[]).await;
-            }
-            return Some(frame);
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).await.ok()?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        self.stream.read_exact(&mut payload).await.ok()?;
+        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        let frame = Frame { kind: head[3], flags: head[4], id, payload };
+        if frame.kind == SETTINGS && frame.flags == 0 {
+            self.send(SETTINGS, 1, 0, &[]).await;
         }
+        Some(frame)
     }
 
     /// The stream of the next request's head.
