@@ -1,5 +1,6 @@
 //! A running gateway: what lives across reloads and what does not.
 
+mod acme;
 mod admin;
 mod build;
 mod control;
@@ -41,7 +42,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::downstream::Listen;
-use crate::downstream::accept::Gate;
+use crate::downstream::gate::Gate;
 use crate::proxy::Worker;
 use crate::script::Program;
 use crate::script::diagnose::Faults;
@@ -197,7 +198,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
 
 /// Builds what can be built of `program` without a socket: what a start would refuse.
 pub fn check(program: &Arc<Program>) -> Result<(), String> {
-    Parts::build(Arc::clone(program), 1, false, None, &program.plan().gateway.listen).map(drop)
+    Parts::build(Arc::clone(program), 1, false, None, &program.plan().gateway.listen, &|_| Arc::default()).map(drop)
 }
 
 async fn control(

@@ -17,7 +17,7 @@ policy "mtls" {
       doc = 'globs over alternative names: hosts ("*.internal"), URIs ("spiffe://acme/*"), addresses, mail addresses',
     },
     user = is.func { optional = true, doc = "function(cert) that returns req.user, or nil to refuse" },
-    forward = is.bool { default = false, doc = "send the certificate on as Client-Cert (RFC 9440)" },
+    forward = is.bool { default = false, doc = "send the certificate on as Client-Cert, what came behind it as Client-Cert-Chain (RFC 9440)" },
   },
   step = function(o)
     local user = o.user

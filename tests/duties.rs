@@ -85,12 +85,39 @@ fn options_star_and_max_forwards() {
     let service = upstream::says("ok");
     let gateway = gateway::before(&service);
     let star = gateway.raw("OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert!(matches!(star.status, 200 | 204 | 404), "{star:?}");
+    assert_eq!((star.status, service.last().target.as_str()), (200, "*"), "a route for everything takes it too");
+    let nobody = gateway::script(r#"route "GET /" { function() return 204 end }"#).start();
+    assert_eq!(nobody.raw("OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n").status, 204);
     let calls = service.calls();
     let last = gateway.call("OPTIONS", "/", &[("max-forwards", "0")], "");
     assert_eq!(service.calls(), calls, "Max-Forwards: 0 went on: {last:?}");
     gateway.call("OPTIONS", "/", &[("max-forwards", "3")], "").with(200);
     assert_eq!(service.last().header("max-forwards"), Some("2"));
+}
+
+/// RFC 10008: safe and idempotent, with content that is the question.
+#[test]
+fn query_is_an_ordinary_safe_method() {
+    let service = upstream::serve(|conn| {
+        while let Some(seen) = conn.request() {
+            if seen.target == "/lost" && conn.number == 0 {
+                return conn.reset();
+            }
+            conn.send(upstream::ok(&seen.body));
+        }
+    });
+    let gateway = gateway::script(
+        r#"
+        route "QUERY /own" { function(req) return { text = "own " .. req:text() } end }
+        route "/{rest*}" { to = "service" }
+        "#,
+    )
+    .service("service", &service)
+    .start();
+    gateway.call("QUERY", "/first", &[], "who?").with(200);
+    assert_eq!(gateway.call("QUERY", "/lost", &[], "what?").with(200).text(), "what?", "sent again");
+    assert_eq!(service.last().method, "QUERY");
+    assert_eq!(gateway.call("QUERY", "/own", &[], "why?").with(200).text(), "own why?");
 }
 
 #[test]

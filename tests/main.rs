@@ -29,6 +29,7 @@
 //! | mistakes with place, frame and suggestion, ten at once | `cli`, and the goldens |
 //! | **the request**: keep-alive, pipelining, chunks, `Expect`, trailers | `framing` `streaming` `duties` |
 //! | what could be read in two ways is refused, both sides (S-03, S-04); bent requests | `framing` `mutants` |
+//! | what fuzzing found once | `fuzzed` |
 //! | pools: LIFO, bounds, ages, `Keep-Alive`, liveness | `pools` |
 //! | HTTP/2 and gRPC services, streaming both ways (U-28, U-62) | `h2_upstream` |
 //! | retries: what is sent again and what never, POSTs (C-06) | `retries` |
@@ -40,12 +41,13 @@
 //! | proxy duties S-01, S-02, S-06, S-07, S-09, S-12 | `duties` `transforms` |
 //! | one canonical path (S-10) | `paths` |
 //! | who the client is (S-20, S-22, S-23) | `forwarded` |
-//! | limits 413, 414, 431; silent, slow, idle, stalled (S-04) | `limits` |
+//! | limits 413, 414, 431; silent, slow, idle, stalled (S-04); crowds of them, too many connections, too few files | `limits` `floods` |
 //! | trace context and request ids (S-70, S-73) | `trace` |
 //! | routing: precedence, 404, 405 with `Allow`, HEAD | `routing` |
 //! | what is sent on: rewrites, Host, `to`, splits, balance | `sending` |
 //! | Unix sockets, names, listeners that come and go | `sockets` |
 //! | TLS on listeners: names, versions, clients' certificates, hostile handshakes (S-90) | `tls` |
+//! | certificates by ACME: proofs, renewal, failures (S-91) | `acme` |
 //! | HTTP/2 on listeners: bodies, limits, drain, floods, downgrade, WebSockets, gRPC (S-05, S-80, S-81) | `http2` |
 //! | the PROXY protocol (S-21) | `proxy_protocol` |
 //! | upgrades and WebSocket functions (RFC 6455), hostile frames | `upgrades` `websockets` |
@@ -68,6 +70,7 @@ mod http2;
 mod support;
 mod vocabulary;
 
+mod acme;
 mod admin;
 mod any_of;
 mod api_key;
@@ -94,9 +97,11 @@ mod failures;
 mod faults;
 mod fetching;
 mod files;
+mod floods;
 mod forward_auth;
 mod forwarded;
 mod framing;
+mod fuzzed;
 mod gone;
 mod h2_upstream;
 mod health;

@@ -43,6 +43,21 @@ fn no_spelling_of_a_guarded_path_gets_past_the_guard() {
             "/x/..\\admin/x",
             "/x;/../admin/x",
             "/x%00/../admin/x",
+            "/x;a=b/../admin/x",
+            "/x/..;/admin/x",
+            "/x/..;a=b/admin/x",
+            "/%2e%2e;/admin/x",
+            "/x//../admin/x",
+            "/x/%252e%252e/admin/x",
+            "/%2561dmin/x",
+            "/x/%25%32%65%25%32%65/admin/x",
+            "/x/..%252fadmin/x",
+            "/x/%c0%ae%c0%ae/admin/x",
+            "/x/..%c0%afadmin/x",
+            "/x\\..\\admin/x",
+            "/x/.%2e\\admin/x",
+            "http://x/admin/x",
+            "http://x/a/%2e%2e/admin/x",
         ] {
             let answer = gateway.get(target);
             if answer.status == 200 {
@@ -56,6 +71,42 @@ fn no_spelling_of_a_guarded_path_gets_past_the_guard() {
             } else {
                 assert!(matches!(answer.status, 400 | 403), "{policy}: {target} gave {}", answer.status);
             }
+        }
+    }
+}
+
+#[test]
+fn the_service_sees_the_path_that_was_matched() {
+    let pieces = [
+        "/", "//", "a", "..", ".", "%2e", "%2E%2e", "%2f", "%5C", "\\", ";", ";x=1", "%25", "2e", "%00", "%c0%ae", "ä",
+    ];
+    let service = upstream::answers(|seen| upstream::ok(&seen.target));
+    for policy in ["reject", "keep", "decode"] {
+        let script = r#"
+            gateway { limits = { path = "$PATH" } }
+            route "/{rest*}" { function(req) req.headers["x-matched"] = req.path end, to = "service" }
+        "#;
+        let gateway = gateway::script(script).with("$PATH", policy).service("service", &service).start();
+        let mut client = gateway.client();
+        let mut dice = 7_u64;
+        for _ in 0..600 {
+            let mut target = "/".to_owned();
+            for _ in 0..6 {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                target.push_str(pieces[usize::try_from(dice >> 33).unwrap() % pieces.len()]);
+            }
+            let answer = client.get(&target);
+            if answer.header("connection") == Some("close") {
+                client = gateway.client();
+            }
+            if answer.status != 200 {
+                assert_eq!(answer.status, 400, "{policy} {target}: {answer:?}");
+                continue;
+            }
+            let seen = service.last();
+            assert_eq!(seen.header("x-matched"), Some(seen.target.as_str()), "{policy} {target}");
+            let parts = seen.target.split('/').any(|part| matches!(part, "." | ".."));
+            assert!(!parts && answer.text() == seen.target, "{policy} {target} became {}", seen.target);
         }
     }
 }
@@ -76,7 +127,7 @@ fn resolve(path: &str) -> String {
 #[test]
 fn ambiguous_characters_are_rejected_by_default() {
     let (service, gateway) = guarded("reject");
-    for target in ["/a%2Fb", "/a%2fb", "/a%5Cb", "/a\\b", "/a%00b"] {
+    for target in ["/a%2Fb", "/a%2fb", "/a%5Cb", "/a\\b", "/a%00b", "/admin;x", "/admin;x/y", "/x/..;/admin"] {
         gateway.get(target).refused(400, "request.path");
     }
     assert_eq!(service.calls(), 0);

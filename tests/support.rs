@@ -1,5 +1,6 @@
 //! The vocabulary of these tests: a gateway, upstreams that misbehave on purpose, a client that reads strictly.
 
+pub(crate) mod acme;
 pub(crate) mod answer;
 pub(crate) mod binary;
 pub(crate) mod client;

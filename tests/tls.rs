@@ -122,6 +122,29 @@ fn large_bodies_pass_both_ways() {
 }
 
 #[test]
+fn events_arrive_over_tls_as_they_are_sent() {
+    let authority = Authority::new("CA");
+    let service = upstream::serve(|conn| {
+        conn.request();
+        conn.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
+        for n in 0..3 {
+            conn.send(format!("9\r\ndata: {n}\n\n\r\n"));
+            conn.hold();
+        }
+    });
+    let gateway = with(TLS, &[&authority.server(&["a.dev"])])
+        .with("route \"GET /who\"", "route \"/events\" { to = \"service\" } route \"GET /who\"")
+        .service("service", &service)
+        .start();
+    let mut client = Visitor::of(&authority).connect(&gateway, "a.dev");
+    client.send("GET /events HTTP/1.1\r\nhost: a.dev\r\n\r\n");
+    let (mut answer, frame) = client.head();
+    assert_eq!(client.piece(&mut answer, frame).unwrap(), b"data: 0\n\n", "before the next is sent");
+    service.release();
+    assert_eq!(client.piece(&mut answer, frame).unwrap(), b"data: 1\n\n");
+}
+
+#[test]
 fn the_oldest_version_is_chosen_by_the_script() {
     let authority = Authority::new("CA");
     let gateway =

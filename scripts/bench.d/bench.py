@@ -11,6 +11,7 @@ import callgrind
 import extras
 import measure
 import policies
+import secure
 import servers
 from servers import Gateway
 from servers import Nginx
@@ -21,9 +22,9 @@ def main():
     options = arguments()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     chosen = [w for w in WORKLOADS if w.name in options.only] if options.only else WORKLOADS
-    if (options.policies or options.caches) and not options.only:
+    if (options.policies or options.caches or options.tls) and not options.only:
         chosen = []
-    every = not (options.only or options.policies or options.caches)
+    every = not (options.only or options.policies or options.caches or options.tls)
     backend = servers.backend()
     backend.start()
     try:
@@ -41,14 +42,18 @@ def main():
               f"{options.seconds} s a run, order A B B A; ratios of {unit}")
         if not counters:
             print("this machine has no instruction counters: CPU time instead, which moves with what else runs here (try --callgrind)")
-        heading = f"\n{'workload':<20}{'server':<10}{'k instr/req':>16}{'CPU s/100k':>11}{'user':>7}{'sys':>7}{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'peak MB':>9}{'errors':>8}{'ratio':>7}{'aim':>6}"
-        print(heading)
+        heading = f"\n{'workload':<22}{'server':<10}{'k instr/req':>16}{'CPU s/100k':>11}{'user':>7}{'sys':>7}{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'peak MB':>9}{'errors':>8}{'ratio':>7}{'aim':>6}"
+        if chosen or options.policies:
+            print(heading)
         for workload in chosen:
             compare(workload, options, backend.port, counters)
         if options.caches or every:
             caches.run(options.binary, options.seconds, counters, row)
         if options.policies or every:
             policies.run(options.binary, options.seconds, backend.port, counters, row)
+        if options.tls or every:
+            print(heading)
+            secure.run(options, backend.port, counters, row)
         if every:
             others(options, backend.port)
     finally:
@@ -61,6 +66,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=4, help="length of each run (4)")
     parser.add_argument("--only", action="append", metavar="WORKLOAD", help="one of: " + ", ".join(w.name for w in WORKLOADS))
     parser.add_argument("--policies", action="store_true", help="only what identity, limits and validation cost")
+    parser.add_argument("--tls", action="store_true", help="only what TLS costs")
     parser.add_argument("--caches", action="store_true", help="only what a cache hit costs, beside nginx and varnish")
     parser.add_argument("--callgrind", action="store_true", help="count user instructions under valgrind instead: slow, repeatable")
     return parser.parse_args()
@@ -84,7 +90,7 @@ def row(workload, server, cost, ratio, counters):
     thousand = 1000 * max(cost.requests, 1)
     instructions = f"{cost.instructions_user / thousand:.1f} + {cost.instructions_kernel / thousand:.1f}" if counters else "none"
     share = cost.cpu_per_100k() / max(cost.user + cost.system, 1e-9)
-    print(f"{workload.name:<20}{server.name:<10}{instructions:>16}{cost.cpu_per_100k():>11.2f}{cost.user * share:>7.2f}{cost.system * share:>7.2f}"
+    print(f"{workload.name:<22}{server.name:<10}{instructions:>16}{cost.cpu_per_100k():>11.2f}{cost.user * share:>7.2f}{cost.system * share:>7.2f}"
           f"{cost.requests / cost.seconds:>9.0f}{statistics.median(cost.p50):>8.2f}{statistics.median(cost.p99):>8.2f}{cost.peak_kb / 1024:>9.1f}{cost.errors:>8}"
           + (f"{ratio:>7.2f}{workload.aim or '':>6}" if ratio else ""), flush=True)
 

@@ -12,14 +12,21 @@ IDLE = 5_000
 GET = b"GET /1k HTTP/1.1\r\nhost: bench\r\n\r\n"
 
 
-def idle_kb(server):
+def plain(port):
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def idle_kb(server, connect=plain):
     """Resident KB per idle keep-alive connection, each of which has made one request."""
-    load.counted(server.port, 50, [GET])
+    for _ in range(50):
+        with connect(server.port) as client:
+            client.sendall(GET)
+            load.read_answer(client)
     pids = server.pids()
     before = measure.memory_kb(pids)
     clients = []
     for _ in range(IDLE):
-        client = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        client = connect(server.port)
         client.sendall(GET)
         load.read_answer(client)
         clients.append(client)

@@ -18,7 +18,7 @@ class Result:
     p99: float
 
 
-def wrk(path, seconds, connections=64, script=None, headers=(), status=200):
+def wrk(path, seconds, connections=64, script=None, headers=(), status=200, scheme="http"):
     """A load for `measure.around`; answers of another class than `status` are errors."""
 
     def run(port):
@@ -30,7 +30,7 @@ def wrk(path, seconds, connections=64, script=None, headers=(), status=200):
                 file.write(script)
                 file.flush()
                 command += ["-s", file.name]
-            output = subprocess.run([*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True).stdout
+            output = subprocess.run([*command, f"{scheme}://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True).stdout
         return parse(output, status)
 
     return run

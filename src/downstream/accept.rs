@@ -5,9 +5,6 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -21,32 +18,8 @@ use crate::clock::Clock;
 use crate::downstream::Peer;
 use crate::downstream::Stream;
 use crate::downstream::bind::Listening;
+use crate::downstream::gate::Ticket;
 use crate::telemetry::log;
-
-/// How many client connections are open, all workers together.
-#[derive(Clone, Default)]
-pub struct Gate(Arc<AtomicUsize>);
-
-/// One open connection; counted until dropped.
-pub struct Ticket(Gate);
-
-impl Gate {
-    /// How many are open.
-    pub fn open(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn enter(&self) -> Ticket {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Ticket(self.clone())
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// One worker's end of a listener.
 pub struct Acceptor {
@@ -54,7 +27,6 @@ pub struct Acceptor {
     /// Where it listens; asking each connection would cost a system call.
     local: Option<SocketAddr>,
     clock: Clock,
-    gate: Gate,
 }
 
 enum Socket {
@@ -64,7 +36,7 @@ enum Socket {
 
 impl Acceptor {
     /// Registers `socket` with the runtime of this thread.
-    pub fn new(socket: Listening, clock: Clock, gate: Gate) -> io::Result<Self> {
+    pub fn new(socket: Listening, clock: Clock) -> io::Result<Self> {
         let (socket, local) = match socket {
             Listening::Tcp(socket) => {
                 let local = socket.local_addr().ok();
@@ -72,19 +44,23 @@ impl Acceptor {
             }
             Listening::Unix(socket) => (Socket::Unix(UnixListener::from_std(socket)?), None),
         };
-        Ok(Self { socket, local, clock, gate })
+        Ok(Self { socket, local, clock })
     }
 
-    /// Hands connections to `serve` until `stop` is ready; those that wait in the queue by then are still taken.
-    ///
-    /// At `most()` open connections new ones wait in the kernel's queue, also when `stop` is ready.
+    /// Hands connections that `admit` gives a place to `serve` until `stop` is ready; those that wait in the queue by
+    /// then are still taken. Others are closed at once: who waits in the queue learns nothing, and hides the others.
     pub async fn run(
         self,
         stop: impl Future<Output = ()>,
-        most: impl Fn() -> usize,
+        admit: impl Fn() -> Option<Ticket>,
         mut serve: impl FnMut(Stream, Peer, Ticket),
     ) {
         let mut stop = pin!(stop);
+        let mut take = |(stream, peer)| {
+            if let Some(ticket) = admit() {
+                serve(stream, peer, ticket);
+            }
+        };
         loop {
             let next = poll_fn(|cx| match stop.as_mut().poll(cx) {
                 Poll::Ready(()) => Poll::Ready(None),
@@ -92,16 +68,13 @@ impl Acceptor {
             });
             match next.await {
                 None => break,
-                Some(Ok((stream, peer))) => serve(stream, peer, self.gate.enter()),
+                Some(Ok(connection)) => take(connection),
                 Some(Err(error)) => self.pause(&error).await,
             }
-            while self.gate.open() >= most() {
-                self.clock.sleep(FULL).await;
-            }
         }
-        let (gate, queue) = (self.gate.clone(), Queue::of(self.socket, self.local));
-        while let Some((stream, peer)) = queue.as_ref().and_then(Queue::next) {
-            serve(stream, peer, gate.enter());
+        let queue = Queue::of(self.socket, self.local);
+        while let Some(connection) = queue.as_ref().and_then(Queue::next) {
+            take(connection);
         }
     }
 
@@ -162,8 +135,6 @@ impl Queue {
     }
 }
 
-/// How often we look whether there is room again.
-const FULL: Duration = Duration::from_millis(20);
 /// After the system had no file or memory left.
 const EXHAUSTED: Duration = Duration::from_millis(500);
 
@@ -171,14 +142,13 @@ const EXHAUSTED: Duration = Duration::from_millis(500);
 mod tests {
     use std::cell::Cell;
     use std::cell::RefCell;
+    use std::io::Read as _;
     use std::net::TcpStream;
-    use std::rc::Rc;
-
-    use tokio::sync::oneshot;
 
     use super::*;
     use crate::downstream::Listen;
     use crate::downstream::bind::Bound;
+    use crate::downstream::gate::Gate;
 
     fn bound() -> (SocketAddr, Listening) {
         let mut bound = Bound::new(&Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))), 1, false).unwrap();
@@ -195,54 +165,33 @@ mod tests {
         let _clients: Vec<_> = (0..5).map(|_| TcpStream::connect(address).unwrap()).collect();
         let taken = Cell::new(0);
         block_on(async {
-            let acceptor = Acceptor::new(socket, Clock::real(), Gate::default()).unwrap();
+            let (acceptor, gate) = (Acceptor::new(socket, Clock::real()).unwrap(), Gate::default());
             // The queue is filled, but the runtime has not heard of it before the first turn.
             tokio::task::yield_now().await;
             let stop = Clock::real().sleep(Duration::from_millis(50));
-            acceptor.run(stop, || 100, |_, _, _| taken.set(taken.get() + 1)).await;
+            acceptor.run(stop, || gate.enter(100), |_, _, _| taken.set(taken.get() + 1)).await;
         });
         assert_eq!(taken.get(), 5);
         assert!(TcpStream::connect(address).is_err(), "closed afterwards");
     }
 
     #[test]
-    fn above_the_limit_connections_wait_their_turn() {
+    fn whoever_gets_no_place_is_closed_and_the_others_are_served() {
         let (address, socket) = bound();
-        let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let held = RefCell::new(Vec::new());
         block_on(async {
-            let clock = Clock::fake(Duration::ZERO);
-            let gate = Gate::default();
-            let held = Rc::new(RefCell::new(Vec::new()));
-            let (stop, stopped) = oneshot::channel::<()>();
-            let local = tokio::task::LocalSet::new();
-            let acceptor = Acceptor::new(socket, clock.clone(), gate.clone()).unwrap();
-            let hold = Rc::clone(&held);
-            let task = local.spawn_local(acceptor.run(
-                async { drop(stopped.await) },
-                || 2,
-                move |stream, peer, ticket| {
-                    assert!(peer.address.is_some() && peer.local.is_some());
-                    hold.borrow_mut().push((stream, ticket));
-                },
-            ));
-            local
-                .run_until(async {
-                    while clock.next_due().is_none() {
-                        tokio::task::yield_now().await;
-                    }
-                    assert_eq!((gate.open(), held.borrow().len()), (2, 2));
-                    held.borrow_mut().remove(0);
-                    assert_eq!(gate.open(), 1);
-                    while held.borrow().len() < 2 {
-                        clock.advance(FULL);
-                        tokio::task::yield_now().await;
-                    }
-                    held.borrow_mut().clear();
-                    stop.send(()).unwrap();
-                    clock.advance(FULL);
-                    task.await.unwrap();
-                })
-                .await;
+            let (acceptor, gate) = (Acceptor::new(socket, Clock::real()).unwrap(), Gate::default());
+            let stop = Clock::real().sleep(Duration::from_millis(50));
+            let hold = |stream, peer: Peer, ticket| {
+                assert!(peer.address.is_some() && peer.local.is_some());
+                held.borrow_mut().push((stream, ticket));
+            };
+            acceptor.run(stop, || gate.enter(2), hold).await;
+            assert_eq!((gate.open(), held.borrow().len()), (2, 2));
         });
+        let newest = clients.last_mut().unwrap();
+        newest.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert!(matches!(newest.read(&mut [0]), Ok(0)), "closed");
     }
 }

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use rustls::ConfigBuilder;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::SupportedProtocolVersion;
+use rustls::WantsVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
@@ -23,9 +25,13 @@ use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS12;
 use rustls::version::TLS13;
 
+use crate::downstream::issued::Issued;
+use crate::downstream::issued::PROTOCOL;
+use crate::downstream::listener::Acme;
 use crate::downstream::listener::ClientCert;
 use crate::downstream::listener::MinVersion;
 use crate::downstream::listener::Pem;
+use crate::downstream::listener::Source;
 use crate::downstream::listener::TlsConfig;
 use crate::downstream::listener::TlsEntry;
 use crate::net::Certificate;
@@ -43,15 +49,31 @@ pub struct Certs {
     nobody: Arc<ServerConfig>,
     /// Requests in clear text are sent here.
     redirect: bool,
+    /// Those that an authority issues.
+    issued: Vec<Arc<Issued>>,
 }
 
 /// One certificate with its terms.
 #[derive(Debug)]
 pub struct Entry {
     pub(crate) config: Arc<ServerConfig>,
-    /// The certificate itself, without its chain.
-    pub leaf: Certificate,
+    shown: Shown,
     pub(crate) terms: Terms,
+}
+
+/// What an entry shows.
+#[derive(Debug)]
+enum Shown {
+    Always(Arc<Certificate>),
+    /// Whatever was issued last.
+    Issued(Arc<Issued>),
+}
+
+/// A certificate with its chain and the key that belongs to it.
+pub struct Pair {
+    pub(crate) certified: Arc<CertifiedKey>,
+    /// The certificate itself.
+    pub leaf: Certificate,
 }
 
 /// What a client must agree to; names under equal terms may share a connection.
@@ -76,8 +98,13 @@ pub struct CertFault {
 }
 
 impl Certs {
-    /// Reads every pair; the first that cannot be used is the error. `protocols`: what ALPN offers.
-    pub fn new(config: &TlsConfig, protocols: &[&[u8]]) -> Result<Self, CertFault> {
+    /// Reads every pair; the first that cannot be used is the error. `protocols`: what ALPN offers; `issued`: what an
+    /// authority issued.
+    pub fn new(
+        config: &TlsConfig,
+        protocols: &[&[u8]],
+        issued: &dyn Fn(&Acme) -> Arc<Issued>,
+    ) -> Result<Self, CertFault> {
         let mut certs = Self {
             entries: Vec::new(),
             exact: HashMap::new(),
@@ -85,14 +112,18 @@ impl Certs {
             usual: None,
             nobody: nobody(),
             redirect: config.redirect_http,
+            issued: Vec::new(),
         };
         for (index, entry) in config.entries.iter().enumerate() {
-            let made = Entry::new(entry, protocols).map_err(|(option, message, advice)| CertFault {
+            let made = Entry::new(entry, protocols, issued).map_err(|(option, message, advice)| CertFault {
                 entry: index,
                 option,
                 message,
                 advice,
             })?;
+            if let Shown::Issued(issued) = &made.shown {
+                certs.issued.push(Arc::clone(issued));
+            }
             certs.entries.push(made);
             certs.name(index, &entry.hosts)?;
         }
@@ -121,7 +152,8 @@ impl Certs {
 
     fn imply(&mut self, index: usize) {
         self.usual.get_or_insert(index);
-        for host in self.entries[index].leaf.hosts() {
+        let leaf = self.entries[index].leaf();
+        for host in leaf.iter().flat_map(|leaf| leaf.hosts()) {
             match host.strip_prefix("*.") {
                 Some(parent) => self.below.entry(parent.to_owned()).or_insert(index),
                 None => self.exact.entry(host.to_owned()).or_insert(index),
@@ -152,25 +184,46 @@ impl Certs {
         &self.entries
     }
 
+    /// Those that an authority issues.
+    pub fn issued(&self) -> &[Arc<Issued>] {
+        &self.issued
+    }
+
+    /// What a handshake goes on with whose client, who asks for `name`, offers these protocols because it wants a proof.
+    pub(crate) fn proof<'a>(
+        &self,
+        name: Option<&str>,
+        protocols: Option<impl Iterator<Item = &'a [u8]>>,
+    ) -> Option<Arc<ServerConfig>> {
+        let (name, mut protocols) = (name.filter(|_| !self.issued.is_empty())?, protocols?);
+        if protocols.next() != Some(PROTOCOL) || protocols.next().is_some() {
+            return None;
+        }
+        self.issued.iter().find_map(|issued| issued.handshake(name))
+    }
+
     /// Whether requests in clear text are sent here.
     pub fn redirects(&self) -> bool {
         self.redirect
     }
 }
 
-type Wrong = (&'static str, String, &'static str);
+/// Which option is at fault, what is wrong with it, and what to do about it.
+pub(crate) type Wrong = (&'static str, String, &'static str);
 
 impl Entry {
-    fn new(entry: &TlsEntry, protocols: &[&[u8]]) -> Result<Self, Wrong> {
-        let (chain, key) = (chain("cert", &entry.cert)?, private_key(&entry.key)?);
-        let leaf = Certificate::parse(&chain[0]).map_err(|error| ("cert", error.to_string(), ""))?;
-        let certified = CertifiedKey::from_der(chain, key, provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                let advice = "one of the two files is old, or they were swapped";
-                ("key", "the key does not belong to the certificate".to_owned(), advice)
+    fn new(entry: &TlsEntry, protocols: &[&[u8]], issued: &dyn Fn(&Acme) -> Arc<Issued>) -> Result<Self, Wrong> {
+        let (resolver, shown): (Arc<dyn ResolvesServerCert>, _) = match &entry.source {
+            Source::Pair { cert, key } => {
+                let pair = Pair::new(cert, key)?;
+                let resolver = SingleCertAndKey::from(pair.certified);
+                (Arc::new(resolver), Shown::Always(Arc::new(pair.leaf)))
             }
-            other => ("key", other.to_string(), ""),
-        })?;
+            Source::Acme(acme) => {
+                let issued = issued(acme);
+                (Arc::clone(&issued) as _, Shown::Issued(issued))
+            }
+        };
         let versions: &[&SupportedProtocolVersion] = match entry.min {
             MinVersion::V12 => &[&TLS13, &TLS12],
             MinVersion::V13 => &[&TLS13],
@@ -181,7 +234,7 @@ impl Entry {
             Some(ca) => builder.with_client_cert_verifier(verifier(ca, entry.client_cert)?),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        let mut config = builder.with_cert_resolver(resolver);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         match &entry.client_ca {
@@ -190,8 +243,43 @@ impl Entry {
             None => config.ticketer = tickets()?,
         }
         let client = entry.client_ca.clone().map(|ca| (ca, entry.client_cert));
-        Ok(Self { config: Arc::new(config), leaf, terms: Terms { min: entry.min, client } })
+        Ok(Self { config: Arc::new(config), shown, terms: Terms { min: entry.min, client } })
     }
+
+    /// The certificate itself, without its chain; `None` before the first is issued.
+    pub fn leaf(&self) -> Option<Arc<Certificate>> {
+        match &self.shown {
+            Shown::Always(leaf) => Some(Arc::clone(leaf)),
+            Shown::Issued(issued) => issued.leaf(),
+        }
+    }
+}
+
+impl Pair {
+    /// Reads a certificate with its chain, and its key; the error names the one at fault, what is wrong, and what to do.
+    pub(crate) fn new(cert: &Pem, key: &Pem) -> Result<Self, Wrong> {
+        let (chain, key) = (chain("cert", cert)?, private_key(key)?);
+        let leaf = Certificate::parse(&chain[0]).map_err(|error| ("cert", error.to_string(), ""))?;
+        let certified = CertifiedKey::from_der(chain, key, provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                let advice = "one of the two files is old, or they were swapped";
+                ("key", "the key does not belong to the certificate".to_owned(), advice)
+            }
+            other => ("key", other.to_string(), ""),
+        })?;
+        Ok(Self { certified: Arc::new(certified), leaf })
+    }
+}
+
+/// For handshakes that prove a name and lead to nothing else. No verifier of ours would understand this certificate
+/// (RFC 8737 §3), so nobody looks whether the key is its own.
+pub(crate) fn for_proof(cert: &Pem, key: &Pem) -> Result<Arc<ServerConfig>, Wrong> {
+    let (chain, key) = (chain("cert", cert)?, private_key(key)?);
+    let key = provider().key_provider.load_private_key(key).map_err(|error| ("key", error.to_string(), ""))?;
+    let resolver = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let mut config = usual_versions().with_no_client_auth().with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// Cryptography of this process.
@@ -209,12 +297,14 @@ fn tickets() -> Result<Arc<dyn ProducesTickets>, Wrong> {
 
 fn nobody() -> Arc<ServerConfig> {
     static NOBODY: OnceLock<Arc<ServerConfig>> = OnceLock::new();
-    let made = NOBODY.get_or_init(|| {
-        let builder = ServerConfig::builder_with_provider(Arc::clone(provider()));
-        let builder = builder.with_safe_default_protocol_versions().expect("the provider speaks the usual versions");
-        Arc::new(builder.with_no_client_auth().with_cert_resolver(Arc::new(Nobody)))
-    });
+    let made =
+        NOBODY.get_or_init(|| Arc::new(usual_versions().with_no_client_auth().with_cert_resolver(Arc::new(Nobody))));
     Arc::clone(made)
+}
+
+fn usual_versions() -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    let builder = ServerConfig::builder_with_provider(Arc::clone(provider()));
+    builder.with_safe_default_protocol_versions().expect("the provider speaks the usual versions")
 }
 
 /// Has no certificate for anyone: the handshake ends with an alert.

@@ -13,6 +13,8 @@ use crate::downstream::Stream;
 use crate::downstream::Tools;
 use crate::downstream::certs::CertFault;
 use crate::downstream::certs::Certs;
+use crate::downstream::issued::Issued;
+use crate::downstream::listener::Acme;
 use crate::downstream::listener::Listener;
 use crate::downstream::preface;
 use crate::downstream::proxy_protocol;
@@ -31,6 +33,8 @@ pub struct Door {
     pub proxy: Option<Arc<[IpNet]>>,
     /// In clear text: everybody is sent to this port.
     pub redirect: Option<u16>,
+    /// In clear text: authorities ask here for proofs of these.
+    pub issued: Option<Arc<[Arc<Issued>]>>,
     /// HTTP/2 is spoken: over TLS by ALPN, in clear text to clients that begin with it.
     pub http2: bool,
 }
@@ -58,6 +62,8 @@ pub struct Arrival {
     pub tls: Option<Box<Session>>,
     /// Its requests are told to come another way.
     pub aside: Option<Aside>,
+    /// Authorities ask here for proofs of these.
+    pub issued: Option<Arc<[Arc<Issued>]>>,
 }
 
 /// Where requests go that came the wrong way.
@@ -88,6 +94,10 @@ pub enum Welcome {
     Unlisted,
     /// No PROXY header, or a malformed one.
     Header,
+    /// Its address has as many connections as it may.
+    Crowded,
+    /// An authority was shown that a name is ours.
+    Proved,
 }
 
 impl Welcome {
@@ -102,28 +112,37 @@ impl Welcome {
             Self::Failed => "failed",
             Self::Unlisted => "proxy_unlisted",
             Self::Header => "proxy_header",
+            Self::Crowded => "per_address",
+            Self::Proved => "acme",
         }
     }
 }
 
 impl Door {
-    /// The doors of `listeners`, in their order; the error names the listener at fault.
-    pub fn all(listeners: &[Listener]) -> Result<Vec<(Listen, Self)>, (Listen, CertFault)> {
+    /// The doors of `listeners`, in their order; the error names the listener at fault. `issued`: what an authority issued.
+    pub fn all(
+        listeners: &[Listener],
+        issued: &dyn Fn(&Acme) -> Arc<Issued>,
+    ) -> Result<Vec<(Listen, Self)>, (Listen, CertFault)> {
         let mut doors = Vec::new();
         for listener in listeners {
-            let tls = listener.tls.as_ref().map(|config| Certs::new(config, protocols(listener)));
+            let tls = listener.tls.as_ref().map(|config| Certs::new(config, protocols(listener), issued));
             let tls = tls.transpose().map_err(|fault| (listener.at.clone(), fault))?.map(Arc::new);
             let proxy = listener.proxy.clone().map(Arc::from);
-            doors.push((listener.at.clone(), Self { tls, proxy, redirect: None, http2: listener.http2 }));
+            let http2 = listener.http2;
+            doors.push((listener.at.clone(), Self { tls, proxy, redirect: None, issued: None, http2 }));
         }
         let redirecting = |(at, door): &(Listen, Self)| match at {
             Listen::Tcp(address) if door.tls.as_ref().is_some_and(|certs| certs.redirects()) => Some(address.port()),
             _ => None,
         };
         let port = doors.iter().find_map(redirecting);
+        let issued: Arc<[_]> =
+            doors.iter().filter_map(|(_, door)| door.tls.as_ref()).flat_map(|certs| certs.issued()).cloned().collect();
         for (at, door) in &mut doors {
             if door.tls.is_none() && matches!(at, Listen::Tcp(_)) {
                 door.redirect = port;
+                door.issued = Some(Arc::clone(&issued)).filter(|issued| !issued.is_empty());
             }
         }
         Ok(doors)
@@ -131,10 +150,12 @@ impl Door {
 
     /// Whether connections are served as they are.
     pub fn is_plain(&self) -> bool {
-        self.tls.is_none() && self.redirect.is_none() && self.proxy.is_none() && !self.http2
+        let clear = self.tls.is_none() && self.redirect.is_none() && self.issued.is_none();
+        clear && self.proxy.is_none() && !self.http2
     }
 
-    /// Takes a fresh connection through, `peer` becoming who a PROXY header says it is; the error says why there is nobody to serve, and the system's words for it.
+    /// Takes a fresh connection through, `peer` becoming who a PROXY header says it is, if `admit` then lets it in; the
+    /// error says why there is nobody to serve, and the system's words for it.
     pub async fn enter(
         &self,
         at: &Listen,
@@ -142,15 +163,19 @@ impl Door {
         peer: &mut Peer,
         tools: &Tools,
         limit: Duration,
+        admit: impl FnOnce(&Peer) -> bool,
     ) -> Result<Visitor, (Welcome, String)> {
         let end = tools.clock.now().after(limit);
         if let Some(from) = &self.proxy {
             *peer = announced(from, &mut stream, *peer, tools, limit).await?;
         }
+        if !admit(peer) {
+            return Err((Welcome::Crowded, String::new()));
+        }
         let limit = end.since(tools.clock.now());
         let visitor = |stream, tls: Option<Box<Session>>, aside, welcome| {
             let http2 = tls.as_ref().is_some_and(|session| session.alpn == Some("h2"));
-            let arrival = Rc::new(Arrival { at: at.clone(), tls, aside });
+            let arrival = Rc::new(Arrival { at: at.clone(), tls, aside, issued: self.issued.clone() });
             Visitor { stream, arrival, welcome, http2, early: Vec::new() }
         };
         let Some(certs) = &self.tls else {
@@ -173,6 +198,7 @@ impl Door {
             Err(Failed::Silent) => Err((Welcome::Silent, String::new())),
             Err(Failed::Late) => Err((Welcome::Late, String::new())),
             Err(Failed::Overload) => Err((Welcome::Overload, String::new())),
+            Err(Failed::Proved) => Err((Welcome::Proved, String::new())),
             Err(Failed::Broken(error)) => Err((Welcome::Failed, error.to_string())),
         }
     }

@@ -1,6 +1,7 @@
 //! Listeners as a script declares them: where, and what is spoken there.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -38,16 +39,54 @@ pub struct TlsConfig {
 pub struct TlsEntry {
     /// Names (`a.dev`, `*.b.dev`) in lower case; empty: those in the certificate, and every name nobody else has.
     pub hosts: Vec<String>,
-    /// The certificate and its chain.
-    pub cert: Pem,
-    /// Its private key.
-    pub key: Pem,
+    /// Where the certificate comes from.
+    pub source: Source,
     /// The oldest version spoken.
     pub min: MinVersion,
     /// Who signs clients' certificates; `None`: none is asked for.
     pub client_ca: Option<Pem>,
     /// Whether a client must show one.
     pub client_cert: ClientCert,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Source {
+    /// Files, or text.
+    Pair {
+        /// The certificate and its chain.
+        cert: Pem,
+        /// Its private key.
+        key: Pem,
+    },
+    /// An authority, on proof of the names.
+    Acme(Acme),
+}
+
+/// `acme = { … }` (RFC 8555).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acme {
+    /// Whom the authority may write to.
+    pub email: String,
+    /// Names in lower case; at least one, no wildcard.
+    pub domains: Vec<String>,
+    /// The authority's directory: `https://`, or `http://` on this machine.
+    pub directory: String,
+    /// Who signs the authority's own certificate; `None`: whom the system trusts.
+    pub ca: Option<Pem>,
+    /// Where account and certificates are kept; `None`: below the state directory.
+    pub storage: Option<PathBuf>,
+    /// How the names are proved; `None`: in clear text where a listener speaks it.
+    pub challenge: Option<Challenge>,
+}
+
+/// How an authority is shown that a name is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Challenge {
+    /// An answer in clear text (RFC 8555 §8.3).
+    Http,
+    /// A handshake (RFC 8737).
+    TlsAlpn,
 }
 
 /// The oldest version of TLS.
@@ -94,6 +133,10 @@ impl Pem {
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustls::ProtocolVersion;
 use rustls::server::Acceptor;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
@@ -34,6 +35,8 @@ pub struct Session {
     pub alpn: Option<&'static str>,
     /// The certificate the client showed; it was signed by `client_ca` and in its time when the connection began.
     pub client: Option<Certificate>,
+    /// What it showed behind that certificate (DER), in its order.
+    pub chain: Vec<Vec<u8>>,
     /// The certificates in force when it began.
     certs: Arc<Certs>,
 }
@@ -55,6 +58,8 @@ pub(crate) enum Failed {
     Late,
     /// Too many others are at it.
     Overload,
+    /// An authority was shown that a name is ours; that is all it wanted.
+    Proved,
     /// Garbage, no common version, a certificate that is not accepted …
     Broken(io::Error),
 }
@@ -99,9 +104,10 @@ impl Session {
             Some(b"http/1.1") => Some("http/1.1"),
             _ => None,
         };
-        let shown = connection.peer_certificates().and_then(<[_]>::first);
-        let client = shown.and_then(|der| Certificate::parse(der).ok());
-        Self { version, sni, alpn, client, certs }
+        let (first, rest) = connection.peer_certificates().and_then(<[_]>::split_first).unzip();
+        let client = first.and_then(|der| Certificate::parse(der).ok());
+        let chain = rest.into_iter().flatten().map(|der| der.to_vec()).collect();
+        Self { version, sni, alpn, client, chain, certs }
     }
 }
 
@@ -140,7 +146,13 @@ async fn answer(
     certs: &Arc<Certs>,
     handshakes: &Handshakes,
 ) -> Result<Greeted, Failed> {
-    let sni = start.client_hello().server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+    let hello = start.client_hello();
+    let sni = hello.server_name().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+    if let Some(proof) = certs.proof(sni.as_deref(), hello.alpn()) {
+        let mut stream = start.into_stream(proof).await.map_err(Failed::Broken)?;
+        stream.shutdown().await.map_err(Failed::Broken)?;
+        return Err(Failed::Proved);
+    }
     let turn = handshakes.turn.acquire().await;
     let mut accept = pin!(start.into_stream(Arc::clone(certs.config(sni.as_deref()))));
     let begun = poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx))).await;

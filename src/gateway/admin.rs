@@ -23,8 +23,8 @@ use crate::downstream::Next;
 use crate::downstream::Peer;
 use crate::downstream::Stream;
 use crate::downstream::accept::Acceptor;
-use crate::downstream::accept::Gate;
 use crate::downstream::bind::Bound;
+use crate::downstream::gate::Gate;
 use crate::gateway::AdminOption;
 use crate::gateway::Options;
 use crate::gateway::control::Event;
@@ -123,16 +123,17 @@ impl Listener {
         };
         let Some(mut bound) = change.bound else { return };
         let Some(socket) = bound.sockets.pop() else { return };
-        let acceptor = match Acceptor::new(socket, self.worker.clock.clone(), Gate::default()) {
+        let acceptor = match Acceptor::new(socket, self.worker.clock.clone()) {
             Ok(acceptor) => acceptor,
             Err(error) => return log::error("no admin listener", &[("cause", &error)]),
         };
         let (stop, stopped) = oneshot::channel();
+        let gate = Gate::default();
         let desk = Arc::clone(&self.desk);
         let (worker, token, events) = (Rc::clone(&self.worker), Rc::clone(&self.token), self.events.clone());
         spawn_local(acceptor.run(
             async { drop(stopped.await) },
-            || MOST_CONNECTIONS,
+            move || gate.enter(MOST_CONNECTIONS),
             move |stream, peer, ticket| {
                 let visit = Visit {
                     desk: Arc::clone(&desk),

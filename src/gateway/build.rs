@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use crate::downstream::Door;
 use crate::downstream::Listener;
+use crate::downstream::issued::Issued;
+use crate::downstream::listener::Acme;
 use crate::gateway::listing;
 use crate::plan::Plan;
 use crate::primitive::concurrency;
@@ -29,17 +31,19 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Builds generation number `generation`; what survives comes from `previous`.
+    /// Builds generation number `generation`; what survives comes from `previous`, what an authority
+    /// issued from `issued`.
     pub(super) fn build(
         program: Arc<Program>,
         generation: u64,
         dev: bool,
         previous: Option<&Self>,
         listeners: &[Listener],
+        issued: &dyn Fn(&Acme) -> Arc<Issued>,
     ) -> Result<Self, String> {
         let mut shared =
             site::Shared::build(Arc::clone(program.plan()), generation, dev).map_err(|faults| faults.join("\n"))?;
-        let doors = Door::all(listeners).map_err(|(at, fault)| format!("{}: {fault}", listing::listen(&at)))?;
+        let doors = Door::all(listeners, issued).map_err(|(at, fault)| format!("{}: {fault}", listing::listen(&at)))?;
         shared.doors = doors.into_iter().map(|(at, door)| (at, Arc::new(door))).collect();
         shared.bounds = bounds(program.plan(), previous.map(|parts| &*parts.shared));
         let before: BTreeMap<_, _> = previous

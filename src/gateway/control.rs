@@ -15,6 +15,7 @@ use crate::clock::Moment;
 use crate::gateway::Options;
 use crate::gateway::StartError;
 use crate::gateway::Started;
+use crate::gateway::acme::Keeper;
 use crate::gateway::admin;
 use crate::gateway::admin::Desk;
 use crate::gateway::build::Parts;
@@ -70,6 +71,8 @@ pub(super) struct Control {
     pub(super) retreat: Retreat,
     /// Keeps the names of its upstreams resolved.
     pub(super) resolver: Option<JoinHandle<()>>,
+    /// Gets certificates from authorities.
+    pub(super) acme: Keeper,
     /// Checks the hosts of its upstreams.
     pub(super) prober: Option<JoinHandle<()>>,
     /// Where they tell what happens to them.
@@ -114,6 +117,7 @@ impl Control {
         }
         let mut control = Self {
             admin: admin::Listener::new(Arc::clone(&desk), Rc::clone(&worker), sender),
+            acme: Keeper::new(Rc::clone(&worker), options.state.clone()),
             options,
             kit,
             status,

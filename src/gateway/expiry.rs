@@ -1,24 +1,24 @@
 //! Certificates end: when is a metric, and soon is a warning.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::downstream::certs::Entry;
 use crate::proxy::site;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Registry;
 
 /// Looks at every certificate of this generation now, and twice a day from then on.
-pub(super) async fn keep(certificates: BTreeMap<String, i64>, clock: Clock, metrics: Registry) {
-    if certificates.is_empty() {
+pub(super) async fn keep(shared: Arc<site::Shared>, clock: Clock, metrics: Registry) {
+    if shared.doors.iter().all(|(_, door)| door.tls.is_none()) {
         return;
     }
     metrics.forget(SERIES);
-    for (name, end) in &certificates {
-        let help = "When a listener's certificate ends, in seconds of Unix time.";
-        metrics.gauge(SERIES, help, &[("name", name)]).set(*end);
-    }
     loop {
+        let certificates = of(&shared);
+        certificates.iter().for_each(|(name, end)| show(&metrics, name, *end));
         let now = i64::try_from(clock.unix().as_secs()).unwrap_or(i64::MAX);
         for (name, end) in &certificates {
             if let Some((message, days)) = said(*end, now) {
@@ -29,11 +29,17 @@ pub(super) async fn keep(certificates: BTreeMap<String, i64>, clock: Clock, metr
     }
 }
 
+/// Says when a certificate ends.
+pub(super) fn show(metrics: &Registry, name: &str, end: i64) {
+    let help = "When a listener's certificate ends, in seconds of Unix time.";
+    metrics.gauge(SERIES, help, &[("name", name)]).set(end);
+}
+
 /// Name and end of each certificate; of several with one name, the one that ends first.
-pub(super) fn of(shared: &site::Shared) -> BTreeMap<String, i64> {
+fn of(shared: &site::Shared) -> BTreeMap<String, i64> {
     let mut ends = BTreeMap::new();
     let certs = shared.doors.iter().filter_map(|(_, door)| door.tls.as_ref());
-    for leaf in certs.flat_map(|certs| certs.entries()).map(|entry| &entry.leaf) {
+    for leaf in certs.flat_map(|certs| certs.entries()).filter_map(Entry::leaf) {
         let end = ends.entry(leaf.title().to_owned()).or_insert(leaf.not_after);
         *end = leaf.not_after.min(*end);
     }

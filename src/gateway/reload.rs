@@ -148,10 +148,12 @@ impl Control {
         let plan = Arc::clone(program.plan());
         let generation = self.status.now().generation + 1;
         let wanted = self.wanted(&plan);
-        let parts = Parts::build(program, generation, self.options.dev, self.running.as_deref(), &wanted);
+        self.acme.prepare(&wanted).map_err(Refused::Build)?;
+        let issued = |acme: &_| self.acme.issued(acme);
+        let parts = Parts::build(program, generation, self.options.dev, self.running.as_deref(), &wanted, &issued);
         let parts = Arc::new(parts.map_err(Refused::Build)?);
-        let wanted: Vec<_> = wanted.into_iter().map(|listener| listener.at).collect();
-        let listeners = self.listeners.change(&wanted, self.workers.len(), self.options.takeover)?;
+        let places: Vec<_> = wanted.iter().map(|listener| listener.at.clone()).collect();
+        let listeners = self.listeners.change(&places, self.workers.len(), self.options.takeover)?;
         let admin = self.admin.change(&parts.program, &self.options)?;
         parts.upstreams.iter().for_each(|shared| shared.report_to(&self.news));
         self.resolve(&parts).await;
@@ -166,6 +168,7 @@ impl Control {
         self.desk.hosts.lock().clone_from(&parts.upstreams);
         self.desk.remember(&parts.shared);
         self.settle(&parts);
+        self.acme.settle(&wanted);
         self.status.took_over(generation, parts.program.hash(), plan, self.kit.clock.unix(), last_good);
         if !last_good {
             self.keep(&parts.program);
@@ -229,7 +232,7 @@ impl Control {
         if let Some(before) = self.hosts.replace(spawn_local(told)) {
             before.abort();
         }
-        let expiry = expiry::keep(expiry::of(&parts.shared), self.kit.clock.clone(), self.kit.metrics.clone());
+        let expiry = expiry::keep(Arc::clone(&parts.shared), self.kit.clock.clone(), self.kit.metrics.clone());
         if let Some(before) = self.expiry.replace(spawn_local(expiry)) {
             before.abort();
         }

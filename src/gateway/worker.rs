@@ -20,8 +20,8 @@ use crate::clock::Clock;
 use crate::clock::Moment;
 use crate::downstream::Listen;
 use crate::downstream::accept::Acceptor;
-use crate::downstream::accept::Gate;
 use crate::downstream::bind::Listening;
+use crate::downstream::gate::Gate;
 use crate::gateway::build::Parts;
 use crate::proxy;
 use crate::proxy::Caught;
@@ -209,30 +209,37 @@ impl Crew {
     }
 
     fn listen(&mut self, listen: Listen, socket: Listening) {
-        let acceptor = match Acceptor::new(socket, self.kit.clock.clone(), self.kit.gate.clone()) {
+        let acceptor = match Acceptor::new(socket, self.kit.clock.clone()) {
             Ok(acceptor) => acceptor,
             Err(error) => return log::error("cannot accept connections", &[("cause", &error)]),
         };
         let (stop, stopped) = oneshot::channel();
         let at = Rc::new(listen.clone());
         self.listeners.insert(listen, stop);
-        let worker = Rc::clone(&self.worker);
-        let most = move || worker.site().map_or(usize::MAX, |site| site.shared.plan.gateway.limits.connections);
+        let (worker, gate) = (Rc::clone(&self.worker), self.kit.gate.clone());
+        let admit = move || {
+            let most = worker.site().map_or(usize::MAX, |site| site.shared.plan.gateway.limits.connections);
+            let ticket = gate.enter(most);
+            if ticket.is_none() {
+                proxy::enter::turned_away(&worker, "connections", &"");
+            }
+            ticket
+        };
         let worker = Rc::clone(&self.worker);
         let connections = Rc::clone(&self.connections);
         let mut last = None;
-        spawn_local(acceptor.run(async { drop(stopped.await) }, most, move |stream, peer, ticket| {
+        spawn_local(acceptor.run(async { drop(stopped.await) }, admit, move |stream, peer, ticket| {
             // A generation without this listener still serves who came before it: as the one before it did.
             if let Some(door) = worker.site().and_then(|site| site.shared.door(&at).cloned()) {
                 last = Some(door);
             }
             // Caught before it is spawned: a task that took it up by value would keep the room for it twice.
-            let work = proxy::enter(Rc::clone(&worker), last.clone(), Rc::clone(&at), stream, peer);
+            let work = proxy::enter(Rc::clone(&worker), last.clone(), Rc::clone(&at), stream, peer, ticket);
             let work = Caught::new(work, &worker.metrics);
             let counted = Counted::new(&connections);
             spawn_local(async move {
                 work.await;
-                drop((ticket, counted));
+                drop(counted);
             });
         }));
     }

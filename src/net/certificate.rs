@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use x509_parser::prelude::AttributeTypeAndValue;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::prelude::GeneralName;
+use x509_parser::prelude::ParsedExtension;
 use x509_parser::prelude::X509Certificate;
 use x509_parser::prelude::X509Name;
 
@@ -78,6 +81,16 @@ impl Certificate {
     /// SHA-256 in lower case hex.
     pub fn fingerprint(&self) -> String {
         hex(&self.sha256)
+    }
+
+    /// By what an authority that issued it knows it (RFC 9773 §4.1): its signer's key, and its number.
+    pub fn renewal_id(&self) -> Option<String> {
+        let (_, parsed) = X509Certificate::from_der(&self.der).ok()?;
+        let signer = parsed.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(signer) => signer.key_identifier.as_ref(),
+            _ => None,
+        })?;
+        Some(format!("{}.{}", URL_SAFE_NO_PAD.encode(signer.0), URL_SAFE_NO_PAD.encode(parsed.raw_serial())))
     }
 
     /// The host names it is for, wildcards among them.

@@ -1,5 +1,6 @@
 //! A connection's way in: through its listener's door, and which of its requests may go on from there.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,7 +16,9 @@ use crate::downstream::Peer;
 use crate::downstream::Stream;
 use crate::downstream::door::Visitor;
 use crate::downstream::door::Welcome;
+use crate::downstream::gate::Ticket;
 use crate::downstream::serve_h2;
+use crate::http::Body;
 use crate::http::Response;
 use crate::http::message::Origin;
 use crate::proxy::Code;
@@ -31,11 +34,19 @@ use crate::route::host::without_port;
 use crate::telemetry::log;
 
 /// Takes a connection through `door` and serves it.
-pub async fn enter(worker: Rc<Worker>, door: Option<Arc<Door>>, at: Rc<Listen>, stream: Stream, mut peer: Peer) {
+pub async fn enter(
+    worker: Rc<Worker>,
+    door: Option<Arc<Door>>,
+    at: Rc<Listen>,
+    stream: Stream,
+    mut peer: Peer,
+    mut ticket: Ticket,
+) {
     // In boxes of their own: a connection that is passed on by value is kept twice, for as long as it is idle.
     let client = match door.filter(|door| !door.is_plain()) {
+        None if !has_room(&worker, &mut ticket, &peer) => return,
         None => Client::new(&worker, Connection::new(stream, peer, worker.tools())),
-        Some(door) => match Box::pin(through(&worker, &door, &at, stream, &mut peer)).await {
+        Some(door) => match Box::pin(through(&worker, &door, &at, stream, &mut peer, &mut ticket)).await {
             Some(visitor) if visitor.http2 => return multiplexed(worker, visitor, peer).await,
             Some(Visitor { stream, early, arrival, .. }) => {
                 let connection = Connection::new(stream, peer, worker.tools()).begun(&early);
@@ -54,10 +65,38 @@ fn multiplexed(worker: Rc<Worker>, visitor: Visitor, peer: Peer) -> Pin<Box<dyn 
     Box::pin(multiplex::converse(worker, connection.arrived(arrival), peer))
 }
 
-async fn through(worker: &Worker, door: &Door, at: &Listen, stream: Stream, peer: &mut Peer) -> Option<Visitor> {
+/// Whether `limits.per_address` lets one more come from there. Proxies we trust speak for many and are not counted.
+fn has_room(worker: &Worker, ticket: &mut Ticket, peer: &Peer) -> bool {
+    let (Some(site), Some(address)) = (worker.site(), peer.address) else { return true };
+    let gateway = &site.shared.plan.gateway;
+    let Some(most) = gateway.limits.per_address else { return true };
+    let room = gateway.trust.believes(Some(address.ip())) || ticket.belongs_to(address.ip(), most);
+    if !room {
+        turned_away(worker, "per_address", &address.ip());
+    }
+    room
+}
+
+/// Notes a connection that is one too many.
+pub fn turned_away(worker: &Worker, limit: &'static str, who: &dyn Display) {
+    let help = "Connections closed at once because there were too many.";
+    worker.metrics.counter("moongate_connections_refused_total", help, &[("limit", limit)]).add(1);
+    if worker.may_warn() {
+        log::warn("a connection is one too many", &[("limit", &limit), ("client", who)]);
+    }
+}
+
+async fn through(
+    worker: &Worker,
+    door: &Door,
+    at: &Listen,
+    stream: Stream,
+    peer: &mut Peer,
+    ticket: &mut Ticket,
+) -> Option<Visitor> {
     let limit = worker.limits().header_timeout;
     let who = *peer;
-    match door.enter(at, stream, peer, &worker.tools(), limit).await {
+    match door.enter(at, stream, peer, &worker.tools(), limit, |peer| has_room(worker, ticket, peer)).await {
         Ok(visitor) => {
             if let Some(welcome) = visitor.welcome {
                 count(worker, welcome);
@@ -86,6 +125,9 @@ fn count(worker: &Worker, welcome: Welcome) {
 /// The answer to a request that may not go on by the way its connection came; `None` lets it pass.
 pub(crate) async fn stopped(exchange: &Rc<Exchange>, arrival: &Rc<Arrival>, alarm: &Alarm) -> Option<Response> {
     let _ = exchange.arrival.set(Rc::clone(arrival));
+    if let Some(proof) = proof(exchange, arrival) {
+        return Some(proof);
+    }
     let failure = match arrival.aside {
         None if is_at_home(exchange, arrival) => return None,
         None => Failure::new(Code::RequestMisdirected, "ask for this host on a connection of its own"),
@@ -97,6 +139,20 @@ pub(crate) async fn stopped(exchange: &Rc<Exchange>, arrival: &Rc<Arrival>, alar
     };
     let mut response = refused(exchange, alarm, failure).await;
     response.headers.set("connection", "close");
+    Some(response)
+}
+
+/// What an authority that wants to know whether a name is ours is told.
+fn proof(exchange: &Rc<Exchange>, arrival: &Arrival) -> Option<Response> {
+    let issued = arrival.issued.as_ref()?;
+    let text = {
+        let request = exchange.request.borrow();
+        issued.iter().find_map(|issued| issued.answer(&request.path))?
+    };
+    let mut response = Response::new(200);
+    response.headers.set("content-type", "application/octet-stream");
+    response.body = Body::from(text);
+    respond::finish(exchange, &mut response);
     Some(response)
 }
 

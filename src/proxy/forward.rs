@@ -108,6 +108,10 @@ fn joined(answer: Answer) -> Response {
 
 fn no_route(exchange: &Rc<Exchange>) -> Result<Response, Failure> {
     use crate::proxy::exchange::Unrouted;
+    // A ping of the gateway itself (RFC 9110 §9.3.7).
+    if exchange.request.borrow().path == "*" {
+        return Ok(Response::new(204));
+    }
     let why = exchange.unrouted.borrow().clone();
     match why {
         Some(Unrouted::Redirect(path)) => Ok(crate::proxy::respond::redirect(exchange, &path)),

@@ -1,5 +1,6 @@
 //! The declaring words: what they take, what they make of it, and how all of it becomes one plan.
 
+mod acme;
 mod address;
 pub(crate) mod assert;
 mod block;

@@ -7,6 +7,7 @@ mod luau;
 mod namespaces;
 mod primitives;
 mod rules;
+mod secure;
 mod service;
 mod types;
 

@@ -103,6 +103,11 @@ impl Binary {
         self.address.expect("it listens")
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address())
     }

@@ -3,10 +3,15 @@
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
+use std::net::IpAddr;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
+
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
 
 use crate::support::answer::Answer;
 use crate::support::wait::PATIENCE;
@@ -34,6 +39,14 @@ impl Client {
         Self::over(stream)
     }
 
+    /// From this address of the machine.
+    pub(crate) fn from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
+        socket.connect(&address.into()).unwrap_or_else(|error| panic!("connect {address}: {error}"));
+        Self::over(socket.into())
+    }
+
     pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -48,6 +61,12 @@ impl Client {
         }
         self.tls = Some(Box::new(tls));
         Ok(self)
+    }
+
+    /// The socket below TLS, and the secrets of the session.
+    pub(crate) fn below_tls(self) -> (Self, rustls::ExtractedSecrets) {
+        let tls = self.tls.expect("a connection over TLS");
+        (Self { tls: None, ..self }, tls.dangerous_extract_secrets().unwrap())
     }
 
     /// What is known of the TLS connection.

@@ -164,6 +164,11 @@ impl Gateway {
         self.running().addresses()[0]
     }
 
+    /// All of them.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.running().addresses()
+    }
+
     /// A connection to it.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address())

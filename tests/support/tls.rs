@@ -10,6 +10,7 @@ use rcgen::ExtendedKeyUsagePurpose;
 use rcgen::IsCa;
 use rcgen::Issuer;
 use rcgen::KeyPair;
+use rcgen::PublicKeyData;
 use rcgen::SanType;
 use rcgen::date_time_ymd;
 use rustls::ClientConfig;
@@ -28,8 +29,9 @@ use crate::support::client::Client;
 use crate::support::gateway::Gateway;
 
 /// Signs certificates.
+#[derive(Clone)]
 pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Arc<Issuer<'static, KeyPair>>,
     /// Its own certificate.
     pub(crate) pem: String,
 }
@@ -52,7 +54,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        Self { issuer: Arc::new(Issuer::new(params, key)), pem }
     }
 
     /// A certificate for these hosts.
@@ -71,6 +73,11 @@ impl Authority {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
         self.sign(params)
+    }
+
+    /// The certificate of a key that is somebody else's.
+    pub(crate) fn certify(&self, params: CertificateParams, key: &impl PublicKeyData) -> String {
+        params.signed_by(key, &self.issuer).unwrap().pem()
     }
 
     fn sign(&self, params: CertificateParams) -> Pair {
@@ -120,7 +127,7 @@ impl Visitor {
             None => builder.with_no_client_auth(),
             Some(pair) => builder
                 .with_client_auth_cert(
-                    vec![CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap()],
+                    CertificateDer::pem_slice_iter(pair.cert.as_bytes()).map(Result::unwrap).collect(),
                     PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap(),
                 )
                 .unwrap(),

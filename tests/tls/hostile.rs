@@ -2,9 +2,22 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::aead::Aad;
+use aws_lc_rs::aead::CHACHA20_POLY1305;
+use aws_lc_rs::aead::LessSafeKey;
+use aws_lc_rs::aead::Nonce;
+use aws_lc_rs::aead::UnboundKey;
 use moongate::clock::Clock;
+use rustls::ClientConfig;
+use rustls::ClientConnection;
+use rustls::ConnectionTrafficSecrets;
+use rustls::SupportedCipherSuite;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::with;
 use crate::support::binary;
@@ -141,3 +154,72 @@ fn idle_connections_and_half_handshakes_hold_little() {
     assert!(each < 20 << 10, "{each} bytes a handshake that does not go on");
     drop(warm);
 }
+
+/// A handshake costs a signature: whoever could ask for one after the other on one connection would have them cheap.
+#[test]
+fn nobody_shakes_hands_twice() {
+    let (authority, gateway) = on(&Clock::real());
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.cipher_suites = vec![CHACHA];
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS12]).unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.enable_secret_extraction = true;
+    let name = ServerName::try_from("a.dev").unwrap();
+    let mut client = gateway.client().secure(ClientConnection::new(Arc::new(config), name).unwrap()).unwrap();
+    client.get("/who").with(200);
+    let (mut wire, secrets) = client.below_tls();
+    let (mut sequence, secrets) = secrets.tx;
+    let ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } = secrets else { panic!("another cipher") };
+    let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key.as_ref()).unwrap());
+    let hello = [&[1, 0, 0, 43, 3, 3][..], &[7; 32], &[0, 0, 2, 0xcc, 0xa9, 1, 0]].concat();
+    for _ in 0..20 {
+        let mut nonce = [0; 12];
+        nonce.copy_from_slice(iv.as_ref());
+        nonce[4..].iter_mut().zip(sequence.to_be_bytes()).for_each(|(byte, bits)| *byte ^= bits);
+        let length = u16::try_from(hello.len()).unwrap().to_be_bytes();
+        let aad = [&sequence.to_be_bytes()[..], &[22, 3, 3], &length].concat();
+        let mut sealed = hello.clone();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        key.seal_in_place_append_tag(nonce, Aad::from(aad), &mut sealed).unwrap();
+        let length = u16::try_from(sealed.len()).unwrap().to_be_bytes();
+        if !wire.try_send([&[22, 3, 3][..], &length, &sealed].concat()) {
+            break;
+        }
+        sequence += 1;
+    }
+    let answer = wire.rest();
+    let mut records = &answer[..];
+    while let [kind, _, _, high, low, ..] = *records {
+        assert_eq!(kind, 21, "only alerts, no handshake: {answer:?}");
+        records = records.get(5 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
+    }
+    assert!(!answer.is_empty(), "it is told why");
+    assert!(wire.closed(), "who insists is closed");
+    Visitor::of(&authority).connect(&gateway, "a.dev").get("/who").with(200);
+}
+
+#[test]
+fn only_so_many_handshakes_are_under_way_and_the_rest_is_let_go() {
+    let (authority, gateway) = on(&Clock::fake(Duration::from_secs(1_750_000_000)));
+    let mut inside = Visitor::of(&authority).connect(&gateway, "a.dev");
+    inside.get("/who").with(200);
+    let half: Vec<TcpStream> = (0..2_100)
+        .map(|_| {
+            let mut stream = TcpStream::connect(gateway.address()).unwrap();
+            stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").unwrap();
+            stream
+        })
+        .collect();
+    wait::until("the last ones are let go", || {
+        gateway.metric("moongate_tls_handshakes_total{result=\"overload\"}") == 100.0
+    });
+    inside.get("/who").with(200);
+    drop(half);
+    wait::until("there is room again", || Visitor::of(&authority).try_connect(gateway.address(), "a.dev").is_ok());
+}
+
+const CHACHA: SupportedCipherSuite =
+    rustls::crypto::aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256;

@@ -108,6 +108,15 @@ fn a_function_may_say_who_it_is_and_the_certificate_goes_on() {
         assert!(value.starts_with(":MII") && value.ends_with(':') && value.len() > 300, "{value}");
         assert_eq!(seen.header("client-cert-chain"), None);
     }
+    // What the client shows behind its own certificate goes along (RFC 9440 §2.3).
+    let pair = authority.client("orders", &[]);
+    let long = Pair { cert: format!("{}{}", pair.cert, authority.pem), key: pair.key };
+    let mut longer = showing(&authority, &gateway, &long);
+    longer.call("GET", "/sent", &forged, "").with(200);
+    let seen = service.last();
+    let chain = seen.header("client-cert-chain").unwrap().to_owned();
+    assert!(chain.starts_with(":MII") && chain.ends_with(':') && !chain.contains(','), "{chain}");
+    assert_ne!(seen.header("client-cert"), Some(chain.as_str()));
     client.call("GET", "/named", &forged, "").with(200);
     let seen = service.last();
     assert_eq!(seen.header("x-subject"), Some("CN=orders,O=Acme"));

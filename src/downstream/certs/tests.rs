@@ -12,8 +12,7 @@ fn pair(hosts: &[&str]) -> (Pem, Pem) {
 fn entry(hosts: &[&str], (cert, key): (Pem, Pem)) -> TlsEntry {
     TlsEntry {
         hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
-        cert,
-        key,
+        source: Source::Pair { cert, key },
         min: MinVersion::V12,
         client_ca: None,
         client_cert: ClientCert::Required,
@@ -21,11 +20,11 @@ fn entry(hosts: &[&str], (cert, key): (Pem, Pem)) -> TlsEntry {
 }
 
 fn certs(entries: Vec<TlsEntry>) -> Result<Certs, CertFault> {
-    Certs::new(&TlsConfig { entries, redirect_http: false }, &[b"http/1.1"])
+    Certs::new(&TlsConfig { entries, redirect_http: false }, &[b"http/1.1"], &|_| Arc::default())
 }
 
 fn who(certs: &Certs, name: Option<&str>) -> Option<String> {
-    certs.of(name).map(|entry| entry.leaf.title().to_owned())
+    certs.of(name).and_then(|entry| Some(entry.leaf()?.title().to_owned()))
 }
 
 #[test]

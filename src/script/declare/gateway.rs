@@ -278,6 +278,7 @@ fn limits(options: &Table, gateway: &mut Gateway) {
         limits.uri = read::count(&table, "uri").unwrap_or(usual.uri);
         limits.buffer = read::count(&table, "buffer").unwrap_or(usual.buffer);
         limits.connections = read::count(&table, "connections").unwrap_or(usual.connections);
+        limits.per_address = read::count(&table, "per_address");
         limits.path = match read::text(&table, "path").as_deref() {
             Some("keep") => Ambiguous::Keep,
             Some("decode") => Ambiguous::Decode,

@@ -1,14 +1,18 @@
 //! `tls = { … }` of the gateway and of listeners: files become certificates here, so that a wrong pair is a load error.
 
+use std::sync::Arc;
+
 use mlua::Table;
 use mlua::Value;
 
 use super::Session;
+use super::acme;
 use super::read;
 use crate::downstream::certs::Certs;
 use crate::downstream::listener::ClientCert;
 use crate::downstream::listener::MinVersion;
 use crate::downstream::listener::Pem;
+use crate::downstream::listener::Source;
 use crate::downstream::listener::TlsConfig;
 use crate::downstream::listener::TlsEntry;
 use crate::route::host::Host;
@@ -49,7 +53,8 @@ pub(super) fn read(session: &Session, options: &Table, at: &Anchor) -> Said {
         config.redirect_http |= read::get(table, "redirect_http").unwrap_or(false);
         config.entries.extend(entry(session, table, &at));
     }
-    if let (Err(fault), false) = (Certs::new(&config, &[]), config.entries.is_empty() || session.faulty()) {
+    let certs = Certs::new(&config, &[], &|_| Arc::default());
+    if let (Err(fault), false) = (certs, config.entries.is_empty() || session.faulty()) {
         if listed {
             at.path.push(Segment::Index(fault.entry + 1));
         }
@@ -59,17 +64,21 @@ pub(super) fn read(session: &Session, options: &Table, at: &Anchor) -> Said {
 }
 
 fn entry(session: &Session, table: &Table, at: &Anchor) -> Option<TlsEntry> {
-    let (cert, key) = (pem(session, table, at, "cert"), pem(session, table, at, "key"));
+    let source = source(session, table, at);
     let client_ca = pem(session, table, at, "client_ca");
     let asked = read::text(table, "client_cert");
     if let (Some(_), Ok(Value::Nil)) = (&asked, table.raw_get("client_ca")) {
         let label = "write client_ca = \"ca.pem\" too";
         session.fault(below(at, "client_cert"), "nobody says who signs clients' certificates", label, "");
     }
+    let mut hosts = hosts(session, table, at);
+    let source = source?;
+    if let Source::Acme(acme) = &source {
+        hosts.clone_from(&acme.domains);
+    }
     let entry = TlsEntry {
-        hosts: hosts(session, table, at),
-        cert: cert?,
-        key: key?,
+        hosts,
+        source,
         min: match read::text(table, "min").as_deref() {
             Some("1.3") => MinVersion::V13,
             _ => MinVersion::V12,
@@ -83,8 +92,26 @@ fn entry(session: &Session, table: &Table, at: &Anchor) -> Option<TlsEntry> {
     Some(entry)
 }
 
+/// A pair of files, or an authority.
+fn source(session: &Session, table: &Table, at: &Anchor) -> Option<Source> {
+    let written = |name: &str| !matches!(table.raw_get(name), Ok(Value::Nil) | Err(_));
+    if written("acme") {
+        for name in ["cert", "key", "host"].into_iter().filter(|name| written(name)) {
+            let label = "the names are those of `acme.domains`, certificate and key come from the authority";
+            session.fault(below(at, name), format!("`{name}` beside `acme`"), label, "");
+        }
+        return acme::read(session, table, at).map(Source::Acme);
+    }
+    let (cert, key) = (pem(session, table, at, "cert"), pem(session, table, at, "key"));
+    if let Some(missing) = ["cert", "key"].into_iter().find(|name| !written(name)) {
+        let label = "write cert = \"a.pem\", key = \"a.key\", or acme = { email = …, domains = … }";
+        session.fault(at.clone(), format!("`tls` needs `{missing}`"), label, "");
+    }
+    Some(Source::Pair { cert: cert?, key: key? })
+}
+
 /// A file's name, or the PEM text itself: from `secret`, from `file`.
-fn pem(session: &Session, table: &Table, at: &Anchor, name: &str) -> Option<Pem> {
+pub(super) fn pem(session: &Session, table: &Table, at: &Anchor, name: &str) -> Option<Pem> {
     let value: Value = table.raw_get(name).ok()?;
     if let Some(secret) = Secret::of(&value) {
         return Some(Pem::new(String::from_utf8_lossy(secret.reveal())));
@@ -122,7 +149,7 @@ fn hosts(session: &Session, table: &Table, at: &Anchor) -> Vec<String> {
     hosts
 }
 
-fn below(at: &Anchor, name: &str) -> Anchor {
+pub(super) fn below(at: &Anchor, name: &str) -> Anchor {
     let mut at = at.clone();
     at.path.push(Segment::Key(name.to_owned()));
     at

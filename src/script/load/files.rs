@@ -71,6 +71,11 @@ impl Files {
         Self { pretend, coverage, ..self }
     }
 
+    /// The config folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Everything read.
     pub(crate) fn freeze(&self) -> Frozen {
         self.known.borrow().clone()

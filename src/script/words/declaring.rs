@@ -9,6 +9,7 @@ use super::later;
 use super::level;
 use super::opt;
 use super::rules::RULES;
+use super::secure::tls;
 use super::service;
 use super::word;
 use crate::transform::template::Escape;
@@ -99,37 +100,6 @@ fn listener() -> Type {
     Type::Either(vec![Type::text(), Type::Table(table)])
 }
 
-/// `tls` of the gateway or of a listener.
-fn tls(of_listener: bool) -> Opt {
-    let required = |option: Opt| Opt { required: true, ..option };
-    let entry = vec![
-        required(opt("cert", Type::text(), "", "the certificate and its chain: a PEM file, or PEM text; watched")),
-        required(opt("key", Type::text(), "", "its private key: a PEM file, or PEM text such as a secret; watched")),
-        opt(
-            "host",
-            Type::Either(vec![Type::text(), Type::list(Type::text())]),
-            "the names in the certificate, and every name nobody else has",
-            "names it answers to by SNI: \"a.dev\", \"*.b.dev\"",
-        ),
-        opt("min", Type::one_of(&["1.2", "1.3"]), "\"1.2\"", "the oldest version of TLS"),
-        opt("redirect_http", Type::Bool, "false", "requests in clear text are sent to https:// with 308"),
-        opt("client_ca", Type::text(), "", "who signs clients' certificates: a PEM file; absent: none is asked for"),
-        opt(
-            "client_cert",
-            Type::one_of(&["required", "optional"]),
-            "\"required\"",
-            "whether a client may come in without a certificate; a wrong one is refused in either case",
-        ),
-    ];
-    let mut types = vec![Type::Table(entry.clone()), Type::list(Type::Table(entry))];
-    let mut doc = "TLS on every listener but those on port 80, Unix sockets and those that say otherwise; a list: one certificate each, chosen by SNI";
-    if of_listener {
-        types.insert(0, Type::Exactly(false));
-        doc = "its own TLS; false: clear text";
-    }
-    opt("tls", Type::Either(types), "", doc)
-}
-
 fn admin() -> Vec<Opt> {
     vec![
         opt("1", Type::text(), "\"127.0.0.1:9901\"", "where it listens"),
@@ -147,7 +117,13 @@ fn limits() -> Vec<Opt> {
         opt("buffer", Type::Size, "\"1MB\"", "what a step may buffer of a body"),
         opt("step", Type::Duration, "\"100ms\"", "longest run of a function without waiting, in CPU time"),
         opt("memory", Type::Size, "\"256MB\"", "memory of one worker's machine"),
-        opt("connections", Type::Int(1, 10_000_000), "20000", "most client connections"),
+        opt("connections", Type::Int(1, 10_000_000), "20000", "most client connections; the newest are refused"),
+        opt(
+            "per_address",
+            Type::Int(1, 10_000_000),
+            "any number",
+            "most client connections of one address (IPv6: of one /64); proxies of trust_proxies are not counted",
+        ),
         opt(
             "path",
             Type::one_of(&["reject", "keep", "decode"]),

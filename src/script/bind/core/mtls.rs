@@ -56,10 +56,15 @@ pub(super) fn client_cert(lua: &Lua, req: Value) -> mlua::Result<()> {
     Ok(())
 }
 
-/// RFC 9440 §2.2: one byte sequence of a structured field.
+/// RFC 9440 §2.2, §2.3: a byte sequence of a structured field, and a list of those behind it.
 fn send_on(exchange: &Exchange, shown: &Certificate) {
-    let value = format!(":{}:", STANDARD.encode(&shown.der));
-    exchange.request.borrow_mut().headers.set("Client-Cert", &value);
+    let value = |der: &[u8]| format!(":{}:", STANDARD.encode(der));
+    let chain: Vec<_> = exchange.tls().into_iter().flat_map(|session| &session.chain).map(|der| value(der)).collect();
+    let headers = &mut exchange.request.borrow_mut().headers;
+    headers.set("Client-Cert", value(&shown.der));
+    if !chain.is_empty() {
+        headers.set("Client-Cert-Chain", chain.join(", "));
+    }
 }
 
 /// `req.user` of whoever shows this certificate.
