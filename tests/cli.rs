@@ -21,7 +21,7 @@ fn ends(dir: &Dir, arguments: &[&str], code: i32) -> String {
 fn help_explains_and_nonsense_is_exit_2() {
     let dir = Dir::new();
     let help = ends(&dir, &["--help"], 0);
-    for command in ["run", "check", "routes", "test", "explain", "diff", "rollback", "types", "init", "docs"] {
+    for command in ["run", "check", "routes", "test", "explain", "diff", "rollback", "types", "init", "docs", "purge"] {
         assert!(help.contains(command), "{command} is not in\n{help}");
         assert!(ends(&dir, &[command, "--help"], 0).len() > 100);
     }
