@@ -130,7 +130,10 @@ route "/short" { to = "s", timeout = "200ms" }"#,
     leaves.send("POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf");
     wait::until("it has arrived", || service.calls() == 1);
     leaves.reset();
-    wait::until("its connection is gone", || service.open() == 0);
+    wait::until("its connection is gone", || {
+        clock.advance(Duration::from_millis(50));
+        service.open() == 0
+    });
     let mut holds = gateway.client();
     holds.send("GET /b HTTP/1.1\r\nhost: x\r\n\r\n");
     wait::until("the only connection is taken", || service.calls() == 2);

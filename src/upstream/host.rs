@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use crate::upstream::Address;
+use crate::upstream::NOWHERE;
 use crate::upstream::Protocol;
 use crate::upstream::vitals::Vitals;
 
@@ -70,7 +71,8 @@ impl Host {
 
     /// What its keys are found by: its first address, the same wherever its name stands for the same; else as written.
     pub(crate) fn place(&self) -> String {
-        self.reach.first().map_or_else(|| self.label.to_string(), ToString::to_string)
+        let real = self.reach.first().filter(|address| address.ip() != NOWHERE);
+        real.map_or_else(|| self.label.to_string(), ToString::to_string)
     }
 
     /// It left the set: connections to it end when they are idle.
