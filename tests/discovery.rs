@@ -124,7 +124,7 @@ fn a_file_names_the_hosts_and_is_watched() {
     .start();
     assert_eq!(says(&gateway), "one");
     gateway.dir().write("hosts.json", "[ half a li");
-    gateway.dir().write("hosts.json", &format!("[{{\"address\": \"{}\"}}]", two.address()));
+    gateway.dir().write("hosts.json", format!("[{{\"address\": \"{}\"}}]", two.address()));
     wait::until("traffic follows the file", || says(&gateway) == "two");
     gateway.dir().write("hosts.json", "[]");
     assert_eq!(says(&gateway), "two", "a file without hosts changes nothing");

@@ -12,6 +12,7 @@ const LARGEST: usize = 4 << 10;
 const MOST: usize = 64;
 
 thread_local! {
+    #[allow(clippy::vec_box, reason = "a list goes from hand to hand in its box")]
     static SPARE: RefCell<Vec<Box<List>>> = const { RefCell::new(Vec::new()) };
 }
 
