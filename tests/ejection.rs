@@ -111,7 +111,7 @@ fn what_the_client_or_the_gateway_cuts_short_is_no_fault_of_the_host() {
     let service = upstream::serve(|conn| {
         while let Some(seen) = conn.head() {
             if seen.method == "POST" {
-                conn.linger();
+                return conn.linger();
             }
             conn.hold();
             conn.send(upstream::ok(""));

@@ -65,7 +65,7 @@ fn a_reload_without_a_guard_or_without_errors_stays() {
     gateway.edit(&says("two", r#"guard = { script_errors = "1%", within = "1ms" }"#)).unwrap();
     wait::until("the guard is off", || {
         gateway.get("/").with(200);
-        gateway.metric("http_server_request_duration_seconds_count{http_request_method=\"GET\",http_route=\"GET /\",http_response_status_code=\"200\"}") > 3.0
+        gateway.metric("http_server_request_duration_seconds_count{http_request_method=\"GET\",http_route=\"GET /\",http_response_status_code=\"200\",network_protocol_version=\"1.1\"}") > 3.0
     });
     gateway.edit(&says("three", "")).unwrap();
     for _ in 0..20 {

@@ -72,7 +72,11 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Safe in a file's name.
 fn tame(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).take(80).collect()
+    name.trim_start_matches('.')
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' })
+        .take(80)
+        .collect()
 }
 
 /// Tells texts apart.
