@@ -52,8 +52,9 @@ fn a_guarded_reload_whose_script_fails_takes_itself_back() {
     for _ in 0..6 {
         gateway.get("/?bad=1");
     }
-    wait::until("one is back", || gateway.get("/").text() == "one");
-    assert_eq!(gateway.metric("moongate_rollbacks_total"), 1.0);
+    // Asking for the page itself would make the errors few among many.
+    wait::until("it is taken back", || gateway.metric("moongate_rollbacks_total") > 0.0);
+    assert_eq!(gateway.get("/").text(), "one");
     let state = gateway.admin().get("/state");
     let state = state.text();
     assert!(state.contains("was rolled back") && state.contains("ended in an error of the script"), "{state}");
