@@ -1,7 +1,7 @@
 //! One client connection over HTTP/2 (RFC 9113): requests come out side by side, each with its own way back.
 //!
 //! The codec is the `h2` crate, driven inline by whoever asks for the next request. What it keeps to itself and a gateway
-//! must know is counted beside it, see [`tally`].
+//! must know is counted beside it, see `tally`.
 
 mod head;
 mod incoming;
