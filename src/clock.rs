@@ -216,9 +216,7 @@ impl Alarms {
             }
         }
     }
-}
 
-impl Alarms {
     /// When the next alarm is due that somebody waits for.
     pub fn next_due(&self) -> Option<Moment> {
         let alarms = self.0.borrow();

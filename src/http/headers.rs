@@ -10,8 +10,9 @@ pub use known::Known;
 
 /// A list of fields in the order received; names compare without case.
 ///
-/// One pointer: heads are passed on by value through every level of a request's life.
-#[derive(Default)]
+/// One pointer: heads are passed on by value through every level of a request's life. A copy is in memory of its own and
+/// takes no more than it needs: copies are kept.
+#[derive(Clone, Default)]
 pub struct Headers(Option<Box<List>>);
 
 #[derive(Clone, Default)]
@@ -239,13 +240,6 @@ impl Headers {
         let mut headers = Self::default();
         fields.iter().for_each(|(name, value)| headers.add(name, value));
         headers
-    }
-}
-
-impl Clone for Headers {
-    /// In memory of its own and no more than it needs: copies are kept.
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
     }
 }
 
