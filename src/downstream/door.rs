@@ -23,6 +23,7 @@ use crate::downstream::tls;
 use crate::downstream::tls::Failed;
 use crate::downstream::tls::Greeted;
 use crate::downstream::tls::Session;
+use crate::http::Scheme;
 
 /// A listener's settings, ready for connections.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +99,13 @@ pub enum Welcome {
     Crowded,
     /// An authority was shown that a name is ours.
     Proved,
+}
+
+impl Arrival {
+    /// How its requests reach us.
+    pub fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
 }
 
 impl Welcome {

@@ -316,19 +316,12 @@ impl Connection {
             raw_path,
             query,
             host: head.host,
-            scheme: self.scheme(),
+            scheme: self.arrival.as_ref().map_or(Scheme::Http, |arrival| arrival.scheme()),
             version: head.version,
             headers: head.headers,
             upgrade: head.upgrade.map(|protocol| protocol.to_ascii_lowercase()),
             body: body.map_or(Body::Empty, Body::stream),
         })
-    }
-
-    fn scheme(&self) -> Scheme {
-        match &self.arrival {
-            Some(arrival) if arrival.tls.is_some() => Scheme::Https,
-            _ => Scheme::Http,
-        }
     }
 
     fn draining(&self) -> bool {

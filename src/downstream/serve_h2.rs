@@ -45,7 +45,6 @@ use crate::downstream::serve_h2::watch::Watch;
 use crate::downstream::tools::Seat;
 use crate::http::Body;
 use crate::http::Request;
-use crate::http::Scheme;
 
 /// Requests a client may have under way on one connection.
 pub const STREAMS: u32 = 100;
@@ -74,7 +73,7 @@ pub struct Connection {
     started: Moment,
     served: u64,
     ending: Ending,
-    arrival: Option<Rc<Arrival>>,
+    arrival: Rc<Arrival>,
 }
 
 enum Codec {
@@ -106,8 +105,8 @@ enum Due {
 }
 
 impl Connection {
-    /// A connection that was just accepted; `early` was read from it already.
-    pub fn new(stream: Stream, early: Vec<u8>, tools: Tools, limits: &Limits) -> Self {
+    /// A connection that came in this way; `early` was read from it already.
+    pub fn new(stream: Stream, early: Vec<u8>, arrival: Rc<Arrival>, tools: Tools, limits: &Limits) -> Self {
         let watch = Watch::new(tools.clock.clone());
         let list = limits.headers.saturating_add(32 * (limits.header_count + 8));
         let codec = Builder::new()
@@ -130,21 +129,15 @@ impl Connection {
             started: tools.clock.now(),
             served: 0,
             ending: Ending::No,
-            arrival: None,
+            arrival,
             watch,
             tools,
         }
     }
 
-    /// As a connection that came in this way.
-    pub fn arrived(mut self, arrival: Rc<Arrival>) -> Self {
-        self.arrival = Some(arrival);
-        self
-    }
-
-    /// How it came in, where there is more to say than its address.
-    pub fn arrival(&self) -> Option<&Rc<Arrival>> {
-        self.arrival.as_ref()
+    /// How it came in.
+    pub fn arrival(&self) -> &Rc<Arrival> {
+        &self.arrival
     }
 
     /// The next request, or why it is refused, and the way back; `None` when the connection is over.
@@ -273,7 +266,7 @@ impl Connection {
         let line = Line::new(respond);
         let reply = Reply::new(&line, Place::take(&self.watch), &self.tools, limits.body_timeout);
         let ended = stream.is_end_stream();
-        let head = match head::read(&parts, ended, self.scheme(), limits) {
+        let head = match head::read(&parts, ended, self.arrival.scheme(), limits) {
             Ok(head) => head,
             Err(refusal) => return (Err(refusal), reply),
         };
@@ -288,12 +281,5 @@ impl Connection {
             request.body = Body::stream(body);
         }
         (Ok(request), reply)
-    }
-
-    fn scheme(&self) -> Scheme {
-        match &self.arrival {
-            Some(arrival) if arrival.tls.is_some() => Scheme::Https,
-            _ => Scheme::Http,
-        }
     }
 }

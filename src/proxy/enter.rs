@@ -61,8 +61,8 @@ pub async fn enter(
 /// Serves a connection of HTTP/2.
 fn multiplexed(worker: Rc<Worker>, visitor: Visitor, peer: Peer) -> Pin<Box<dyn Future<Output = ()>>> {
     let Visitor { stream, early, arrival, .. } = visitor;
-    let connection = serve_h2::Connection::new(stream, early, worker.tools(), &worker.limits());
-    Box::pin(multiplex::converse(worker, connection.arrived(arrival), peer))
+    let connection = serve_h2::Connection::new(stream, early, arrival, worker.tools(), &worker.limits());
+    Box::pin(multiplex::converse(worker, connection, peer))
 }
 
 /// Whether `limits.per_address` lets one more come from there. Proxies we trust speak for many and are not counted.

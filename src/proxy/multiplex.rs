@@ -32,12 +32,12 @@ use crate::proxy::websocket::handshake;
 /// One stream of a connection.
 pub(crate) struct Stream {
     reply: Reply,
-    arrival: Option<Rc<Arrival>>,
+    arrival: Rc<Arrival>,
 }
 
 impl Way for Stream {
     fn arrival(&self) -> Option<&Rc<Arrival>> {
-        self.arrival.as_ref()
+        Some(&self.arrival)
     }
 
     fn received(&self) -> u64 {
@@ -67,7 +67,7 @@ impl Way for Stream {
 pub(crate) async fn converse(worker: Rc<Worker>, mut connection: Connection, peer: Peer) {
     while let Some((request, reply)) = connection.next(|| worker.limits()).await {
         let Some(site) = worker.site() else { return };
-        let client = Client::new(&worker, Stream { reply, arrival: connection.arrival().cloned() });
+        let client = Client::new(&worker, Stream { reply, arrival: Rc::clone(connection.arrival()) });
         match request {
             Ok(mut request) => {
                 if request.upgrade.is_some() {
