@@ -15,6 +15,7 @@ mod tests;
 
 pub use chunked::Chunked;
 pub use chunked::Piece;
+pub(crate) use fields::number;
 pub use request::RequestHead;
 pub use request::request;
 pub use response::ResponseHead;

@@ -14,6 +14,7 @@ use crate::http::Request;
 use crate::http::Scheme;
 use crate::http::Version;
 use crate::http::authority;
+use crate::http::h1::number;
 use crate::http::h2;
 use crate::http::headers::Known;
 use crate::http::path;
@@ -139,9 +140,7 @@ fn length(map: &HeaderMap) -> Result<Option<u64>, Refusal> {
     if lengths.next().is_some() {
         return Err(Refusal::Malformed("more than one Content-Length"));
     }
-    let digits = first.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let length = digits.and_then(|text| text.parse().ok());
-    length.map(Some).ok_or(Refusal::Malformed("Content-Length is not a number"))
+    number(first.as_bytes()).map(Some).ok_or(Refusal::Malformed("Content-Length is not a number"))
 }
 
 fn expects(map: &HeaderMap) -> Result<bool, Refusal> {

@@ -205,7 +205,7 @@ fn strip_named(head: &[u8], start: usize, headers: &mut Headers) {
 }
 
 /// A plain decimal number that fits, digits only.
-pub(super) fn number(value: &[u8]) -> Option<u64> {
+pub(crate) fn number(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 {
         return None;
     }
