@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use crate::downstream::Stream;
 
 /// What every connection of HTTP/2 begins with. Its method is nobody's.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Whether HTTP/2 is spoken, and the bytes that were read to know it.
 pub(super) async fn read(stream: &mut Stream) -> io::Result<(bool, Vec<u8>)> {

@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::downstream::preface;
 
 /// What is known of a client's frames.
 pub(super) struct Tally {
@@ -126,7 +127,7 @@ impl Tally {
     }
 }
 
-const PREFACE: usize = 24;
+const PREFACE: usize = preface::PREFACE.len();
 const HEAD: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
