@@ -1,5 +1,11 @@
-//! Fields between our lines and the maps that HTTP/2 is spoken in.
+//! Fields between our lines and the maps that HTTP/2 is spoken in, and the room that a stream has.
 
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+
+use bytes::Bytes;
+use h2::SendStream;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -7,6 +13,9 @@ use http::HeaderValue;
 use crate::http::Headers;
 use crate::http::headers::Known;
 use crate::http::trailers::may_trail;
+
+/// The largest piece a stream is handed at a time: one frame of the usual size.
+pub(crate) const PIECE: usize = 16 << 10;
 
 /// What belongs to a connection and has no place in HTTP/2 (RFC 9113 §8.2.2).
 pub(crate) fn is_of_a_connection(known: Known) -> bool {
@@ -54,6 +63,22 @@ pub(crate) fn map(headers: &Headers, mut keep: impl FnMut(Known, &[u8]) -> bool)
 pub(crate) fn trailers(map: &HeaderMap) -> Option<Headers> {
     let headers = headers(map, |_, name, _| may_trail(name.as_str().as_bytes()));
     (!headers.is_empty()).then_some(headers)
+}
+
+/// How many of `wanted` bytes the other side of a stream takes now, at least one; `None` when it takes no more.
+pub(crate) fn poll_room(
+    stream: &mut SendStream<Bytes>,
+    cx: &mut Context<'_>,
+    wanted: usize,
+) -> Poll<Option<Result<usize, h2::Error>>> {
+    stream.reserve_capacity(wanted);
+    while stream.capacity() == 0 {
+        match ready!(stream.poll_capacity(cx)) {
+            Some(Ok(_)) => {}
+            over => return Poll::Ready(over),
+        }
+    }
+    Poll::Ready(Some(Ok(stream.capacity().min(wanted))))
 }
 
 #[cfg(test)]

@@ -29,11 +29,10 @@ use crate::downstream::serve_h2::watch::Place;
 use crate::http::Body;
 use crate::http::BodyError;
 use crate::http::Response;
+use crate::http::h2::PIECE;
 use crate::http::h2::map;
+use crate::http::h2::poll_room;
 use crate::http::headers::Known;
-
-/// The largest piece handed over at a time: one frame of the usual size.
-const PIECE: usize = 16 << 10;
 
 /// What a request's way back shares with its body on the way in.
 pub(super) struct Line {
@@ -231,7 +230,7 @@ impl Reply {
                         return Poll::Ready(Err(Broke::Body(BodyError::Malformed)));
                     }
                     let wanted = data.len().min(PIECE);
-                    let n = ready!(self.poll_room(cx, stream, wanted))?.min(wanted);
+                    let n = ready!(self.poll_room(cx, stream, wanted))?;
                     (n, (!whole).then(|| Bytes::copy_from_slice(&data[..n])))
                 }
             };
@@ -259,18 +258,13 @@ impl Reply {
         stream: &mut SendStream<Bytes>,
         wanted: usize,
     ) -> Poll<Result<usize, Broke>> {
-        stream.reserve_capacity(wanted);
-        loop {
-            let room = stream.capacity();
-            if room > 0 {
+        match poll_room(stream, cx, wanted) {
+            Poll::Ready(Some(Ok(room))) => {
                 self.slow = None;
                 return Poll::Ready(Ok(room));
             }
-            match stream.poll_capacity(cx) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(_) => return Poll::Ready(Err(Broke::Client)),
-                Poll::Pending => break,
-            }
+            Poll::Ready(_) => return Poll::Ready(Err(Broke::Client)),
+            Poll::Pending => {}
         }
         let (tools, patience) = (&self.tools, self.patience);
         let alarm = self.slow.get_or_insert_with(|| {

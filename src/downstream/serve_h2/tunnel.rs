@@ -16,9 +16,8 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 
 use crate::downstream::serve_h2::watch::Place;
-
-/// The largest piece handed over at a time.
-const PIECE: usize = 16 << 10;
+use crate::http::h2::PIECE;
+use crate::http::h2::poll_room;
 
 /// Read and written like a socket; dropped before both sides have ended, it is reset.
 pub struct Tunnel {
@@ -61,15 +60,10 @@ impl AsyncWrite for Tunnel {
         if wanted == 0 {
             return Poll::Ready(Ok(0));
         }
-        self.outward.reserve_capacity(wanted);
-        while self.outward.capacity() == 0 {
-            match ready!(self.outward.poll_capacity(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
-                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            }
-        }
-        let n = self.outward.capacity().min(wanted);
+        let n = match ready!(poll_room(&mut self.outward, cx, wanted)) {
+            Some(room) => room.map_err(broken)?,
+            None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        };
         self.outward.send_data(Bytes::copy_from_slice(&buf[..n]), false).map_err(broken)?;
         Poll::Ready(Ok(n))
     }
