@@ -33,8 +33,8 @@ pub(super) struct Rollback {
     /// Where the admin listener is
     #[arg(long, value_name = "ADDR", env = "MOONGATE_ADMIN", hide_env_values = true, value_parser = address)]
     admin: Option<Listen>,
-    /// The environment variable that holds the admin listener's token
-    #[arg(long, value_name = "NAME")]
+    /// Its token, where it has one; better in the environment, since command lines are seen by everybody
+    #[arg(long, value_name = "TOKEN", env = "MOONGATE_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
 
@@ -59,13 +59,9 @@ impl Rollback {
     }
 
     fn target(&self, settings: &Settings) -> Result<(Listen, Option<String>), Exit> {
-        let named = self.token.as_ref().map(|name| {
-            let missing = || fail(Exit::Usage, &format!("--token {name}: there is no such variable"));
-            std::env::var(name).map_err(|_| missing())
-        });
-        let named = named.transpose()?;
+        let given = self.token.clone().filter(|token| !token.is_empty());
         if let Some(at) = &self.admin {
-            return Ok((at.clone(), named));
+            return Ok((at.clone(), given));
         }
         let (file, options) = settings.load(self.file.as_deref())?;
         let loaded = load(&file, &options).map_err(|faults| {
@@ -75,7 +71,7 @@ impl Rollback {
         let admin = loaded.program.plan().gateway.admin.as_ref();
         let admin = admin.ok_or_else(|| fail(Exit::Failed, "this script has its admin listener off"))?;
         let own = admin.token.as_ref().and_then(|name| String::from_utf8(loaded.program.secret(name)?).ok());
-        Ok((admin.address.clone(), named.or(own)))
+        Ok((admin.address.clone(), given.or(own)))
     }
 }
 
