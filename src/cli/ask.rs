@@ -15,8 +15,10 @@ use serde_json::Value;
 
 use crate::cli::Exit;
 use crate::cli::fail;
+use crate::cli::settings;
 use crate::downstream::Listen;
-use crate::script::listener;
+use crate::gateway::listing;
+use crate::http::headers::is_value;
 
 /// Which admin listener, and with which token.
 #[derive(Args)]
@@ -39,30 +41,45 @@ impl Admin {
         }
     }
 
-    /// Status and text of the answer, or why there is none.
     fn exchange(&self, method: &str, target: &str) -> Result<(u16, String), String> {
-        let listen = listener(&self.admin).map_err(|(message, label)| format!("--admin: {message}; {label}"))?;
-        let token = self.token.as_deref().filter(|token| !token.is_empty());
-        if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err("the token has characters that no field can carry".to_owned());
-        }
-        let field = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let head = format!(
-            "{method} {target} HTTP/1.1\r\nhost: localhost\r\n{field}content-length: 0\r\nconnection: close\r\n\r\n"
-        );
-        let failed = |error: std::io::Error| format!("the admin listener at {} does not answer: {error}", self.admin);
-        let answer = match &listen {
-            Listen::Tcp(address) => TcpStream::connect_timeout(&reachable(*address), TIME).and_then(|stream| {
-                stream.set_read_timeout(Some(TIME))?;
-                talk(stream, &head)
-            }),
-            Listen::Unix(path) => UnixStream::connect(path).and_then(|stream| {
-                stream.set_read_timeout(Some(TIME))?;
-                talk(stream, &head)
-            }),
-        };
-        read(&answer.map_err(failed)?).ok_or_else(|| format!("what answers at {} is no admin listener", self.admin))
+        let at = settings::listen(&self.admin).map_err(|message| format!("--admin: {message}"))?;
+        exchange(&at, self.token.as_deref(), method, target)
     }
+}
+
+/// Status and text of the answer, or why there is none.
+pub(super) fn exchange(at: &Listen, token: Option<&str>, method: &str, target: &str) -> Result<(u16, String), String> {
+    let token = token.filter(|token| !token.is_empty());
+    if token.is_some_and(|token| !is_value(token.as_bytes())) {
+        return Err("the token has characters that no field can carry".to_owned());
+    }
+    let field = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nhost: localhost\r\n{field}content-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    let shown = listing::listen(at);
+    let answer = match at {
+        Listen::Tcp(address) => connect(*address).and_then(|stream| {
+            stream.set_read_timeout(Some(TIME))?;
+            talk(stream, &head)
+        }),
+        Listen::Unix(path) => UnixStream::connect(path).and_then(|stream| {
+            stream.set_read_timeout(Some(TIME))?;
+            talk(stream, &head)
+        }),
+    };
+    let answer = answer.map_err(|error| format!("the admin listener at {shown} does not answer: {error}"))?;
+    read(&answer).ok_or_else(|| format!("what answers at {shown} is no admin listener"))
+}
+
+/// Where the machine has no IPv6, a listener on every address is one on every IPv4 address.
+fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    TcpStream::connect_timeout(&reachable(address), TIME).or_else(|error| match address.ip() {
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())), TIME)
+        }
+        _ => Err(error),
+    })
 }
 
 /// A listener on all addresses is reached by the one of this machine.
@@ -91,7 +108,7 @@ fn read(answer: &[u8]) -> Option<(u16, String)> {
 }
 
 /// What a refusal says.
-fn refusal(status: u16, text: &str) -> String {
+pub(super) fn refusal(status: u16, text: &str) -> String {
     let problem: Option<Value> = serde_json::from_str(text).ok();
     let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
     match detail {
@@ -101,8 +118,8 @@ fn refusal(status: u16, text: &str) -> String {
     }
 }
 
-/// How long an answer may take.
-const TIME: Duration = Duration::from_secs(10);
+/// How long an answer may take: before that of a rollback a generation is built.
+const TIME: Duration = Duration::from_secs(30);
 /// And how large it may be.
 const LARGEST: u64 = 64 << 20;
 

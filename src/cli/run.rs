@@ -15,7 +15,6 @@ use crate::gateway;
 use crate::gateway::AdminOption;
 use crate::gateway::Options;
 use crate::gateway::StartError;
-use crate::script::listener;
 use crate::telemetry::log;
 
 /// Serve; every saved change is live
@@ -38,7 +37,7 @@ pub(super) struct Run {
     workers: Option<u16>,
     /// Listen here instead of where the script says: ":8080", "127.0.0.1:8080", "unix:/run/moongate.sock"; may be
     /// repeated
-    #[arg(long, value_name = "ADDR", value_parser = listen)]
+    #[arg(long, value_name = "ADDR", value_parser = settings::listen)]
     listen: Vec<Listen>,
     /// Put the admin listener here, or `off`
     #[arg(long, value_name = "ADDR|off", env = "MOONGATE_ADMIN", hide_env_values = true, value_parser = admin)]
@@ -109,10 +108,6 @@ fn failed(error: &StartError) -> Exit {
     }
 }
 
-fn listen(text: &str) -> Result<Listen, String> {
-    listener(text).map_err(|(message, label)| format!("{message}; {label}"))
-}
-
 fn admin(text: &str) -> Result<AdminOption, String> {
-    if text == "off" { Ok(AdminOption::Off) } else { listen(text).map(AdminOption::At) }
+    if text == "off" { Ok(AdminOption::Off) } else { settings::listen(text).map(AdminOption::At) }
 }

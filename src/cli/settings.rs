@@ -10,7 +10,9 @@ use clap::Args;
 use crate::cli::Exit;
 use crate::cli::fail;
 use crate::clock::Clock;
+use crate::downstream::Listen;
 use crate::script::LoadOptions;
+use crate::script::listener;
 use crate::telemetry::log::Level;
 
 /// Options that stand before or after any command.
@@ -71,6 +73,11 @@ pub(super) fn script(given: Option<&Path>) -> Result<PathBuf, Exit> {
 pub(super) fn usual() -> Option<PathBuf> {
     let named = std::env::var_os("MOONGATE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     named.or_else(|| USUAL.iter().map(PathBuf::from).find(|file| file.is_file()))
+}
+
+/// An address to listen on, as options take it.
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
+    listener(text).map_err(|(message, label)| format!("{message}; {label}"))
 }
 
 /// `MOONGATE_LOG`, where it is set.
