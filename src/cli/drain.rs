@@ -6,6 +6,7 @@ use crate::cli::Exit;
 use crate::cli::ask::Admin;
 use crate::cli::say;
 use crate::gateway::listing;
+use crate::primitive::form;
 
 /// Take a host out, and in again
 ///
@@ -31,10 +32,9 @@ pub(super) struct Drain {
 
 impl Drain {
     pub(super) fn run(&self) -> Exit {
-        let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let undo = if self.undo { "&undo=true" } else { "" };
-        let target = format!("/drain?upstream={}&host={}{undo}", encoded(&self.upstream), encoded(&self.host));
-        match self.admin.ask("POST", &target) {
+        let which = [("upstream", self.upstream.as_str()), ("host", self.host.as_str())];
+        let pairs = which.into_iter().chain(self.undo.then_some(("undo", "true")));
+        match self.admin.ask("POST", &format!("/drain?{}", form::encode(pairs))) {
             Err(exit) => exit,
             Ok(text) if self.json => {
                 say(format_args!("{}", text));

@@ -6,7 +6,7 @@ use crate::cli::Exit;
 use crate::cli::ask::Admin;
 use crate::cli::fail;
 use crate::cli::say;
-use crate::primitive::url;
+use crate::primitive::form;
 
 /// Forget stored answers of a running gateway, by tag, key or path
 ///
@@ -68,8 +68,6 @@ impl Purge {
         let keys = self.key.iter().map(|key| ("key", key.as_str()));
         let rest = [("prefix", &self.prefix), ("space", &self.space)];
         let rest = rest.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        let pairs = tags.chain(keys).chain(rest).chain(self.hard.then_some(("hard", "true")));
-        let pairs: Vec<_> = pairs.map(|(name, value)| format!("{name}={}", url::encode(value.as_bytes()))).collect();
-        pairs.join("&")
+        form::encode(tags.chain(keys).chain(rest).chain(self.hard.then_some(("hard", "true"))))
     }
 }
