@@ -72,7 +72,7 @@ pub(super) fn text(policies: &[Documented]) -> String {
 
 /// Whether it is a table of functions (`json.encode`), not one function.
 pub(super) fn has_functions(word: &Word) -> bool {
-    word.members.iter().any(|(form, _)| form.starts_with(&format!("{}.", word.name)))
+    !words::members(word.name).is_empty()
 }
 
 /// The options of a word, as a class.
@@ -118,7 +118,8 @@ fn comment(out: &mut String, doc: &str) {
     let _ = writeln!(out, "--- {}", line(doc));
 }
 
-fn line(text: &str) -> String {
+/// A text in one line.
+pub(super) fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

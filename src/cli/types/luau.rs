@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::luals::has_functions;
+use super::luals::line;
 use crate::script::docs::Documented;
 use crate::script::words;
 use crate::script::words::Kind;
@@ -20,7 +21,7 @@ pub(super) fn text(policies: &[Documented]) -> String {
         if word.form.starts_with(&format!("{}.", word.name)) && word.members.is_empty() {
             let _ = writeln!(out, "declare {}: {{ [string]: string? }}\n", word.name);
         } else if has_functions(word) {
-            members(&mut out, word.name, &word.members);
+            members(&mut out, word.name);
         } else if word.options.is_empty() {
             let _ = writeln!(out, "declare function {}(...: any): any\n", word.name);
         } else if word.form.starts_with(&format!("{} \"", word.name)) {
@@ -41,7 +42,7 @@ pub(super) fn text(policies: &[Documented]) -> String {
     for word in known(Kind::Primitive) {
         comment(&mut out, word.doc);
         if has_functions(word) {
-            members(&mut out, word.name, &word.members);
+            members(&mut out, word.name);
         } else {
             let _ = writeln!(out, "declare function {}(...: any): any\n", word.name);
         }
@@ -64,11 +65,9 @@ fn is_name(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
-fn members(out: &mut String, name: &str, members: &[(&'static str, &'static str)]) {
+fn members(out: &mut String, name: &str) {
     let mut names: Vec<&str> = Vec::new();
-    for (form, _) in members {
-        let Some(rest) = form.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) else { continue };
-        let member = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or(rest);
+    for member in words::members(name) {
         if !names.contains(&member) {
             names.push(member);
         }
@@ -78,7 +77,7 @@ fn members(out: &mut String, name: &str, members: &[(&'static str, &'static str)
 }
 
 fn comment(out: &mut String, doc: &str) {
-    let _ = writeln!(out, "-- {}", doc.split_whitespace().collect::<Vec<_>>().join(" "));
+    let _ = writeln!(out, "-- {}", line(doc));
 }
 
 fn wrapped(of: &Type) -> String {
