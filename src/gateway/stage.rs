@@ -60,11 +60,6 @@ impl Play {
         let shared = site::Shared::build(Arc::clone(program.plan()), 1, false).map_err(|faults| faults.join("\n"))?;
         Ok(Self { program, shared: Arc::new(shared) })
     }
-
-    /// What the script declares.
-    pub fn program(&self) -> &Arc<Program> {
-        &self.program
-    }
 }
 
 /// A gateway on stage: fresh stores, fresh machines, nothing real around it.
@@ -98,7 +93,7 @@ impl Stage {
         let (worker, control) = (new(0), new(1));
         let mocks = Mocks::new(&worker);
         for worker in [&worker, &control] {
-            worker.offline(Rc::new(Line(Rc::clone(&mocks))), SEED);
+            worker.offline(Rc::new(Line(Rc::clone(&mocks))), suite::SEED);
         }
         let upstreams = play.program.plan().upstreams.iter();
         let parts = Parts {
@@ -110,7 +105,7 @@ impl Stage {
             client: Client::new(&worker),
             seen: RefCell::default(),
             ledger: Rc::default(),
-            offline: Rc::new(Offline::new(SEED)),
+            offline: Rc::new(Offline::new(suite::SEED)),
             live: Arc::new(Live::offline()),
             workers: vec![worker, control],
             shared: Arc::clone(&play.shared),
@@ -273,14 +268,10 @@ impl Drop for Stage {
 /// Whether anything runs once per gateway, in a machine of its own.
 fn runs_beside(program: &Program) -> bool {
     let plan = program.plan();
-    let hears = |(_, text): (&str, &[u8])| memchr::memmem::find(text, b"subscribe").is_some();
     !plan.timers.is_empty()
         || plan.objects.keys().any(|identity| identity.starts_with(KEYS))
-        || program.sources().any(hears)
+        || program.mentions("subscribe")
 }
-
-/// Where chance begins in every test.
-const SEED: u64 = 20_300_101;
 
 #[cfg(test)]
 mod tests;

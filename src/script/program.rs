@@ -78,7 +78,7 @@ impl Program {
     }
 
     /// Whether `word` stands anywhere in what was read: a word that does not cannot be used.
-    fn mentions(&self, word: &str) -> bool {
+    pub(crate) fn mentions(&self, word: &str) -> bool {
         self.frozen.texts.values().any(|text| memchr::memmem::find(text, word.as_bytes()).is_some())
     }
 

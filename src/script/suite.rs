@@ -20,6 +20,7 @@ use crate::telemetry::log;
 
 pub use run::Failed;
 pub use run::Outcome;
+pub use run::SEED;
 pub use run::Suite;
 pub use run::Test;
 

@@ -205,6 +205,6 @@ fn logged(entries: Vec<log::Entry>) -> Vec<String> {
 }
 
 /// Where chance begins in every test.
-pub(super) const SEED: u64 = 20_300_101;
+pub const SEED: u64 = 20_300_101;
 /// A test that runs longer than this without calling anything never ends.
 const LONGEST: Duration = Duration::from_secs(60);
