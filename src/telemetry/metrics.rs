@@ -114,7 +114,7 @@ enum Series {
 }
 
 impl Series {
-    #[allow(clippy::cast_precision_loss, reason = "a test compares small numbers")]
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below what a float tells apart")]
     fn number(&self) -> f64 {
         match self {
             Self::Counter(counter) => counter.value() as f64,
