@@ -76,11 +76,16 @@ fn body(options: &Options<'_>, asked: &mut Asked) -> mlua::Result<()> {
     if bodies > 1 {
         return Err(mlua::Error::runtime("gw: write one of json, form and body"));
     }
-    let typed = asked.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    if let Some(media) = media.filter(|_| !typed) {
-        asked.headers.push(("content-type".into(), media.into()));
-    }
+    say_media(media, &mut asked.headers);
     Ok(())
+}
+
+/// What kind a body is, unless the test has said so.
+pub(super) fn say_media(media: Option<&str>, headers: &mut Vec<(String, String)>) {
+    let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if let Some(media) = media.filter(|_| !typed) {
+        headers.push(("content-type".into(), media.into()));
+    }
 }
 
 /// Names and values; a list is a name that is there several times.

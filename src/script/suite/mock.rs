@@ -16,6 +16,7 @@ use super::Reply;
 use super::StandIn;
 use super::answer;
 use super::asked::fields_of;
+use super::asked::say_media;
 use crate::script::bind::json;
 use crate::script::bind::options::Options;
 use crate::script::driver::fault;
@@ -169,9 +170,6 @@ fn body(options: &Options<'_>, reply: &mut Reply) -> mlua::Result<()> {
             reply.pieces.push(Bytes::from(chunk?.as_bytes().to_vec()));
         }
     }
-    let typed = reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    if let Some(media) = media.filter(|_| !typed) {
-        reply.headers.push(("content-type".into(), media.into()));
-    }
+    say_media(media, &mut reply.headers);
     Ok(())
 }
