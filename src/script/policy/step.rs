@@ -314,7 +314,12 @@ fn json(value: &Value, depth: usize, left: &mut usize) -> serde_json::Value {
             let (file, line) = place_of(function);
             format!("function@{file}:{line}").into()
         }
-        Value::Table(table) if is_step(table) => table.raw_get::<String>("word").unwrap_or_default().into(),
+        // Whose refusals do not count lets everybody pass, and is not what its word promises.
+        Value::Table(table) if is_step(table) => {
+            let word = table.raw_get::<String>("word").unwrap_or_default();
+            let enforce = table.raw_get::<bool>("enforce").unwrap_or(true);
+            if enforce { word.into() } else { format!("{word} (enforce = false)").into() }
+        }
         Value::Table(table) if depth < 16 => {
             let length = table.raw_len();
             let named = crate::script::declare::read::sorted(table);
