@@ -18,7 +18,6 @@ use crate::cli::say;
 use crate::cli::settings;
 use crate::cli::settings::Settings;
 use crate::clock::Clock;
-use coverage::Coverage;
 use find::Pair;
 use play::Played;
 
@@ -96,7 +95,7 @@ impl Test {
         } else {
             say(format_args!("{}", report::text(played, took, settings::color_out())));
         }
-        let covered: Vec<&Coverage> = played.iter().map(|played| &played.coverage).collect();
+        let covered = coverage::joined(played.iter().map(|played| (&*played.script, &played.coverage)));
         if self.coverage && !self.json {
             say(format_args!("{}", coverage::text(&covered)));
         }

@@ -40,14 +40,39 @@ impl Coverage {
         }
     }
 
+    /// Adds what the tests of another file have exercised of the same script.
+    fn join(&mut self, other: &Self) {
+        for (file, lines) in &other.lines {
+            let own = self.lines.entry(file.clone()).or_default();
+            lines.iter().for_each(|(line, hits)| *own.entry(*line).or_default() += hits);
+        }
+        self.plan = self.plan.take().or_else(|| other.plan.clone());
+        for (route, statuses) in &other.statuses {
+            let own = self.statuses.entry(*route).or_default();
+            statuses.iter().for_each(|(status, count)| *own.entry(*status).or_default() += count);
+        }
+        for (step, met) in &other.outcomes {
+            self.outcomes.entry(step.clone()).or_default().extend(met);
+        }
+    }
+
     fn met(&self, route: usize, step: &crate::plan::Step) -> BTreeSet<&'static str> {
         let key = (route, step.place.0.clone(), step.place.1, step.word.clone());
         self.outcomes.get(&key).cloned().unwrap_or_default()
     }
 }
 
+/// What the tests of each script have exercised together, by script.
+pub(super) fn joined<'a>(played: impl Iterator<Item = (&'a Path, &'a Coverage)>) -> Vec<Coverage> {
+    let mut all: BTreeMap<&Path, Coverage> = BTreeMap::new();
+    for (script, coverage) in played {
+        all.entry(script).or_default().join(coverage);
+    }
+    all.into_values().collect()
+}
+
 /// For people.
-pub(super) fn text(all: &[&Coverage]) -> String {
+pub(super) fn text(all: &[Coverage]) -> String {
     let mut out = String::from("\nlines\n");
     for (file, lines) in all.iter().flat_map(|coverage| &coverage.lines) {
         let ran = lines.values().filter(|hits| **hits > 0).count();
@@ -132,7 +157,7 @@ fn ranges(lines: &[u32]) -> String {
 }
 
 /// In the format of lcov: a record a file.
-pub(super) fn lcov(all: &[&Coverage]) -> String {
+pub(super) fn lcov(all: &[Coverage]) -> String {
     let mut out = String::new();
     for (file, lines) in all.iter().flat_map(|coverage| &coverage.lines) {
         let _ = writeln!(out, "SF:{}", file.display());
@@ -147,7 +172,18 @@ pub(super) fn lcov(all: &[&Coverage]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::ranges;
+    use super::*;
+
+    #[test]
+    fn files_that_test_one_script_count_together() {
+        let of = |hits: u64| {
+            let lines = BTreeMap::from([(PathBuf::from("gateway.lua"), BTreeMap::from([(1, 1), (2, hits)]))]);
+            Coverage { lines, ..Coverage::default() }
+        };
+        let (script, one, two) = (Path::new("gateway.lua"), of(0), of(3));
+        let all = joined([(script, &one), (script, &two)].into_iter());
+        assert_eq!(lcov(&all), "SF:gateway.lua\nDA:1,2\nDA:2,3\nLF:2\nLH:2\nend_of_record\n");
+    }
 
     #[test]
     fn lines_in_a_row_are_one_range() {
