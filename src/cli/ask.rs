@@ -18,7 +18,6 @@ use crate::cli::fail;
 use crate::cli::settings;
 use crate::downstream::Listen;
 use crate::gateway::listing;
-use crate::http::headers::is_value;
 
 /// Which admin listener, and with which token.
 #[derive(Args)]
@@ -43,14 +42,20 @@ impl Admin {
 
     fn exchange(&self, method: &str, target: &str) -> Result<(u16, String), String> {
         let at = settings::listen(&self.admin).map_err(|message| format!("--admin: {message}"))?;
-        exchange(&at, self.token.as_deref(), method, target)
+        exchange(&at, self.token.as_deref(), method, target, TIME)
     }
 }
 
-/// Status and text of the answer, or why there is none.
-pub(super) fn exchange(at: &Listen, token: Option<&str>, method: &str, target: &str) -> Result<(u16, String), String> {
+/// Status and text of the answer, or why there is none within `time`.
+pub(super) fn exchange(
+    at: &Listen,
+    token: Option<&str>,
+    method: &str,
+    target: &str,
+    time: Duration,
+) -> Result<(u16, String), String> {
     let token = token.filter(|token| !token.is_empty());
-    if token.is_some_and(|token| !is_value(token.as_bytes())) {
+    if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
         return Err("the token has characters that no field can carry".to_owned());
     }
     let field = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -59,12 +64,12 @@ pub(super) fn exchange(at: &Listen, token: Option<&str>, method: &str, target: &
     );
     let shown = listing::listen(at);
     let answer = match at {
-        Listen::Tcp(address) => connect(*address).and_then(|stream| {
-            stream.set_read_timeout(Some(TIME))?;
+        Listen::Tcp(address) => connect(*address, time).and_then(|stream| {
+            stream.set_read_timeout(Some(time))?;
             talk(stream, &head)
         }),
         Listen::Unix(path) => UnixStream::connect(path).and_then(|stream| {
-            stream.set_read_timeout(Some(TIME))?;
+            stream.set_read_timeout(Some(time))?;
             talk(stream, &head)
         }),
     };
@@ -73,10 +78,10 @@ pub(super) fn exchange(at: &Listen, token: Option<&str>, method: &str, target: &
 }
 
 /// Where the machine has no IPv6, a listener on every address is one on every IPv4 address.
-fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
-    TcpStream::connect_timeout(&reachable(address), TIME).or_else(|error| match address.ip() {
+fn connect(address: SocketAddr, time: Duration) -> std::io::Result<TcpStream> {
+    TcpStream::connect_timeout(&reachable(address), time).or_else(|error| match address.ip() {
         IpAddr::V6(ip) if ip.is_unspecified() => {
-            TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())), TIME)
+            TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())), time)
         }
         _ => Err(error),
     })
@@ -118,8 +123,8 @@ pub(super) fn refusal(status: u16, text: &str) -> String {
     }
 }
 
-/// How long an answer may take: before that of a rollback a generation is built.
-const TIME: Duration = Duration::from_secs(30);
+/// How long an answer may take.
+const TIME: Duration = Duration::from_secs(10);
 /// And how large it may be.
 const LARGEST: u64 = 64 << 20;
 

@@ -1,6 +1,7 @@
 //! `moongate rollback`: asks the gateway that runs to go back to what ran before.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
@@ -40,7 +41,7 @@ impl Rollback {
             Ok(target) => target,
             Err(exit) => return exit,
         };
-        match ask::exchange(&at, token.as_deref(), "POST", "/rollback") {
+        match ask::exchange(&at, token.as_deref(), "POST", "/rollback", PATIENCE) {
             Ok((200, text)) => {
                 let answer: Value = serde_json::from_str(&text).unwrap_or_default();
                 let generation = answer["generation"].as_u64().unwrap_or_default();
@@ -68,3 +69,6 @@ impl Rollback {
         Ok((admin.address.clone(), given.or(own)))
     }
 }
+
+/// How long an answer may take: a generation is built before it.
+const PATIENCE: Duration = Duration::from_secs(30);
