@@ -11,6 +11,9 @@ pub use ewma::Latency;
 pub use hash::Ring;
 pub use hash::digest;
 
+pub(crate) use draw::fraction;
+pub(crate) use hash::mixed;
+
 use std::cell::Cell;
 use std::rc::Rc;
 

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::http::Buffers;
 use crate::upstream::Connector;
 use crate::upstream::Pool;
+use crate::upstream::balance::mixed;
 use crate::upstream::host::Host;
 
 /// All connections of one worker to services; lives as long as the worker, across reloads.
@@ -86,9 +87,7 @@ impl Pools {
     pub(crate) fn chance(&self) -> u64 {
         let seed = self.seed.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.seed.set(seed);
-        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mixed(seed)
     }
 
     /// The connections to `host`, from now on within `limits`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::http::Headers;
 use crate::http::date;
 use crate::upstream::Retry;
+use crate::upstream::balance::fraction;
 
 /// What went wrong with an attempt, as far as another one is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub(crate) fn retry_after(headers: &Headers, unix: impl FnOnce() -> Duration) ->
 pub(crate) fn backoff(policy: &Retry, nth: u32, chance: u64) -> Duration {
     let (least, most) = policy.backoff;
     let doubled = least.saturating_mul(1 << nth.saturating_sub(1).min(16)).min(most);
-    doubled / 2 + (doubled / 2).mul_f64((chance >> 11) as f64 / (1_u64 << 53) as f64)
+    doubled / 2 + (doubled / 2).mul_f64(fraction(chance))
 }
 
 /// Retries as a share of requests: each request earns a part of a retry, up to a bound, so that a service in trouble is

@@ -75,6 +75,11 @@ impl Draw {
     }
 }
 
+/// `lot` as a share of all that can be drawn: 0 to below 1.
+pub(crate) fn fraction(lot: u64) -> f64 {
+    (lot >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 /// `lot` mapped evenly onto `0..total`.
 fn below(lot: u64, total: u64) -> u64 {
     #[allow(clippy::cast_possible_truncation, reason = "the upper half of a product with `total` is below `total`")]

@@ -73,7 +73,8 @@ pub fn digest(text: &[u8]) -> u64 {
 }
 
 /// Every bit of the result depends on every bit of `bits` (the last step of splitmix64).
-fn mixed(bits: u64) -> u64 {
+#[inline]
+pub(crate) fn mixed(bits: u64) -> u64 {
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)

@@ -9,6 +9,7 @@ use super::Latency;
 use super::Ring;
 use super::Tier;
 use super::digest;
+use super::mixed;
 use crate::clock::Moment;
 use crate::upstream::Balance;
 
@@ -62,9 +63,7 @@ fn chance() -> impl Fn() -> u64 {
     let seed = Cell::new(7_u64);
     move || {
         seed.set(seed.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
-        let mixed = (seed.get() ^ (seed.get() >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mixed(seed.get())
     }
 }
 

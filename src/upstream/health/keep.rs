@@ -15,6 +15,7 @@ use crate::upstream::Health;
 use crate::upstream::Host;
 use crate::upstream::Shared;
 use crate::upstream::balance::digest;
+use crate::upstream::balance::fraction;
 use crate::upstream::health::probe;
 
 /// Checks of one upstream under way at a time.
@@ -80,6 +81,5 @@ async fn check(shared: Arc<Shared>, rule: Health, host: Arc<Host>, clock: Clock)
 /// `every`, up to a tenth more or less: hosts checked together once are not for ever.
 fn jittered(every: Duration, host: &Host, now: Moment) -> Duration {
     let mixed = digest(&[host.id.to_le_bytes(), now.0.to_le_bytes()].concat());
-    let share = (mixed >> 11) as f64 / (1_u64 << 53) as f64;
-    every.mul_f64(0.9 + 0.2 * share)
+    every.mul_f64(0.9 + 0.2 * fraction(mixed))
 }

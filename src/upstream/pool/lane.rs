@@ -14,6 +14,7 @@ use crate::clock::Moment;
 use crate::upstream::Address;
 use crate::upstream::Pool;
 use crate::upstream::Protocol;
+use crate::upstream::balance::fraction;
 use crate::upstream::h2::Trunks;
 use crate::upstream::host::Host;
 use crate::upstream::pool::Pools;
@@ -290,7 +291,7 @@ impl Slot {
     /// not end together.
     pub(crate) fn end(&self, pools: &Pools, now: Moment) -> Moment {
         let age = self.0.limits().max_age;
-        let less = (age / 10).mul_f64((pools.chance() >> 11) as f64 / (1_u64 << 53) as f64);
+        let less = (age / 10).mul_f64(fraction(pools.chance()));
         now.after(age - less)
     }
 }
