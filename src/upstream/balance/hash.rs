@@ -6,7 +6,7 @@ use crate::upstream::balance::Candidate;
 /// Points of a host of weight 1: its part of the keys is then off by 6 % (one standard deviation).
 const POINTS: u64 = 256;
 
-/// Points of a ring at most; beyond, every host has fewer.
+/// Points of a ring at most, but for the one that every host has; beyond, every host has fewer.
 const MOST: u64 = 1 << 16;
 
 /// A host may be this much busier than the average for its weight before the next on the ring takes over.
@@ -23,14 +23,13 @@ impl Ring {
     /// The ring of hosts by name and weight; a host's number is its place in the list.
     pub fn new<'a>(hosts: impl Iterator<Item = (&'a str, u32)> + Clone) -> Self {
         let all: u64 = hosts.clone().map(|(_, weight)| u64::from(weight)).sum();
-        let mut each = POINTS;
-        while each > 1 && all.saturating_mul(each) > MOST {
-            each /= 2;
-        }
+        // halved as often as it takes, also where weights alone are more than a ring has room for
+        let halved = (0..u64::BITS).find(|&halved| (all.saturating_mul(POINTS) >> halved) <= MOST).unwrap_or(0);
         let mut points = Vec::new();
         for (number, (name, weight)) in (0_u32..).zip(hosts) {
             let name = digest(name.as_bytes());
-            points.extend((0..u64::from(weight) * each).map(|nth| (mixed(name.wrapping_add(mixed(nth))), number)));
+            let own = ((u64::from(weight) * POINTS) >> halved).max(1);
+            points.extend((0..own).map(|nth| (mixed(name.wrapping_add(mixed(nth))), number)));
         }
         points.sort_unstable();
         Self(points.into())

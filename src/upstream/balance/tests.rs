@@ -228,6 +228,12 @@ fn a_host_that_is_out_gives_its_keys_to_many_and_takes_no_other_along() {
 }
 
 #[test]
+fn weights_as_large_as_a_registry_may_tell_make_no_larger_ring() {
+    let ring = ring(&[1_000_000, 65_535, 1]);
+    assert!((3..=(1 << 16) + 3).contains(&ring.from(0).count()));
+}
+
+#[test]
 fn the_place_of_a_key_is_the_same_in_every_version() {
     assert_eq!(digest(b""), 0xf52a_15e9_a9b5_e89b, "changing this moves every key of every upstream");
     let hosts = tier(&[1; 10]);
