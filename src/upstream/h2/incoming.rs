@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::http::BodyError;
 use crate::http::Headers;
 use crate::http::Source;
-use crate::upstream::h2::fields;
+use crate::http::h2::trailers;
 use crate::upstream::h2::outgoing::Fault;
 use crate::upstream::h2::outgoing::Outgoing;
 use crate::upstream::h2::trunks::Lease;
@@ -101,8 +101,8 @@ impl Incoming {
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         match self.stream.poll_trailers(cx) {
-            Poll::Ready(Ok(trailers)) => {
-                self.trailers = trailers.map(|trailers| fields::headers(&trailers, false));
+            Poll::Ready(Ok(fields)) => {
+                self.trailers = fields.as_ref().and_then(trailers);
                 (self.end, self.held) = (Some(Ok(())), None);
                 Poll::Ready(Ok(()))
             }
