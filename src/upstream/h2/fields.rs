@@ -64,33 +64,25 @@ fn lines(fields: &[u8]) -> Result<HeaderMap, String> {
         let (line, next) = (&rest[..end], &rest[end + 2..]);
         rest = next;
         let Some(colon) = memchr::memchr(b':', line) else { return Err("a field without a colon".into()) };
-        add(&mut map, &line[..colon], line[colon + 1..].trim_ascii())?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let known = Known::of(name);
+        if is_told_otherwise(known) || h2::is_of_a_connection(known) {
+            continue;
+        }
+        let name = HeaderName::from_bytes(name).map_err(text)?;
+        map.try_append(name, HeaderValue::from_bytes(value).map_err(text)?).map_err(text)?;
     }
     Ok(map)
 }
 
 /// Trailers as fields.
-pub(super) fn trailers(headers: &Headers) -> Result<HeaderMap, String> {
-    let mut map = HeaderMap::new();
-    for (_, name, value) in headers.iter() {
-        add(&mut map, name, value)?;
-    }
-    Ok(map)
+pub(super) fn trailers(headers: &Headers) -> HeaderMap {
+    h2::map(headers, |known, _| !is_told_otherwise(known))
 }
 
-fn add(map: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<(), String> {
-    if matches!(Known::of(name), Known::Host | Known::ContentLength) || is_of_a_connection(name) {
-        return Ok(());
-    }
-    let name = HeaderName::from_bytes(name).map_err(text)?;
-    map.append(name, HeaderValue::from_bytes(value).map_err(text)?);
-    Ok(())
-}
-
-fn is_of_a_connection(name: &[u8]) -> bool {
-    [&b"connection"[..], b"te", b"upgrade", b"keep-alive", b"proxy-connection", b"transfer-encoding"]
-        .iter()
-        .any(|one| name.eq_ignore_ascii_case(one))
+/// What the authority and the framing of a request say.
+fn is_told_otherwise(known: Known) -> bool {
+    matches!(known, Known::Host | Known::ContentLength)
 }
 
 /// The head of an answer, and how long its body is where that was said. `to_head`: to a request that was `HEAD`.
@@ -100,18 +92,14 @@ pub(super) fn response(parts: http::response::Parts, to_head: bool) -> (Response
     let head = ResponseHead {
         status: parts.status.as_u16(),
         version: Version::Http2,
-        headers: headers(&parts.headers, bodiless),
+        // the length only where it stands for a body that does not come
+        headers: h2::headers(&parts.headers, |known, _, _| bodiless || known != Known::ContentLength),
         framing: Framing::None,
         keep_alive: true,
         idle: None,
         upgrade: None,
     };
     (head, length.filter(|_| !bodiless))
-}
-
-/// Fields in our form; the length only where it stands for a body that does not come.
-pub(super) fn headers(map: &HeaderMap, with_length: bool) -> Headers {
-    h2::headers(map, |known, _, _| with_length || known != Known::ContentLength)
 }
 
 fn text(error: impl ToString) -> String {

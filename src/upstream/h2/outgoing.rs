@@ -93,9 +93,8 @@ impl Outgoing {
     }
 
     fn end(&mut self) -> Result<(), Fault> {
-        let trailers = self.upload.trailers().and_then(|trailers| fields::trailers(&trailers).ok());
-        let sent = match trailers {
-            Some(trailers) => self.stream.send_trailers(trailers),
+        let sent = match self.upload.trailers() {
+            Some(trailers) => self.stream.send_trailers(fields::trailers(&trailers)),
             None => self.stream.send_data(Bytes::new(), true),
         };
         (self.done, self.progress) = (true, true);
