@@ -16,6 +16,7 @@ use crate::upstream::Address;
 use crate::upstream::Config;
 use crate::upstream::HostConfig;
 use crate::upstream::Shared;
+use crate::upstream::host::written;
 
 /// One route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,14 +117,8 @@ pub fn listen(listen: &Listen) -> String {
 
 /// A host's address as a script writes it.
 pub fn address(address: &Address) -> String {
-    match address {
-        Address::Tcp { host, port, tls } => {
-            let scheme = if *tls { "https://" } else { "" };
-            if host.contains(':') { format!("{scheme}[{host}]:{port}") } else { format!("{scheme}{host}:{port}") }
-        }
-        Address::Unix(path) => format!("unix:{path}"),
-        Address::Echo => "echo:".to_owned(),
-    }
+    let scheme = if matches!(address, Address::Tcp { tls: true, .. }) { "https://" } else { "" };
+    format!("{scheme}{}", written(address))
 }
 
 fn listed(route: &Route) -> Listed {
