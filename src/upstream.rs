@@ -168,6 +168,13 @@ pub enum Address {
     Echo,
 }
 
+impl Address {
+    /// Whether TLS is spoken.
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Self::Tcp { tls: true, .. })
+    }
+}
+
 /// Balancing algorithms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -117,7 +117,7 @@ pub fn listen(listen: &Listen) -> String {
 
 /// A host's address as a script writes it.
 pub fn address(address: &Address) -> String {
-    let scheme = if matches!(address, Address::Tcp { tls: true, .. }) { "https://" } else { "" };
+    let scheme = if address.is_secure() { "https://" } else { "" };
     format!("{scheme}{}", written(address))
 }
 

@@ -218,8 +218,8 @@ impl Shared {
 impl Config {
     /// Hosts that are found later may be of either kind.
     fn may_want_tls(&self) -> bool {
-        let secure = |host: &HostConfig| matches!(host.address, Address::Tcp { tls: true, .. });
-        self.refresh.is_some() || matches!(self.dns, Dns::Srv { tls: true, .. }) || self.hosts.iter().any(secure)
+        let secure = self.hosts.iter().any(|host| host.address.is_secure());
+        self.refresh.is_some() || matches!(self.dns, Dns::Srv { tls: true, .. }) || secure
     }
 }
 

@@ -18,14 +18,13 @@ use crate::http::h1::Framing;
 use crate::http::h1::ResponseHead;
 use crate::http::h2;
 use crate::http::headers::Known;
-use crate::upstream::Address;
 use crate::upstream::Outbound;
 use crate::upstream::Protocol;
 use crate::upstream::host::Host;
 
 /// The head of a request to `host`; says what of it HTTP/2 cannot carry.
 pub(super) fn request(outbound: &Outbound, host: &Host, framing: Framing) -> Result<Request<()>, String> {
-    let scheme = if matches!(host.address, Address::Tcp { tls: true, .. }) { "https" } else { "http" };
+    let scheme = if host.address.is_secure() { "https" } else { "http" };
     let authority = outbound.host.as_deref().unwrap_or(&host.authority);
     let uri = |target: &str| Uri::builder().scheme(scheme).authority(authority).path_and_query(target).build();
     let uri = uri(&outbound.target).or_else(|_| uri(&encoded(&outbound.target)));

@@ -14,7 +14,6 @@ use h2::client::Builder;
 use h2::client::SendRequest;
 
 use crate::clock::Moment;
-use crate::upstream::Address;
 use crate::upstream::Protocol;
 use crate::upstream::SendError;
 use crate::upstream::attempt::Errand;
@@ -174,8 +173,7 @@ fn open_more(errand: &Errand<'_>) {
             Ok(socket) => socket,
             Err(failed) => return coming.failed(&failed),
         };
-        let secure = matches!(lane.host.address, Address::Tcp { tls: true, .. });
-        match (secure && !socket.agreed_h2(), offer) {
+        match (lane.host.address.is_secure() && !socket.agreed_h2(), offer) {
             (true, Offer::Both) => coming.old(socket, slot, &pools),
             (true, _) => coming.failed(&Failed::Tls("it did not agree to HTTP/2 (ALPN)".into())),
             (false, _) => begin(socket, slot, pools, coming).await,

@@ -39,8 +39,7 @@ pub(super) async fn ask(host: &Host, check: &Check, tls: Option<&Tls>, clock: &C
         Check::Http { path, host: asked, status } => {
             let asked = asked.as_deref().unwrap_or(&host.authority);
             let found = if h2 {
-                let secure = matches!(host.address, Address::Tcp { tls: true, .. });
-                get_h2(socket, path, asked, secure).await?
+                get_h2(socket, path, asked, host.address.is_secure()).await?
             } else {
                 get(&mut socket, path, asked).await?
             };
