@@ -50,7 +50,11 @@ pub(crate) async fn attempt(errand: &Errand<'_>, mut upload: Upload) -> Result<(
     let guard = lane.host.enter();
     let lease = match way(errand).await {
         Ok(Way::Stream(lease)) => lease,
-        Ok(Way::Http1) => return attempt_h1(errand, upload).await,
+        Ok(Way::Http1) => {
+            // it counts itself
+            drop(guard);
+            return attempt_h1(errand, upload).await;
+        }
         Err((error, setback)) => return lost(error, setback, upload),
     };
     let head = match fields::request(outbound, &lane.host, upload.framing) {
