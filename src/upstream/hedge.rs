@@ -29,7 +29,7 @@ impl Upstream {
         if let Some(outcome) = self.clock().timeout(wait, first.as_mut()).await {
             return outcome;
         }
-        if !self.shared().budget().spend() {
+        if !self.has_beside(&[first_at.at.get()]) || !self.shared().budget().spend() {
             return first.await;
         }
         let beside = Beside { avoid: Some(first_at.at.get()), ..Beside::default() };

@@ -250,8 +250,12 @@ impl Upstream {
 
     /// Whether there is a host beside `lane` that has not failed this request.
     fn has_other(&self, tried: &[u64], lane: &Lane) -> bool {
-        let failed = [tried, &[lane.host.id]].concat();
-        !self.view.borrow().is_exhausted(&failed)
+        self.has_beside(&[tried, &[lane.host.id]].concat())
+    }
+
+    /// Whether there is a host beside these that may be asked.
+    pub(super) fn has_beside(&self, hosts: &[u64]) -> bool {
+        !self.view.borrow().is_exhausted(hosts)
     }
 
     /// A host that has not failed this request, as long as there is one.

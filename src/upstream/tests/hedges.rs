@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::clock::Moment;
 use crate::upstream::Outbound;
 use crate::upstream::SendError;
 use crate::upstream::tests::backend::Backend;
@@ -107,6 +108,21 @@ fn nothing_is_asked_twice_that_may_not_be_or_when_there_is_nobody_else() {
             assert_eq!(call.await.unwrap().unwrap(), (1, 200, "slow".into()));
         }
         assert_eq!((slow.requests(), other.requests()), (2, 0));
+    });
+}
+
+#[test]
+fn a_host_that_is_drained_is_nobody_else() {
+    run(async {
+        let ((slow, go), other) = (told(SLOW).await, Backend::answering(OK).await);
+        let gate = gate(&[&slow, &other]);
+        let label = gate.upstream.shared().members()[1].host.label().to_string();
+        assert_eq!(gate.upstream.shared().drain(&label, true, Moment(0)), 1);
+        let call = ask(&gate, get("/"));
+        gate.advance(WAIT).await;
+        go.notify_one();
+        assert_eq!(call.await.unwrap().unwrap(), (1, 200, "slow".into()));
+        assert_eq!((slow.requests(), other.requests()), (1, 0));
     });
 }
 
