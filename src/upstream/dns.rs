@@ -48,14 +48,15 @@ pub(crate) async fn services(
 ) -> Result<Found<(HostConfig, Vec<SocketAddr>)>, String> {
     let servers = server.map_or_else(system, |server| vec![server]);
     let answer = ask(&servers, name, message::SRV).await?;
-    let (data, mut lifetime) = answer.of(name);
+    let (data, lifetime) = answer.of(name);
+    let mut lifetime = Duration::from_secs(lifetime.into());
     let best = data.iter().filter_map(|data| priority(data)).min();
     let mut all = Vec::new();
     for data in data {
         let Data::Service { priority, weight, port, target } = data else { continue };
         // a target of `.` says that there is no service; one without an address now may have one next time
         let Ok(reach) = reach(&servers, target, *port).await else { continue };
-        lifetime = lifetime.min(u32::try_from(reach.lifetime.as_secs()).unwrap_or(u32::MAX));
+        lifetime = lifetime.min(reach.lifetime);
         let address = Address::Tcp { host: target.clone(), port: *port, tls };
         let host = HostConfig { address, weight: u32::from(*weight).max(1), backup: Some(*priority) > best };
         all.push((host, reach.all));
@@ -65,7 +66,7 @@ pub(crate) async fn services(
     if all.is_empty() {
         return Err(format!("`{name}` has no services that can be reached"));
     }
-    Ok(Found { all, lifetime: Duration::from_secs(lifetime.into()) })
+    Ok(Found { all, lifetime })
 }
 
 fn priority(data: &Data) -> Option<u16> {
