@@ -10,7 +10,6 @@ use crate::gateway::admin::Desk;
 use crate::script::live::Event;
 use crate::store::Value;
 use crate::telemetry::log;
-use crate::telemetry::metrics::Registry;
 use crate::upstream;
 use crate::upstream::news::Change;
 use crate::upstream::news::News;
@@ -70,29 +69,15 @@ pub(super) fn measure(hosts: &[Arc<upstream::Shared>], desk: &Desk) {
     }
     for shared in hosts {
         let state = shared.state(now);
-        let series = |registry: &Registry, name, help, labels: &[(&str, &str)], value| {
-            registry.gauge(name, help, labels).set(value);
-        };
         let upstream = ("upstream", state.name.as_str());
-        series(
-            &desk.metrics,
-            PANIC,
-            "Whether too few hosts are well and all are asked.",
-            &[upstream],
-            state.panic.into(),
-        );
+        let help = "Whether too few hosts are well and all are asked.";
+        desk.metrics.gauge(PANIC, help, &[upstream]).set(state.panic.into());
         for host in &state.hosts {
             let labels = [upstream, ("host", &*host.host)];
             let up = host.state == upstream::vitals::Standing::Up;
-            series(
-                &desk.metrics,
-                UP,
-                "Whether the host may be asked: not down, ejected or drained.",
-                &labels,
-                up.into(),
-            );
-            let busy = i64::from(host.in_flight);
-            series(&desk.metrics, BUSY, "Requests the host is busy with.", &labels, busy);
+            let help = "Whether the host may be asked: not down, ejected or drained.";
+            desk.metrics.gauge(UP, help, &labels).set(up.into());
+            desk.metrics.gauge(BUSY, "Requests the host is busy with.", &labels).set(host.in_flight.into());
         }
     }
 }
