@@ -235,8 +235,7 @@ pub(super) fn retry(session: &Session, typed: &Table, anchor: &Anchor) -> Option
         match units::range(&text) {
             Ok(range) => retry.backoff = range,
             Err(error) => {
-                let path = vec![Segment::Key("retry".into()), Segment::Key("backoff".into())];
-                let at = Anchor { path, spot: Spot::Value, ..anchor.clone() };
+                let at = watch::at(anchor, &["retry", "backoff"], Spot::Value);
                 session.fault(at, "`backoff` must be two durations such as \"25ms..250ms\"", error.0, "");
             }
         }
@@ -249,10 +248,7 @@ fn tls(session: &Session, typed: &Table, anchor: &Anchor) -> TlsConfig {
     let Some(table) = read::table(typed, "tls") else { return config };
     let pem = |name: &str| {
         let file = read::text(&table, name)?;
-        let at = || {
-            let path = vec![Segment::Key("tls".into()), Segment::Key(name.into())];
-            Anchor { path, spot: Spot::Value, ..anchor.clone() }
-        };
+        let at = || watch::at(anchor, &["tls", name], Spot::Value);
         match session.files.read_anywhere(&file) {
             Ok(bytes) if bytes.windows(11).any(|window| window == b"-----BEGIN ") => {
                 Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -273,17 +269,15 @@ fn tls(session: &Session, typed: &Table, anchor: &Anchor) -> TlsConfig {
     config.sni = read::text(&table, "sni");
     config.verify = read::get(&table, "verify").unwrap_or(true);
     if !config.verify {
-        let path = vec![Segment::Key("tls".into()), Segment::Key("verify".into())];
-        let at = Anchor { path, spot: Spot::Value, ..anchor.clone() };
         session.warn(
             "unverified",
-            at,
+            watch::at(anchor, &["tls", "verify"], Spot::Value),
             "without `verify` anybody on the way can be this service",
             "`ca = \"ca.pem\"` trusts your own certificates",
         );
     }
     if config.cert.is_some() != config.key.is_some() && !session.faulty() {
-        let at = Anchor { path: vec![Segment::Key("tls".into())], spot: Spot::Key, ..anchor.clone() };
+        let at = watch::at(anchor, &["tls"], Spot::Key);
         session.fault(at, "a client certificate needs both `cert` and `key`", "one of them is missing", "");
     }
     config

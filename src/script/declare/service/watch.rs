@@ -15,7 +15,7 @@ use crate::upstream::Health;
 use crate::upstream::health::Check;
 
 /// Where `path` of a declaration has its value, or its key.
-fn at(anchor: &Anchor, path: &[&str], spot: Spot) -> Anchor {
+pub(super) fn at(anchor: &Anchor, path: &[&str], spot: Spot) -> Anchor {
     let path = path.iter().map(|key| Segment::Key((*key).into())).collect();
     Anchor { path, spot, ..anchor.clone() }
 }
