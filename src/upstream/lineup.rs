@@ -4,6 +4,7 @@ use crate::clock::Moment;
 use crate::upstream::Config;
 use crate::upstream::Member;
 use crate::upstream::vitals::Standing;
+use crate::upstream::vitals::Vitals;
 
 /// The hosts of an upstream by the part they play at present; numbers are places in its list of members.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Lineup {
 impl Lineup {
     /// The line-up of `members` at `now`.
     pub fn of(members: &[Member], config: &Config, now: Moment) -> Self {
-        let seats = members.iter().map(|member| (member.host.vitals().standing(now), member.backup));
+        let seats = members.iter().map(|member| (config.standing(member.host.vitals(), now), member.backup));
         let mut lineup = Self::from_standings(&seats.collect::<Vec<_>>(), config.panic_at);
         let times = members.iter().flat_map(|member| {
             let vitals = member.host.vitals();
@@ -58,6 +59,17 @@ impl Lineup {
             }
         }
         Self { first, backups, ..lineup }
+    }
+}
+
+impl Config {
+    /// Whether a host may be asked at `now`. Without a rule nobody is ejected, and nobody would be tried again: what a
+    /// request from before the reload that took the rule away comes to counts for nothing.
+    pub(super) fn standing(&self, vitals: &Vitals, now: Moment) -> Standing {
+        match vitals.standing(now) {
+            Standing::Ejected | Standing::HalfOpen if self.eject.is_none() => Standing::Up,
+            standing => standing,
+        }
     }
 }
 

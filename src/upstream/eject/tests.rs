@@ -160,6 +160,19 @@ fn an_ejection_outlives_a_reload_and_ends_when_the_rule_is_gone() {
 }
 
 #[test]
+fn a_request_from_before_the_rule_was_taken_away_puts_nobody_out() {
+    let (first, _) = upstream(2, Eject::default());
+    let without = Shared::new(Config { eject: None, ..first.config().clone() }, Some(&first)).unwrap();
+    without.settle(second(1));
+    fail(&first, 1, 5, second(2));
+    assert_eq!(first.lineup(second(2)).first, [0]);
+    for now in [second(2), second(60)] {
+        assert_eq!(without.lineup(now).first, [0, 1]);
+        assert_eq!(without.state(now).hosts[1].state, Standing::Up);
+    }
+}
+
+#[test]
 fn a_drained_host_counts_for_nothing_until_it_is_taken_in_again() {
     let (shared, news) = upstream(2, Eject::default());
     let version = shared.version();

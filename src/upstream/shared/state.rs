@@ -67,13 +67,15 @@ impl Shared {
 
     fn host_state(&self, member: &Member, now: Moment) -> HostState {
         let vitals = member.host.vitals();
-        let left = vitals.until().map(|until| until.since(now)).filter(|left| *left > Duration::ZERO);
+        let state = self.config().standing(vitals, now);
+        let left = vitals.until().filter(|_| state != Standing::Up).map(|until| until.since(now));
+        let left = left.filter(|left| *left > Duration::ZERO);
         let latency = (self.config().balance == Balance::Ewma).then(|| vitals.latency.at(now) / 1e6);
         let last = vitals.record.lock().last.clone();
         HostState {
             host: Arc::clone(member.host.label()),
-            state: vitals.standing(now),
-            reason: vitals.reason(),
+            state,
+            reason: vitals.reason().filter(|_| state != Standing::Up),
             retry_in: left.map(|left| left.as_secs_f64()),
             check: last.map(|last| last.err().unwrap_or_else(|| "ok".to_owned())),
             latency_ms: latency.filter(|latency| *latency > 0.0),
