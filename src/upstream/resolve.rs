@@ -17,6 +17,7 @@ pub(crate) use question::Question;
 
 use crate::clock::Clock;
 use crate::telemetry::log;
+use crate::upstream::Address;
 use crate::upstream::HostConfig;
 use crate::upstream::Shared;
 use crate::upstream::resolve::question::Reply;
@@ -139,13 +140,17 @@ async fn follow(shared: Arc<Shared>, index: usize, question: Question, clock: Cl
     }
 }
 
-/// Gives an upstream the hosts that a script told, names looked up; one that is not known is left out, and said so.
+/// Gives an upstream the hosts that a script told, names looked up. One that cannot be is said so; it keeps its last
+/// addresses, and without any it is left out.
 pub async fn told(shared: &Arc<Shared>, hosts: Vec<HostConfig>, lookup: &Lookup) {
     let mut found = Vec::new();
     for host in hosts {
-        match question::reach(&host.address, lookup).await {
-            Ok(reach) => found.push((host, reach)),
-            Err(fault) => log::warn("no address", &[("upstream", &shared.config().name), ("cause", &fault)]),
+        let reach = question::reach(&host.address, lookup).await.unwrap_or_else(|fault| {
+            log::warn("no address", &[("upstream", &shared.config().name), ("cause", &fault)]);
+            shared.reach(&host.address)
+        });
+        if !reach.is_empty() || !matches!(host.address, Address::Tcp { .. }) {
+            found.push((host, reach));
         }
     }
     Reply::Hosts(found).publish(shared, 0);

@@ -175,6 +175,11 @@ impl Shared {
         self.known.lock().reach.get(index).is_some_and(|reach| !reach.is_empty())
     }
 
+    /// The addresses that are known for `address`.
+    pub(crate) fn reach(&self, address: &Address) -> Vec<SocketAddr> {
+        self.known.lock().reach(address)
+    }
+
     /// What the host at `index` of the declaration resolved to. Nothing found changes nothing.
     pub(crate) fn resolve(&self, index: usize, mut found: Vec<SocketAddr>) {
         found.sort_unstable();

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::Lookup;
 use super::first;
 use super::keep;
+use super::told;
 use crate::clock::Clock;
 use crate::upstream::Address;
 use crate::upstream::HostConfig;
@@ -72,6 +73,24 @@ fn a_name_that_is_not_found_or_not_answered_is_a_warning() {
     let faults = first(&[upstream("a.test")], &stuck, Duration::from_millis(1));
     assert_eq!(faults, ["`a.test`: no answer from the resolver yet"]);
     drop(held);
+}
+
+#[test]
+fn a_told_host_that_cannot_be_looked_up_keeps_its_last_addresses() {
+    run(async {
+        let (zone, shared) = (Zone::default(), upstream("declared.test"));
+        let host = |name: &str| HostConfig {
+            address: Address::Tcp { host: name.into(), port: 80, tls: false },
+            weight: 1,
+            backup: false,
+        };
+        zone.set(Some("10.0.0.1:80"));
+        told(&shared, vec![host("a.test")], &zone.lookup()).await;
+        zone.set(None);
+        told(&shared, vec![host("a.test"), host("10.0.0.2"), host("b.test")], &zone.lookup()).await;
+        let labels: Vec<_> = shared.members().iter().map(|member| member.host.label().to_string()).collect();
+        assert_eq!(labels, ["a.test:80", "10.0.0.2:80"]);
+    });
 }
 
 #[test]
