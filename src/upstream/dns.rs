@@ -54,6 +54,10 @@ pub(crate) async fn services(
     let mut all = Vec::new();
     for data in data {
         let Data::Service { priority, weight, port, target } = data else { continue };
+        // it stands in requests as it is here
+        if !target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+            continue;
+        }
         // a target of `.` says that there is no service; one without an address now may have one next time
         let Ok(reach) = reach(&servers, target, *port).await else { continue };
         lifetime = lifetime.min(reach.lifetime);
