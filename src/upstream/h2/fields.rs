@@ -35,16 +35,16 @@ pub(super) fn request(outbound: &Outbound, host: &Host, framing: Framing) -> Res
     *request.headers_mut() = lines(&outbound.fields)?;
     let headers = request.headers_mut();
     match framing {
-        Framing::Length(length) => drop(headers.insert(header::CONTENT_LENGTH, length.into())),
+        Framing::Length(length) => drop(headers.try_insert(header::CONTENT_LENGTH, length.into()).map_err(text)?),
         // a method that usually has a body says so when there is none (RFC 9110 §8.6)
         Framing::None if matches!(outbound.method, Method::Post | Method::Put | Method::Patch) => {
-            headers.insert(header::CONTENT_LENGTH, 0.into());
+            headers.try_insert(header::CONTENT_LENGTH, 0.into()).map_err(text)?;
         }
         _ => {}
     }
     let grpc = |value: &HeaderValue| value.as_bytes().starts_with(b"application/grpc");
     if host.protocol == Protocol::Grpc || headers.get(header::CONTENT_TYPE).is_some_and(grpc) {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.try_insert(header::TE, HeaderValue::from_static("trailers")).map_err(text)?;
     }
     Ok(request)
 }
