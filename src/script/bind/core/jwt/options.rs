@@ -147,10 +147,10 @@ fn sources(lua: &Lua, table: &Table) -> mlua::Result<Vec<Source>> {
     Ok(found)
 }
 
-/// One address, a list of them, or addresses by issuer.
+/// One address, a list of them, or addresses by issuer; none where a function says it while requests run.
 fn addresses(table: &Table, name: &str) -> mlua::Result<Vec<(Option<String>, String)>> {
     match table.raw_get::<Value>(name)? {
-        Value::Nil => Ok(Vec::new()),
+        Value::Nil | Value::Function(_) => Ok(Vec::new()),
         Value::Table(list) => {
             let mut found = Vec::new();
             for (key, value) in read::sorted(&list) {
