@@ -43,17 +43,16 @@ def main():
         if not counters:
             print("this machine has no instruction counters: CPU time instead, which moves with what else runs here (try --callgrind)")
         heading = f"\n{'workload':<22}{'server':<10}{'k instr/req':>16}{'CPU s/100k':>11}{'user':>7}{'sys':>7}{'req/s':>9}{'p50 ms':>8}{'p99 ms':>8}{'peak MB':>9}{'errors':>8}{'ratio':>7}{'aim':>6}"
-        if chosen or options.policies:
-            print(heading)
+        print(heading)
         for workload in chosen:
-            compare(workload, options, backend.port, counters)
+            ours, theirs = Gateway(options.binary, workload.script(backend.port)), Nginx(workload.locations(backend.port))
+            compare(workload, ours, theirs, options, counters)
         if options.caches or every:
             caches.run(options.binary, options.seconds, counters, row)
         if options.policies or every:
             policies.run(options.binary, options.seconds, backend.port, counters, row)
         if options.tls or every:
-            print(heading)
-            secure.run(options, backend.port, counters, row)
+            secure.run(options, backend.port, counters, compare)
         if every:
             others(options, backend.port)
     finally:
@@ -72,18 +71,12 @@ def arguments():
     return parser.parse_args()
 
 
-def compare(workload, options, port, counters):
-    ours, theirs = Gateway(options.binary, workload.script(port)), Nginx(workload.locations(port))
-    costs = {ours: measure.Cost(), theirs: measure.Cost()}
-    for server in costs:
-        server.start()
-        workload.load(1)(server.port)  # warm
-    for server in (ours, theirs, theirs, ours):
-        measure.around(server, costs[server], workload.load(options.seconds), counters)
+def compare(workload, ours, theirs, options, counters):
+    with servers.running(ours, theirs):
+        costs = measure.in_turn([ours, theirs], workload.load, options.seconds, counters)
     ratio = costs[ours].figure(counters) / costs[theirs].figure(counters)
     for server, cost in costs.items():
         row(workload, server, cost, ratio if server is ours else None, counters)
-        server.stop()
 
 
 def row(workload, server, cost, ratio, counters):

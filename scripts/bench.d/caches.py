@@ -43,22 +43,13 @@ def run(binary, seconds, counters, row):
     print("\ncache hits (ratios to nginx)")
     for hit in HITS:
         backend = servers.backend()
-        backend.start()
         port = backend.port
         compared = [Gateway(binary, hit.script(port)), Nginx(hit.locations(port)), Varnish(port)]
-        costs = {server: measure.Cost() for server in compared}
-        try:
+        with servers.running(backend, *compared):
             for server in compared:
-                server.start()
                 load.counted(server.port, 2, [hit.request])
             backend.stop()
-            for server in compared:
-                hit.load(1)(server.port)  # warm
-            for server in [*compared, *reversed(compared)]:
-                measure.around(server, costs[server], hit.load(seconds), counters)
-        finally:
-            for server in [backend, *compared]:
-                server.stop()
+            costs = measure.in_turn(compared, hit.load, seconds, counters)
         figures = {server: cost.figure(counters) for server, cost in costs.items()}
         for server, cost in costs.items():
             row(hit, server, cost, figures[server] / figures[compared[1]] if server is compared[0] else None, counters)

@@ -16,12 +16,17 @@ def plain(port):
     return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
-def idle_kb(server, connect=plain):
-    """Resident KB per idle keep-alive connection, each of which has made one request."""
+def warm(server, connect):
+    """Fifty clients have come and gone."""
     for _ in range(50):
         with connect(server.port) as client:
             client.sendall(GET)
             load.read_answer(client)
+
+
+def idle_kb(server, connect=plain):
+    """Resident KB per idle keep-alive connection, each of which has made one request."""
+    warm(server, connect)
     pids = server.pids()
     before = measure.memory_kb(pids)
     clients = []

@@ -88,3 +88,13 @@ def around(server, cost, load, counters):
     cost.p50.append(result.p50)
     cost.p99.append(result.p99)
     cost.peak_kb = max(cost.peak_kb, memory_kb(pids, "VmHWM"))
+
+
+def in_turn(compared, load, seconds, counters):
+    """What each of these servers costs, A B B A, each warm by then. `load`: seconds → a load."""
+    costs = {server: Cost() for server in compared}
+    for server in compared:
+        load(1)(server.port)  # warm
+    for server in [*compared, *reversed(compared)]:
+        around(server, costs[server], load(seconds), counters)
+    return costs

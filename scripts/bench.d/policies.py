@@ -154,15 +154,7 @@ def run(binary, seconds, port, counters, row):
             any_answer = {"up": b"HTTP/1.1 "}
             one = servers.Gateway(binary, chain.script_for(port), **any_answer)
             compared = [one, servers.Haproxy(chain.haproxy, port, **any_answer)] if chain.haproxy else [one]
-            costs = {server: measure.Cost() for server in compared}
-            try:
-                for server in compared:
-                    server.start()
-                    chain.load(1)(server.port)  # warm
-                for server in [*compared, *reversed(compared)]:
-                    measure.around(server, costs[server], chain.load(seconds), counters)
-            finally:
-                for server in compared:
-                    server.stop()
+            with servers.running(*compared):
+                costs = measure.in_turn(compared, chain.load, seconds, counters)
             for server, cost in costs.items():
                 row(chain, server, cost, None, counters)

@@ -11,7 +11,6 @@ import time
 
 import extras
 import load
-import measure
 from servers import Gateway
 from servers import Nginx
 from servers import proxy_locations
@@ -29,15 +28,9 @@ class Workload:
 class SecureGateway(Gateway):
     """Moongate with a certificate."""
 
-    def __init__(self, binary, pair, port):
-        super().__init__(binary, PLAIN.format(port=port) + ALL)
-        self.pair = pair
-
-    def write(self):
-        super().write()
-        script = (self.folder / "gateway.lua").read_text()
-        tls = f'tls = {{ cert = "{self.pair}.pem", key = "{self.pair}.key", min = "1.3" }}, '
-        (self.folder / "gateway.lua").write_text(script.replace("gateway { ", "gateway { " + tls, 1))
+    def __init__(self, binary, pair, port, settings="", **options):
+        tls = f'tls = {{ cert = "{pair}.pem", key = "{pair}.key", min = "1.3" }}, '
+        super().__init__(binary, PLAIN.format(port=port) + ALL, settings=tls + settings, **options)
 
     def answers(self):
         return up(self.port)
@@ -47,9 +40,8 @@ class SecureNginx(Nginx):
     """nginx with the same certificate, and tickets as we give them."""
 
     def __init__(self, pair, port):
-        locations = proxy_locations(port).replace("listen 127.0.0.1:$PORT", "listen 127.0.0.1:$PORT ssl")
         tls = f"ssl_certificate {pair}.pem; ssl_certificate_key {pair}.key; ssl_protocols TLSv1.3; ssl_session_tickets on;"
-        super().__init__(locations.replace("proxy_http_version", tls + " proxy_http_version", 1))
+        super().__init__(proxy_locations(port, more=tls).replace("listen 127.0.0.1:$PORT", "listen 127.0.0.1:$PORT ssl"))
 
     def answers(self):
         return up(self.port)
@@ -76,7 +68,7 @@ CONTEXT = context()
 
 
 def connect(port, session=None):
-    client = socket.create_connection(("127.0.0.1", port), timeout=30)
+    client = extras.plain(port)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return CONTEXT.wrap_socket(client, session=session)
 
@@ -111,22 +103,14 @@ WORKLOADS = [
 ]
 
 
-def run(options, port, counters, row):
+def run(options, port, counters, compare):
+    """Ours and nginx's, workload by workload."""
+    print("\nTLS (ratios to nginx)")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="moongate-bench-"))
     pair = certificate(folder)
     try:
         for workload in WORKLOADS:
-            ours, theirs = SecureGateway(options.binary, pair, port), SecureNginx(pair, port)
-            costs = {ours: measure.Cost(), theirs: measure.Cost()}
-            for server in costs:
-                server.start()
-                workload.load(1)(server.port)  # warm
-            for server in (ours, theirs, theirs, ours):
-                measure.around(server, costs[server], workload.load(options.seconds), counters)
-            ratio = costs[ours].figure(counters) / costs[theirs].figure(counters)
-            for server, cost in costs.items():
-                row(workload, server, cost, ratio if server is ours else None, counters)
-                server.stop()
+            compare(workload, SecureGateway(options.binary, pair, port), SecureNginx(pair, port), options, counters)
         print(f"\n{extras.IDLE} idle connections over TLS, KB each (aim 20)")
         for server in (SecureGateway(options.binary, pair, port), SecureNginx(pair, port)):
             server.start()

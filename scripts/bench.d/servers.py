@@ -1,5 +1,6 @@
 """The servers that are measured: how each is configured, started, pinned, reloaded and stopped."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -65,19 +66,31 @@ class Server:
         return found
 
 
-class Gateway(Server):
-    """Moongate with one worker."""
+@contextlib.contextmanager
+def running(*servers):
+    """Starts them, and stops them whatever happens."""
+    try:
+        for server in servers:
+            server.start()
+        yield
+    finally:
+        for server in servers:
+            server.stop()
 
-    def __init__(self, binary, script, name="moongate", **options):
+
+class Gateway(Server):
+    """Moongate with one worker; `settings`: further entries of `gateway { … }`."""
+
+    def __init__(self, binary, script, name="moongate", settings="", **options):
         super().__init__(name, SERVER_CORE, **options)
-        self.binary, self.script, self.edits = os.path.abspath(binary), script, 0
+        self.binary, self.script, self.settings, self.edits = os.path.abspath(binary), script, settings, 0
 
     def command(self):
         self.write()
         return [self.binary, "run", "gateway.lua", "--workers", "1", "--no-watch", "--admin", "off"]
 
     def write(self):
-        head = f'gateway {{ listen = "127.0.0.1:{self.port}", log = {{ access = false }}, limits = {{ connections = 20000, step = "5s" }}, drain = {{ delay = "0s", max = "1s" }} }}\n'
+        head = f'gateway {{ listen = "127.0.0.1:{self.port}", log = {{ access = false }}, limits = {{ connections = 20000, step = "5s" }}, drain = {{ delay = "0s", max = "1s" }}, {self.settings} }}\n'
         (self.folder / "gateway.lua").write_text(f"{head}{self.script}\n-- edit {self.edits}\n")
 
     def reload(self):

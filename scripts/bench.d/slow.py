@@ -6,7 +6,6 @@ import os
 import pathlib
 import resource
 import shutil
-import socket
 import statistics
 import tempfile
 import threading
@@ -36,52 +35,20 @@ def main():
     backend = servers.backend()
     backend.start()
     try:
-        fine = [attack(options, Slow(options.binary, backend.port), plainly, 100),
-                attack(options, SlowSecure(options.binary, secure.certificate(folder), backend.port), secure.connect, 250)]
+        script, settings = PLAIN.format(port=backend.port) + STEP, f'header_timeout = "{TIMEOUT}s"'
+        clear = servers.Gateway(options.binary, script, name="clear text", settings=settings)
+        pair = secure.certificate(folder)
+        tls = secure.SecureGateway(options.binary, pair, backend.port, name="TLS", settings=settings)
+        fine = [attack(options, clear, extras.plain, 100), attack(options, tls, secure.connect, 250)]
     finally:
         backend.stop()
         shutil.rmtree(folder, ignore_errors=True)
     raise SystemExit(0 if all(fine) else 1)
 
 
-class Slow(servers.Gateway):
-    """Moongate in clear text."""
-
-    def __init__(self, binary, port):
-        super().__init__(binary, PLAIN.format(port=port) + STEP, name="clear text")
-
-    def write(self):
-        patient(super(), self.folder)
-
-
-class SlowSecure(secure.SecureGateway):
-    """Moongate with TLS."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.name = "TLS"
-
-    def write(self):
-        patient(super(), self.folder)
-
-
-def patient(server, folder):
-    server.write()
-    script = (folder / "gateway.lua").read_text()
-    (folder / "gateway.lua").write_text(script.replace("gateway { ", f'gateway {{ header_timeout = "{TIMEOUT}s", ', 1))
-
-
-def plainly(port):
-    # The machine has 28,000 ports an address.
-    client = socket.socket()
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    client.connect(("127.0.0.1", port))
-    return client
-
-
 def attack(options, server, connect, most_mb):
     server.start()
-    load.counted(server.port, 50, [extras.GET]) if connect is plainly else warm(connect, server.port)
+    extras.warm(server, connect)
     before = measure.memory_kb(server.pids())
     alone = beside(connect, server.port, 3)
     began = time.perf_counter()
@@ -115,12 +82,6 @@ def attack(options, server, connect, most_mb):
           f"p50 {statistics.median(alone) * 1000:.2f} ms became {statistics.median(answers) * 1000:.2f} ms", flush=True)
     share = options.clients / 10_000
     return cost < most_mb * max(share, 0.1) and cut < TIMEOUT + opened + 15 and (slower < 2 or statistics.median(answers) < 0.005)
-
-
-def warm(connect, port):
-    with connect(port) as client:
-        client.sendall(extras.GET)
-        load.read_answer(client)
 
 
 def beside(connect, port, seconds):
