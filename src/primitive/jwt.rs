@@ -24,6 +24,7 @@ pub use dpop::Proof;
 pub use dpop::ProofFault;
 pub use dpop::Seen;
 pub use dpop::nonce;
+pub(crate) use jwk::thumbprint;
 pub use key::Key;
 pub use key::KeyError;
 pub use sign::SignError;

@@ -1,17 +1,15 @@
 //! Requests signed as an authority wants them (RFC 8555 §6.2): ES256, over where they go and a number used once.
 
-use std::fmt::Write as _;
-
-use aws_lc_rs::digest;
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
 use aws_lc_rs::signature::EcdsaKeyPair;
 use aws_lc_rs::signature::KeyPair as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use serde_json::json;
+
+use crate::primitive::codec::base64url_encode;
+use crate::primitive::jwt::thumbprint;
 
 /// The key of an account.
 pub(super) struct Key {
@@ -48,33 +46,26 @@ impl Key {
         let mut protected = json!({ "alg": "ES256", "nonce": nonce, "url": url });
         match account {
             Some(account) => protected["kid"] = account.into(),
-            None => {
-                let (x, y) = self.point();
-                protected["jwk"] = json!({ "crv": "P-256", "kty": "EC", "x": x, "y": y });
-            }
+            None => protected["jwk"] = self.jwk(),
         }
-        let protected = URL_SAFE_NO_PAD.encode(protected.to_string());
-        let payload = payload.map(|payload| URL_SAFE_NO_PAD.encode(payload.to_string())).unwrap_or_default();
+        let protected = base64url_encode(protected.to_string());
+        let payload = payload.map(|payload| base64url_encode(payload.to_string())).unwrap_or_default();
         let signed = format!("{protected}.{payload}");
         let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes())?;
-        let signature = URL_SAFE_NO_PAD.encode(signature);
+        let signature = base64url_encode(signature);
         let body = json!({ "protected": protected, "payload": payload, "signature": signature });
         Ok(body.to_string().into_bytes())
     }
 
     /// What proves that `token` was seen by this account (RFC 8555 §8.1).
     pub(super) fn authorization(&self, token: &str) -> String {
-        let (x, y) = self.point();
-        let mut text = String::with_capacity(160);
-        // The members in this order, and nothing else (RFC 7638 §3).
-        let _ = write!(text, r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-        format!("{token}.{}", URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes())))
+        format!("{token}.{}", thumbprint(&self.jwk()).unwrap_or_default())
     }
 
-    fn point(&self) -> (String, String) {
+    fn jwk(&self) -> Value {
         // 4, and two numbers of 32 bytes.
         let (x, y) = self.pair.public_key().as_ref().split_at(1).1.split_at(32);
-        (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y))
+        json!({ "crv": "P-256", "kty": "EC", "x": base64url_encode(x), "y": base64url_encode(y) })
     }
 }
 
@@ -84,9 +75,10 @@ mod tests {
     use aws_lc_rs::signature::UnparsedPublicKey;
 
     use super::*;
+    use crate::primitive::codec::base64url_decode;
 
     fn part(request: &Value, name: &str) -> Vec<u8> {
-        URL_SAFE_NO_PAD.decode(request[name].as_str().unwrap()).unwrap()
+        base64url_decode(request[name].as_str().unwrap()).unwrap()
     }
 
     #[test]

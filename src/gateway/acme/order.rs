@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::CertificateParams;
 use rcgen::CustomExtension;
 use rcgen::DistinguishedName;
@@ -20,6 +17,8 @@ use crate::clock::Clock;
 use crate::downstream::issued::Issued;
 use crate::downstream::listener::Challenge;
 use crate::downstream::listener::Pem;
+use crate::primitive::codec::base64url_encode;
+use crate::primitive::digest::Hash;
 
 /// How an order stands (§7.1.3).
 #[derive(Deserialize)]
@@ -71,7 +70,7 @@ pub(super) async fn order(
     }
     let order = settle(session, &url, clock, "ready").await?;
     let (key, request) = request(domains).map_err(|error| Trouble::Failed(error.to_string()))?;
-    let _: Value = session.post(&order.finalize, &json!({ "csr": URL_SAFE_NO_PAD.encode(request) })).await?;
+    let _: Value = session.post(&order.finalize, &json!({ "csr": base64url_encode(request) })).await?;
     let order = settle(session, &url, clock, "valid").await?;
     let certificate = order.certificate.ok_or_else(|| Trouble::Failed("the certificate has no address".to_owned()))?;
     Ok(format!("{key}{}", session.text(&certificate).await?))
@@ -119,8 +118,8 @@ async fn prove(session: &Session, url: &str, how: Challenge, issued: &Issued) ->
 fn show(issued: &Issued, name: &str, proof: &str) -> Result<(), String> {
     let made = || {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
-        let digest = digest::digest(&digest::SHA256, proof.as_bytes());
-        params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest.as_ref())];
+        let digest = Hash::Sha256.digest(proof.as_bytes());
+        params.custom_extensions = vec![CustomExtension::new_acme_identifier(&digest)];
         let key = KeyPair::generate()?;
         Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
     };

@@ -3,8 +3,6 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +13,7 @@ use super::client::Answer;
 use super::client::Client;
 use super::jws::Key;
 use crate::http::Method;
+use crate::primitive::codec;
 
 /// An account, ready to ask.
 pub(super) struct Session {
@@ -67,7 +66,7 @@ impl Session {
     pub(super) async fn known(client: Client, directory: &str, kept: &[u8]) -> Result<Self, Trouble> {
         let unreadable = || Trouble::Failed("the account that was kept cannot be read".to_owned());
         let kept: Kept = serde_json::from_slice(kept).map_err(|_| unreadable())?;
-        let key = STANDARD.decode(&kept.key).ok().and_then(|key| Key::read(&key)).ok_or_else(unreadable)?;
+        let key = codec::base64_decode(&kept.key).ok().and_then(|key| Key::read(&key)).ok_or_else(unreadable)?;
         let directory = read_directory(&client, directory).await?;
         Ok(Self { client, key, account: kept.account, directory, nonce: RefCell::default() })
     }
@@ -87,7 +86,7 @@ impl Session {
 
     /// To be kept: whoever reads it is this account.
     pub(super) fn to_be_kept(&self) -> Vec<u8> {
-        let kept = Kept { account: self.account.clone(), key: STANDARD.encode(self.key.pkcs8()) };
+        let kept = Kept { account: self.account.clone(), key: codec::base64_encode(self.key.pkcs8()) };
         serde_json::to_vec(&kept).unwrap_or_default()
     }
 

@@ -10,9 +10,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
-use aws_lc_rs::digest;
-
 use crate::downstream::listener::Acme;
+use crate::primitive::codec::hex_encode;
+use crate::primitive::digest::Hash;
 
 /// The files of one certificate.
 pub(super) struct Shelf {
@@ -81,8 +81,7 @@ fn tame(name: &str) -> String {
 
 /// Tells texts apart.
 fn short(text: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    hash.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex_encode(&Hash::Sha256.digest(text.as_bytes())[..4])
 }
 
 #[cfg(test)]

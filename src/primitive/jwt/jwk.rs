@@ -81,7 +81,7 @@ pub(super) fn read(value: &Value) -> Result<Key, KeyError> {
 }
 
 /// RFC 7638: SHA-256 over the required members in their order.
-pub(super) fn thumbprint(value: &Value) -> Option<String> {
+pub(crate) fn thumbprint(value: &Value) -> Option<String> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).and_then(|text| serde_json::to_string(text).ok());
     let names: &[&str] = match value.get("kty")?.as_str()? {
         "RSA" => &["e", "kty", "n"],
