@@ -39,6 +39,7 @@ pub use outbound::Answer;
 pub use outbound::Outbound;
 pub use outbound::SendError;
 pub use pool::Pools;
+pub(crate) use retry::retry_after;
 pub use send::Upstream;
 pub use shared::HostState;
 pub use shared::Member;

@@ -58,8 +58,8 @@ struct Job {
     shelf: Shelf,
     worker: Rc<Worker>,
     clear: Rc<Cell<bool>>,
-    /// The earliest next attempt as the authority said it last.
-    patience: Rc<Cell<Option<Duration>>>,
+    /// How long the authority wants to be left alone, as it said last.
+    patience: Rc<Cell<Duration>>,
 }
 
 impl Keeper {
@@ -141,7 +141,7 @@ impl Job {
         let mut failures = 0;
         loop {
             self.until_due().await;
-            self.patience.set(None);
+            self.patience.set(Duration::ZERO);
             let trying = Box::pin(self.attempt());
             let result = self.worker.clock.timeout(LONGEST, trying).await;
             self.issued.forget();
@@ -155,7 +155,7 @@ impl Job {
                 Err(cause) => {
                     failures += 1;
                     let wait = timing::back_off(failures, self.worker.chance());
-                    let wait = wait.max(self.patience.get().unwrap_or_default());
+                    let wait = wait.max(self.patience.get());
                     self.count("failed");
                     self.complain(&cause, wait);
                     self.worker.clock.sleep(wait).await;

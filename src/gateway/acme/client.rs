@@ -14,7 +14,6 @@ use crate::downstream::listener::Acme;
 use crate::http::Body;
 use crate::http::Headers;
 use crate::http::Method;
-use crate::http::date;
 use crate::proxy::Worker;
 use crate::upstream;
 use crate::upstream::Address;
@@ -31,7 +30,7 @@ pub(super) struct Client {
     /// Clear text is spoken only where the directory is on this machine.
     clear: bool,
     /// How long the authority wants to be left alone after a refusal.
-    patience: Rc<Cell<Option<Duration>>>,
+    patience: Rc<Cell<Duration>>,
     known: RefCell<Vec<(String, Rc<Upstream>)>>,
 }
 
@@ -51,7 +50,7 @@ impl Answer {
 
 impl Client {
     /// A client for `acme`; what an authority says about when to come back is noted in `patience`.
-    pub(super) fn new(acme: &Acme, worker: Rc<Worker>, patience: Rc<Cell<Option<Duration>>>) -> Self {
+    pub(super) fn new(acme: &Acme, worker: Rc<Worker>, patience: Rc<Cell<Duration>>) -> Self {
         let ca = acme.ca.as_ref().map(|pem| pem.as_str().to_owned());
         let clear = acme.directory.starts_with("http://");
         Self { worker, ca, clear, patience, known: RefCell::default() }
@@ -81,16 +80,10 @@ impl Client {
         let body = self.worker.clock.timeout(PATIENCE, response.body.collect(LARGEST)).await;
         let body = body.ok_or("the authority's answer does not end")?.map_err(|error| error.to_string())?;
         if response.status >= 400 {
-            self.patience.set(response.headers.text("retry-after").and_then(|text| self.wait(text)));
+            let seconds = upstream::retry_after(&response.headers, || self.worker.clock.unix());
+            self.patience.set(Duration::from_secs(seconds.into()).min(LONGEST));
         }
         Ok(Answer { status: response.status, headers: response.headers, body })
-    }
-
-    /// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
-    fn wait(&self, text: &str) -> Option<Duration> {
-        let now = self.worker.clock.unix().as_secs();
-        let seconds = text.parse().ok().or_else(|| Some(date::parse(text.as_bytes(), now)?.saturating_sub(now)));
-        seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST))
     }
 
     async fn upstream(&self, url: &Url) -> Result<Rc<Upstream>, String> {
