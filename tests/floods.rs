@@ -114,9 +114,14 @@ fn proxies_that_are_trusted_speak_for_many_and_announced_clients_for_themselves(
     first.get("/").with(204);
 }
 
+/// How many files the process has open.
+fn files(gateway: &Binary) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", gateway.id())).unwrap().count()
+}
+
 /// Lets the process open `more` files than it has now.
 fn allow_files(gateway: &Binary, more: u64) {
-    let open = std::fs::read_dir(format!("/proc/{}/fd", gateway.id())).unwrap().count() as u64;
+    let open = files(gateway) as u64;
     let pid = Pid::from_raw(i32::try_from(gateway.id()).unwrap());
     let limit = Rlimit { current: Some(open + more), maximum: Some(open + more) };
     rustix::process::prlimit(pid, Resource::Nofile, limit).unwrap();
@@ -160,8 +165,7 @@ fn drips(gateway: &Binary, crowd: &mut [TcpStream], mut beside: impl FnMut()) {
     }
     wait::until("all are cut", || {
         beside();
-        let open = std::fs::read_dir(format!("/proc/{}/fd", gateway.id())).unwrap().count();
-        open < 100
+        files(gateway) < 100
     });
 }
 
@@ -205,7 +209,7 @@ fn a_crowd_that_drips_within_tls_costs_little_and_is_cut_in_time() {
     assert!(each < 25 << 10, "{each} bytes a client that drips");
     wait::until("all are cut", || {
         good.get("/").with(204);
-        std::fs::read_dir(format!("/proc/{}/fd", gateway.id())).unwrap().count() < 100
+        files(&gateway) < 100
     });
     for client in &mut slow {
         let said = client.rest();
