@@ -17,7 +17,7 @@ pub(super) fn read(field: &str, body: &[u8], types: &Types, wanted: &[(String, S
     let broken = |said: &str| Refusal::Form(said.to_owned());
     let boundary = multipart::boundary(field).ok_or_else(|| broken("the multipart body has no boundary"))?;
     let parts = multipart::parse(body, &boundary, MANY).map_err(broken)?;
-    let (mut texts, mut values, mut faults) = (Vec::new(), Map::new(), Vec::new());
+    let (mut texts, mut values, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for part in &parts {
         let fault = |message: String| Fault { pointer: pointer(&part.name), message };
         let media = part.media.as_deref().map(media_of);
@@ -31,7 +31,7 @@ pub(super) fn read(field: &str, body: &[u8], types: &Types, wanted: &[(String, S
         }
         if is_json(part, media.as_deref(), types) {
             match json(part.body) {
-                Ok(value) => push(&mut values, types, &part.name, value),
+                Ok(value) => values.push((&part.name, value)),
                 Err(said) => faults.push(fault(format!("is no JSON: {said}"))),
             }
         } else {
@@ -43,7 +43,7 @@ pub(super) fn read(field: &str, body: &[u8], types: &Types, wanted: &[(String, S
     }
     let mut all = types.read_fields(&texts);
     if let Some(members) = all.as_object_mut() {
-        members.extend(values);
+        values.into_iter().for_each(|(name, value)| push(members, types, name, value));
     }
     Ok(all)
 }
@@ -66,13 +66,14 @@ fn is_one_of(media: &str, wanted: &str) -> bool {
     })
 }
 
-fn push(values: &mut Map<String, Value>, types: &Types, name: &str, value: Value) {
+/// Several of one name are a list, be one wanted or not: whichever the service takes, it was looked at.
+fn push(members: &mut Map<String, Value>, types: &Types, name: &str, value: Value) {
     let listed = types.member(name).is_some_and(Types::is_list);
-    match values.get_mut(name) {
+    match members.get_mut(name) {
         Some(Value::Array(all)) if listed => all.push(value),
-        Some(_) => {}
-        None if listed && !value.is_array() => drop(values.insert(name.to_owned(), Value::Array(vec![value]))),
-        None => drop(values.insert(name.to_owned(), value)),
+        Some(one) => *one = Value::Array(vec![one.take(), value]),
+        None if listed && !value.is_array() => drop(members.insert(name.to_owned(), Value::Array(vec![value]))),
+        None => drop(members.insert(name.to_owned(), value)),
     }
 }
 

@@ -288,6 +288,9 @@ fn parts_of_a_form_are_members() {
     assert_eq!(sent(&[part("name", "too long"), part("age", "old")]), told(&["/name", "/age"]));
     assert_eq!(sent(&[name(), part("owner\r\ncontent-type: application/json", "{}")]), told(&["/owner"]));
     assert_eq!(sent(&[name(), part("owner", "{")]), told(&["/owner"]), "no JSON");
+    for second in [part("owner", "{}"), part("owner\r\ncontent-type: text/plain", "{}")] {
+        assert_eq!(sent(&[name(), part("owner", "{\"id\":1}"), second]), told(&["/owner"]), "one of them");
+    }
     assert_eq!(sent(&[name(), part("other", "1")]), told(&[""]), "nobody asked for it");
     assert_eq!(sent(&[name(), part("photo; filename=x\r\ncontent-type: text/html", "1")]), told(&["/photo"]));
     assert_eq!(sent(&[name(), part("photo; filename=x", "1")]), told(&["/photo"]), "of no type");
