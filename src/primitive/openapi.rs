@@ -182,11 +182,12 @@ impl Api {
         }
     }
 
-    /// Checks the body of an answer.
-    pub fn answer(&self, operation: usize, status: u16, media: &str, body: &[u8]) -> Result<(), Refusal> {
+    /// Checks the body of an answer, whose `Content-Type` is `field`.
+    pub fn answer(&self, operation: usize, status: u16, field: &str, body: &[u8]) -> Result<(), Refusal> {
         let Some(answer) = self.operations[operation].answer(status) else { return Ok(()) };
-        let (Some(entry), Ok(contract)) = (answer.content.of(media), self.contract()) else { return Ok(()) };
-        entry.check(media, body, contract).map(drop)
+        let entry = answer.content.of(&media::media_of(field));
+        let (Some(entry), Ok(contract)) = (entry, self.contract()) else { return Ok(()) };
+        entry.check(field, body, contract).map(drop)
     }
 
     /// An answer made of the document's examples: of its first success, else of its default.

@@ -174,15 +174,16 @@ fn refused(found: Refusal) -> Failure {
 async fn answer(document: &Document, operation: usize, held: &Rc<Held>, most: usize) -> mlua::Result<Option<String>> {
     let head = held.read(|response| {
         let media = handle::media_type(&response.headers).unwrap_or_default();
+        let field = response.headers.text("content-type").map(str::to_owned).unwrap_or_default();
         let empty = response.body.left() == Some(0);
-        (response.status, media, empty, response.origin == Origin::Error || response.status < 200)
+        (response.status, (media, field), empty, response.origin == Origin::Error || response.status < 200)
     });
-    let Some((status, media, empty, false)) = head else { return Ok(None) };
+    let Some((status, (media, field), empty, false)) = head else { return Ok(None) };
     let checked = match document.api.answers(operation, status, &media, empty) {
         Ok(false) => return Ok(None),
         Ok(true) => {
             let text = handle::response_body(held, most).await?;
-            document.api.answer(operation, status, &media, &text)
+            document.api.answer(operation, status, &field, &text)
         }
         Err(refusal) => Err(refusal),
     };
