@@ -1,10 +1,8 @@
 //! `acme = { … }` of a certificate: whom to ask, for which names. Nothing is asked for that is not written.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use mlua::Table;
-use mlua::Value;
 
 use super::Session;
 use super::read;
@@ -28,11 +26,8 @@ pub(super) fn read(session: &Session, entry: &Table, at: &Anchor) -> Option<Acme
         email,
         domains,
         directory: directory(session, &table, &at),
-        ca: match table.raw_get("ca") {
-            Ok(Value::Nil) | Err(_) => None,
-            Ok(_) => pem(session, &table, &at, "ca"),
-        },
-        storage: read::text(&table, "storage").map(|folder| session.files.root().join(PathBuf::from(folder))),
+        ca: pem(session, &table, &at, "ca"),
+        storage: read::text(&table, "storage").map(|folder| session.files.root().join(folder)),
         challenge: match read::text(&table, "challenge").as_deref() {
             Some("http-01") => Some(Challenge::Http),
             Some("tls-alpn-01") => Some(Challenge::TlsAlpn),
