@@ -72,6 +72,11 @@ impl Declared {
         self.keys.borrow().clone()
     }
 
+    /// Whether somebody keeps this one fresh.
+    pub(crate) fn keeps(&self, source: &Source) -> bool {
+        self.keys.borrow().contains(source)
+    }
+
     /// Notes a key set: what shares an address shares the keys.
     pub(crate) fn key_set(lua: &Lua, word: &str, source: &Source) -> mlua::Result<()> {
         Session::of(lua, word)?.object(source.identity(), text(source));

@@ -119,7 +119,7 @@ impl Remote {
 
     /// A set that is named while requests run; one that the file declares as well is that one.
     pub(super) fn named(lua: &Lua, address: Address) -> Self {
-        let loose = !Declared::of(lua).keys().contains(&address);
+        let loose = !Declared::of(lua).keeps(&address);
         Self { loose, ..Self::new(None, address) }
     }
 
