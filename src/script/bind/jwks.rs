@@ -120,8 +120,13 @@ async fn fetch(context: &Rc<Context>, set: &KeySet) -> Result<Found, String> {
 
 /// The issuer, and where its document is (OpenID Connect Discovery §4).
 fn discovery(address: &str) -> (&str, String) {
-    let base = address.strip_suffix(WELL_KNOWN).unwrap_or(address);
+    let base = issuer(address);
     (base, format!("{}{WELL_KNOWN}", base.trim_end_matches('/')))
+}
+
+/// The issuer whose address this is, be it written with its document or without.
+pub(super) fn issuer(address: &str) -> &str {
+    address.strip_suffix(WELL_KNOWN).unwrap_or(address)
 }
 
 /// What a document points to is no less safe than the document.

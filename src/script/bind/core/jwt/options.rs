@@ -31,6 +31,7 @@ use crate::proxy::Code;
 use crate::script::bind::core::template;
 use crate::script::bind::declared::Declared;
 use crate::script::bind::json;
+use crate::script::bind::jwks;
 use crate::script::bind::options::Options;
 use crate::script::bind::text::Text;
 use crate::script::context::Context;
@@ -77,7 +78,7 @@ fn recipe(lua: &Lua, table: &Table) -> mlua::Result<Recipe> {
 
 /// An OpenID provider's address is its name.
 fn issued((issuer, address): (Option<String>, String)) -> (Option<String>, String) {
-    let base = address.trim_end_matches("/.well-known/openid-configuration").to_owned();
+    let base = jwks::issuer(&address).to_owned();
     (issuer.or(Some(base)), address)
 }
 

@@ -140,7 +140,7 @@ impl Remote {
             return issuer == Some(found.as_str());
         }
         if self.address.discovery {
-            let base = self.address.address.trim_end_matches("/.well-known/openid-configuration");
+            let base = jwks::issuer(&self.address.address);
             return issuer.is_some_and(|issuer| issuer.trim_end_matches('/') == base.trim_end_matches('/'));
         }
         self.issuer.is_none() || self.issuer.as_deref() == issuer
