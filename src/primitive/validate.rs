@@ -18,6 +18,7 @@ pub use body::Checked;
 pub use body::check;
 pub use fault::Fault;
 pub use fault::MOST;
+pub(super) use fault::escape;
 pub use params::Params;
 pub use params::Read;
 pub use schema::Schema;

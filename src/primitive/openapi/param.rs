@@ -12,6 +12,7 @@ use super::spot::Spot;
 use crate::primitive::query;
 use crate::primitive::validate::Fault;
 use crate::primitive::validate::MOST;
+use crate::primitive::validate::escape;
 use crate::primitive::validate::read::Types;
 
 /// Where a parameter stands.
@@ -219,7 +220,7 @@ impl Param {
             Place::Header => "headers",
             Place::Cookie => "cookies",
         };
-        format!("/{place}/{}", self.name.replace('~', "~0").replace('/', "~1"))
+        format!("/{place}/{}", escape(&self.name))
     }
 }
 

@@ -10,6 +10,7 @@ use super::media::media_of;
 use crate::primitive::multipart;
 use crate::primitive::multipart::Part;
 use crate::primitive::validate::Fault;
+use crate::primitive::validate::escape;
 use crate::primitive::validate::read::Types;
 
 /// The value that a body is. `wanted`: media types of parts, as the document says them (`encoding`).
@@ -19,7 +20,7 @@ pub(super) fn read(field: &str, body: &[u8], types: &Types, wanted: &[(String, S
     let parts = multipart::parse(body, &boundary, MANY).map_err(broken)?;
     let (mut texts, mut values, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for part in &parts {
-        let fault = |message: String| Fault { pointer: pointer(&part.name), message };
+        let fault = |message: String| Fault { pointer: format!("/{}", escape(&part.name)), message };
         let media = part.media.as_deref().map(media_of);
         let wanted = wanted.iter().find(|(name, _)| *name == part.name).map(|(_, wanted)| wanted);
         match (wanted, &media) {
@@ -83,8 +84,4 @@ fn text(body: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => body.iter().map(|byte| char::from(*byte)).collect(),
     }
-}
-
-fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }

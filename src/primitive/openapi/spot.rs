@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::OpenapiError;
+use crate::primitive::validate::escape;
 use crate::primitive::validate::read::target;
 
 #[derive(Clone, Debug)]
@@ -22,8 +23,7 @@ impl<'a> Spot<'a> {
 
     /// The member of that name; null when it is not there.
     pub(super) fn get(&self, name: &str) -> Self {
-        let step = name.replace('~', "~0").replace('/', "~1");
-        Self { value: &self.value[name], pointer: format!("{}/{step}", self.pointer), ..self.clone() }
+        Self { value: &self.value[name], pointer: format!("{}/{}", self.pointer, escape(name)), ..self.clone() }
     }
 
     /// The members of an object, references followed.

@@ -63,7 +63,7 @@ impl<'p> Path<'p> {
 }
 
 /// A name as one step of a pointer.
-pub(super) fn escape(name: &str) -> Cow<'_, str> {
+pub(in crate::primitive) fn escape(name: &str) -> Cow<'_, str> {
     if name.contains(['~', '/']) { name.replace('~', "~0").replace('/', "~1").into() } else { name.into() }
 }
 
