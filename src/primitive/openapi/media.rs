@@ -77,12 +77,17 @@ enum Form {
 
 fn form_of(media: &str) -> Form {
     match media {
-        _ if media.ends_with("/json") || media.ends_with("+json") => Form::Json,
+        _ if is_json(media) => Form::Json,
         "application/x-www-form-urlencoded" => Form::Pairs,
         "multipart/form-data" => Form::Parts,
         _ if media.starts_with("text/") => Form::Text,
         _ => Form::Opaque,
     }
+}
+
+/// Whether content of this type is JSON.
+pub(super) fn is_json(media: &str) -> bool {
+    media.ends_with("/json") || media.ends_with("+json")
 }
 
 impl Entry {

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Refusal;
 use super::media::MANY;
+use super::media::is_json;
 use super::media::json;
 use super::media::media_of;
 use crate::primitive::multipart;
@@ -30,7 +31,7 @@ pub(super) fn read(field: &str, body: &[u8], types: &Types, wanted: &[(String, S
             (Some(wanted), None) if part.filename.is_some() => faults.push(fault(format!("must be {wanted}"))),
             _ => {}
         }
-        if is_json(part, media.as_deref(), types) {
+        if holds_json(part, media.as_deref(), types) {
             match json(part.body) {
                 Ok(value) => values.push((&part.name, value)),
                 Err(said) => faults.push(fault(format!("is no JSON: {said}"))),
@@ -50,9 +51,9 @@ pub(super) fn read(field: &str, body: &[u8], types: &Types, wanted: &[(String, S
 }
 
 /// Whether a part is JSON: by its type, or because its member is more than text and nothing else is said.
-fn is_json(part: &Part<'_>, media: Option<&str>, types: &Types) -> bool {
+fn holds_json(part: &Part<'_>, media: Option<&str>, types: &Types) -> bool {
     match media {
-        Some(media) => media.ends_with("/json") || media.ends_with("+json"),
+        Some(media) => is_json(media),
         None => part.filename.is_none() && types.member(&part.name).is_some_and(Types::is_complex),
     }
 }
