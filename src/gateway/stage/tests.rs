@@ -246,6 +246,9 @@ end)
   expect(gw:get("/", { headers = { authorization = "Bearer " .. gw:token { sub = "u" } } }).body).is("u")
 end)"#,
     );
+    let named =
+        r#"route "GET /" { jwt { jwks = function() return "https://keys.test" end }, function() return 204 end }"#;
+    passes(named, r#"test("keys that a function names", function(gw) expect(gw:get("/").status).is(401) end)"#);
 }
 
 #[test]
