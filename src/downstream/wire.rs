@@ -18,10 +18,13 @@ use tokio::io::AsyncWrite;
 use crate::clock::Alarm;
 use crate::downstream::Stream;
 use crate::downstream::Tools;
+use crate::http::Buffers;
 use crate::http::h1::Chunked;
 
 /// Bytes of further requests that are read ahead while one is being served.
 const AHEAD: usize = 16 << 10;
+/// Fewer bytes than this do not keep a buffer while more are waited for.
+const FEW: usize = 4 << 10;
 /// How often a half-closed client is looked at for a reset.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -85,10 +88,13 @@ impl Input {
         }
     }
 
-    /// An empty buffer goes back to the pool.
+    /// While the client is waited for the buffer goes back to the pool; a few bytes that are there move to a place of
+    /// their size: thousands may wait with half a head.
     fn release(&mut self, tools: &Tools) {
-        if self.buffer.is_empty() && self.buffer.capacity() > 0 {
-            tools.buffers.give(std::mem::take(&mut self.buffer));
+        if self.len() < FEW && self.buffer.capacity() >= Buffers::SIZE {
+            let few = self.rest().to_vec();
+            tools.buffers.give(std::mem::replace(&mut self.buffer, few));
+            self.at = 0;
         }
     }
 
@@ -99,8 +105,11 @@ impl Input {
 
     /// Room to read into: a pooled buffer, or more behind what is there.
     fn make_room(&mut self, tools: &Tools) {
-        if self.buffer.capacity() == 0 {
-            self.buffer = tools.buffers.take();
+        if self.buffer.capacity() < Buffers::SIZE {
+            let mut roomy = tools.buffers.take();
+            roomy.extend_from_slice(self.rest());
+            self.buffer = roomy;
+            self.at = 0;
         }
         if self.buffer.capacity() - self.buffer.len() < 1024 {
             self.buffer.drain(..self.at);
@@ -133,14 +142,14 @@ impl Wire {
         input.buffer.extend_from_slice(early);
     }
 
-    /// Reads what is there into `input`; zero is the client's end. Holds no buffer while it waits with nothing read.
+    /// Reads what is there into `input`; zero is the client's end. Holds no buffer while it waits with little read.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, input: &mut Input) -> Poll<io::Result<usize>> {
         let mut stream = self.stream.borrow_mut();
         let Some(stream) = stream.as_mut() else { return Poll::Ready(Ok(0)) };
         if input.eof {
             return Poll::Ready(Ok(0));
         }
-        if input.is_empty() && stream.poll_read_ready(cx)?.is_pending() {
+        if stream.poll_read_ready(cx)?.is_pending() {
             input.release(&self.tools);
             return Poll::Pending;
         }

@@ -10,7 +10,7 @@ pub struct Buffers(Rc<RefCell<Vec<Vec<u8>>>>);
 impl Buffers {
     /// Capacity a fresh buffer has.
     pub const SIZE: usize = 16 << 10;
-    /// Buffers that grew beyond this are freed, not kept.
+    /// Buffers that grew beyond this are freed, not kept, and so are smaller ones than `SIZE`.
     const LARGEST: usize = 64 << 10;
     /// Spare buffers kept.
     const KEPT: usize = 256;
@@ -28,7 +28,7 @@ impl Buffers {
     /// Gives a buffer back.
     pub fn give(&self, mut buffer: Vec<u8>) {
         let mut spare = self.0.borrow_mut();
-        if buffer.capacity() <= Self::LARGEST && buffer.capacity() > 0 && spare.len() < Self::KEPT {
+        if (Self::SIZE..=Self::LARGEST).contains(&buffer.capacity()) && spare.len() < Self::KEPT {
             buffer.clear();
             spare.push(buffer);
         }

@@ -9,6 +9,7 @@ use super::rig::run;
 use super::rig::settle;
 use super::rig::usual;
 use crate::downstream::serve_h1::Broke;
+use crate::http::Buffers;
 
 #[test]
 fn a_client_that_only_ends_its_sending_side_is_still_answered() {
@@ -117,7 +118,7 @@ fn an_idle_connection_holds_no_buffer() {
     run(async {
         let mut rig = usual().await;
         for _ in 0..3 {
-            rig.tools.buffers.give(Vec::with_capacity(100));
+            rig.tools.buffers.give(Vec::with_capacity(Buffers::SIZE));
         }
         rig.send("POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").await;
         rig.until("[abc]").await;

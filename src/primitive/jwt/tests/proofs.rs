@@ -11,7 +11,7 @@ struct Caller {
 
 fn caller() -> Caller {
     let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let thumbprint = jwk::thumbprint(&jwk(&pair, &json!({}))).unwrap();
+    let thumbprint = thumbprint(&jwk(&pair, &json!({}))).unwrap();
     Caller { pair, thumbprint }
 }
 
