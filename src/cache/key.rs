@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_own_text_of_a_key_can_be_read_back() {
-        let request = Request { host: "shop.example".to_owned(), path: "/a".to_owned(), ..Request::default() };
+        let request = Request { host: "shop.example".into(), path: "/a".to_owned(), ..Request::default() };
         for own in ["", "p1", "a b\nuser 3 eve", "ü"] {
             let parts = Parts { own: Some(own), user: Some("ann"), content: None };
             assert_eq!(Key::of(Vec::new(), &request, parts).own(), Some(own));
@@ -148,7 +148,7 @@ mod tests {
 
     fn of(path: &str, query: Option<&str>, own: Option<&str>, user: Option<&str>) -> Vec<u8> {
         let request = Request {
-            host: "shop.example".to_owned(),
+            host: "shop.example".into(),
             path: path.to_owned(),
             query: query.map(str::to_owned),
             ..Request::default()

@@ -10,6 +10,7 @@ pub use answer::Gone;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Context;
@@ -41,10 +42,9 @@ use crate::http::path;
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// What came next on a connection.
-#[allow(clippy::large_enum_variant, reason = "a request is what almost always comes")]
 pub enum Next {
-    /// A request; answer it.
-    Request(Request),
+    /// A request; answer it. In a box: it is passed on by value through several levels.
+    Request(Box<Request>),
     /// Something that is not served; answer it, the connection closes then.
     Refused(Refusal),
     /// Nothing more.
@@ -290,9 +290,16 @@ impl Connection {
         }
     }
 
-    fn request(&mut self, head: RequestHead, limits: &Limits) -> Result<Request, Refusal> {
+    fn request(&mut self, head: RequestHead, limits: &Limits) -> Result<Box<Request>, Refusal> {
         let (raw_path, query) = split(head.target, head.path_end);
-        let path = path::canonical(&raw_path, limits.path).map_err(Refusal::Path)?.into_owned();
+        let canonical = match path::canonical(&raw_path, limits.path).map_err(Refusal::Path)? {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(path) => Some(path),
+        };
+        let (path, raw_path) = match canonical {
+            Some(path) => (path, Some(raw_path)),
+            None => (raw_path, None),
+        };
         self.asked = Asked {
             head: head.method == Method::Head,
             version: head.version,
@@ -310,7 +317,7 @@ impl Connection {
             Framing::Chunked => Some(Coding::Chunked(Box::default())),
         };
         let body = coding.map(|coding| Incoming::new(&self.wire, coding, limits.body, limits.body_timeout));
-        Ok(Request {
+        Ok(Box::new(Request {
             method: head.method,
             path,
             raw_path,
@@ -321,7 +328,7 @@ impl Connection {
             headers: head.headers,
             upgrade: head.upgrade.map(|protocol| protocol.to_ascii_lowercase()),
             body: body.map_or(Body::Empty, Body::stream),
-        })
+        }))
     }
 
     fn draining(&self) -> bool {

@@ -143,7 +143,7 @@ impl Connection {
     /// The next request, or why it is refused, and the way back; `None` when the connection is over.
     ///
     /// Whoever has a request answers it elsewhere and comes back: nothing moves on the connection meanwhile.
-    pub async fn next(&mut self, limits: impl Fn() -> Limits) -> Option<(Result<Request, Refusal>, Reply)> {
+    pub async fn next(&mut self, limits: impl Fn() -> Rc<Limits>) -> Option<(Result<Request, Refusal>, Reply)> {
         poll_fn(|cx| self.poll_next(cx, &limits)).await
     }
 
@@ -151,7 +151,7 @@ impl Connection {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        limits: &impl Fn() -> Limits,
+        limits: &impl Fn() -> Rc<Limits>,
     ) -> Poll<Option<(Result<Request, Refusal>, Reply)>> {
         loop {
             match &mut self.codec {

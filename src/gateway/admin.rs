@@ -168,7 +168,7 @@ impl Visit {
             match connection.next(&limits).await {
                 Next::Request(request) => {
                     let head = request.method == Method::Head;
-                    let mut answer = self.answer(request).await;
+                    let mut answer = self.answer(*request).await;
                     if connection.answer(&mut answer, head).await.is_err() {
                         return;
                     }

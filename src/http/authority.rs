@@ -1,9 +1,31 @@
 //! The authority of a target: which names and addresses are taken for one (RFC 3986 §3.2).
 
+use std::cell::RefCell;
 use std::net::Ipv6Addr;
+use std::rc::Rc;
+
+/// How many are remembered.
+const KEPT: usize = 16;
+
+thread_local! {
+    /// Those asked for last: few are asked for again and again, and to look is a tenth of the work.
+    static RECENT: RefCell<[Option<Rc<str>>; KEPT]> = const { RefCell::new([const { None }; KEPT]) };
+}
 
 /// A name or an address with an optional port, in lower case; nothing that names a user, a zone or a list.
-pub(crate) fn valid(value: &[u8]) -> Option<String> {
+pub(crate) fn valid(value: &[u8]) -> Option<Rc<str>> {
+    let place = value.len().wrapping_add(value.last().copied().unwrap_or_default().into()) % KEPT;
+    RECENT.with_borrow_mut(|recent| match &recent[place] {
+        Some(known) if known.as_bytes() == value => Some(Rc::clone(known)),
+        _ => {
+            let found = Rc::<str>::from(checked(value)?);
+            recent[place] = Some(Rc::clone(&found));
+            Some(found)
+        }
+    })
+}
+
+fn checked(value: &[u8]) -> Option<String> {
     let name = value.iter().take_while(|&&byte| is_host_byte(byte)).count();
     if name == 0 || (name < value.len() && value[name] != b':') {
         return valid_literal(value);

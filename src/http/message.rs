@@ -59,12 +59,12 @@ pub struct Request {
     pub method: Method,
     /// The canonical path (STANDARDS S-10): what is matched and what is forwarded. Percent-encoded, starts with `/`.
     pub path: String,
-    /// The path as received.
-    pub raw_path: String,
+    /// The path as received, where it is another one; see [`Request::raw_path()`].
+    pub raw_path: Option<String>,
     /// The query as received, without `?`.
     pub query: Option<String>,
     /// Host and port the request was meant for (the authority), lower case.
-    pub host: String,
+    pub host: Rc<str>,
     /// How the client reached us.
     pub scheme: Scheme,
     /// The version the client spoke.
@@ -75,6 +75,19 @@ pub struct Request {
     pub upgrade: Option<String>,
     /// The body, read by at most one reader.
     pub body: Body,
+}
+
+impl Request {
+    /// The path as received.
+    pub fn raw_path(&self) -> &str {
+        self.raw_path.as_ref().unwrap_or(&self.path)
+    }
+
+    /// Another path from now on: what was received is kept.
+    pub fn set_path(&mut self, path: String) {
+        let before = std::mem::replace(&mut self.path, path);
+        self.raw_path.get_or_insert(before);
+    }
 }
 
 /// Who made a response.

@@ -231,7 +231,7 @@ fn signing_string(request: &Request, names: &[String]) -> Option<Vec<u8>> {
             TARGET | "(request-target)" => {
                 text.extend_from_slice(request.method.as_str().to_ascii_lowercase().as_bytes());
                 text.push(b' ');
-                text.extend_from_slice(request.raw_path.as_bytes());
+                text.extend_from_slice(request.raw_path().as_bytes());
                 if let Some(query) = &request.query {
                     text.push(b'?');
                     text.extend_from_slice(query.as_bytes());

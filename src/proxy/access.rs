@@ -96,8 +96,8 @@ impl<'a> Facts<'a> {
         Self {
             time: time(exchange),
             method: request.method.as_str().to_owned(),
-            path: path(&request.raw_path, request.query.as_deref()),
-            host: request.host.clone(),
+            path: path(request.raw_path(), request.query.as_deref()),
+            host: request.host.to_string(),
             status: record.status,
             took: Duration::from_nanos(record.took),
             bytes: record.bytes_out,

@@ -24,13 +24,13 @@ pub(super) async fn send(
     worker: &Worker,
     site: &Site,
     upstream: &Rc<Upstream>,
-    outbound: Outbound,
+    outbound: &mut Outbound,
     hedge: Option<Duration>,
 ) -> Result<Answer, SendError> {
-    let permit = enter(worker, site, upstream, &outbound).await?;
+    let permit = enter(worker, site, upstream, outbound).await?;
     let answer = match hedge {
         Some(wait) => upstream.send_hedged(outbound, wait).await,
-        None => upstream.send(outbound).await,
+        None => upstream.send_in_place(outbound).await,
     };
     let mut answer = answer?;
     if let (Some(permit), Body::Stream(_)) = (permit, &answer.response.body) {

@@ -6,12 +6,17 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use crate::proxy::enter;
 use crate::proxy::serve::Done;
 use crate::proxy::serve::Job;
-use crate::proxy::serve::live;
+use crate::proxy::serve::abandoned;
+use crate::proxy::serve::deliver;
+use crate::proxy::serve::is_for_nobody;
+use crate::proxy::serve::or_gone;
 use crate::proxy::way::Way;
 
 /// One worker's desks that nobody sits at.
@@ -64,11 +69,25 @@ impl<W: Way> Desk<W> {
     }
 }
 
+/// One request after another. All that is done to one stands here and in no future of its own, which would be moved
+/// about before it begins.
 async fn sit<W: Way>(tray: Rc<Tray<W>>) {
     loop {
         // Nobody needs to wake it: whoever hands it a job also polls it.
-        let job = poll_fn(|_| tray.job.take().map_or(Poll::Pending, Poll::Ready)).await;
-        let done = live(job).await;
-        tray.done.set(Some(done));
+        let mut job = poll_fn(|_| tray.job.take().map_or(Poll::Pending, Poll::Ready)).await;
+        let Job { client, exchange, head } = &mut job;
+        let stopped = match client.way.arrival().cloned() {
+            Some(arrival) => enter::stopped(exchange, &arrival, &client.alarm).await,
+            None => None,
+        };
+        let answered = match stopped {
+            Some(response) => Some(response),
+            None => or_gone(&client.way, pin!(client.way.decide(exchange, &client.alarm))).await,
+        };
+        let after = match answered {
+            Some(response) if !is_for_nobody(exchange, &response) => deliver(client, exchange, response, *head).await,
+            _ => abandoned(exchange),
+        };
+        tray.done.set(Some((job.client, after)));
     }
 }

@@ -170,14 +170,14 @@ fn elsewhere(exchange: &Rc<Exchange>, port: Option<u16>) -> Option<Response> {
     {
         let request = exchange.request.borrow();
         let authority = match port {
-            None => request.host.clone(),
+            None => request.host.to_string(),
             Some(443) => without_port(&request.host).to_owned(),
             Some(port) => format!("{}:{port}", without_port(&request.host)),
         };
         if authority.is_empty() || authority.starts_with(':') {
             return None;
         }
-        let mut target = format!("https://{authority}{}", request.raw_path);
+        let mut target = format!("https://{authority}{}", request.raw_path());
         if let Some(query) = &request.query {
             target.push('?');
             target.push_str(query);

@@ -32,7 +32,7 @@ use crate::route::Params;
 /// Interior cells are borrowed for an instant only, never across an await.
 pub struct Exchange {
     /// The request as it will be sent on; steps edit it in place.
-    pub request: RefCell<Request>,
+    pub request: RefCell<Box<Request>>,
     /// The peer's socket address; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
     /// How the connection came in, where there is more to say than its address: TLS, a client's certificate.
@@ -103,8 +103,7 @@ impl Exchange {
         self.id.get_or_init(|| {
             let now = self.worker.clock.unix();
             let millis = now.as_secs() * 1000 + u64::from(now.subsec_millis());
-            let text = hex::uuid7(millis, (self.worker.chance(), self.worker.chance()));
-            Rc::from(std::str::from_utf8(&text).unwrap_or_default())
+            Rc::from(hex::uuid7(millis, (self.worker.chance(), self.worker.chance())).as_str())
         })
     }
 

@@ -1,6 +1,7 @@
 //! Sends an exchange's request to its service and returns when the answer's head is known.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use crate::http::Method;
 use crate::http::Response;
 use crate::http::Version;
 use crate::http::headers::Known;
-use crate::http::message::Duplex;
 use crate::net::identity;
 use crate::proxy::Code;
 use crate::proxy::Exchange;
@@ -28,6 +28,7 @@ use crate::proxy::websocket::handshake;
 use crate::upstream::Answer;
 use crate::upstream::Balance;
 use crate::upstream::Outbound;
+use crate::upstream::Retry;
 use crate::upstream::SendError;
 use crate::upstream::Upstream;
 use crate::upstream::balance::digest;
@@ -66,12 +67,12 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     }
     let Destination { upstream, target, host } = destination(exchange, &with).await?;
     let key = key(exchange, &upstream)?;
-    let outbound = outbound(exchange, &with, target, host, key)?;
+    let mut outbound = outbound(exchange, &with, target, host, key);
     exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
     let hedge = exchange.setting().and_then(|setting| setting.hedge);
-    let answer = send(&exchange.worker, &exchange.site, &upstream, outbound, hedge).await;
+    let answer = send(&exchange.worker, &exchange.site, &upstream, &mut outbound, hedge).await;
     note(exchange, &answer);
-    let response = joined(answer?);
+    let response = answer?.response;
     handshake::check_answer(exchange, &response)?;
     Ok(response)
 }
@@ -99,13 +100,6 @@ fn last_hop(exchange: &Exchange) -> Result<Option<Response>, Failure> {
 /// How often a request may pass a gateway of ours. Several in a row are nothing unusual, and all have one name.
 const MOST_TURNS: usize = 8;
 
-/// The answer, with the service's end of an upgraded connection in it.
-fn joined(answer: Answer) -> Response {
-    let mut response = answer.response;
-    response.tunnel = answer.tunnel.map(|tunnel| Box::new(tunnel) as Box<dyn Duplex>);
-    response
-}
-
 fn no_route(exchange: &Rc<Exchange>) -> Result<Response, Failure> {
     use crate::proxy::exchange::Unrouted;
     // A ping of the gateway itself (RFC 9110 §9.3.7).
@@ -119,13 +113,7 @@ fn no_route(exchange: &Rc<Exchange>) -> Result<Response, Failure> {
     }
 }
 
-fn outbound(
-    exchange: &Rc<Exchange>,
-    with: &Override,
-    target: String,
-    host: Option<String>,
-    key: u64,
-) -> Result<Outbound, Failure> {
+fn outbound(exchange: &Rc<Exchange>, with: &Override, target: String, host: Option<Rc<str>>, key: u64) -> Outbound {
     let fields = fields(exchange, with);
     let deadline = exchange.deadline.get().min(within(&exchange.worker, with.timeout));
     let retry = exchange.setting().and_then(|setting| setting.retry.clone());
@@ -137,7 +125,7 @@ fn outbound(
     let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
     let upgrade = request.upgrade.clone();
     let method = request.method.clone();
-    Ok(Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, key })
+    Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, key, began: None }
 }
 
 /// What `balance = "hash"` chooses a host by; any number where it does not.
@@ -209,18 +197,21 @@ async fn send(
     worker: &Rc<Worker>,
     site: &Site,
     upstream: &Rc<Upstream>,
-    outbound: Outbound,
+    outbound: &mut Outbound,
     hedge: Option<Duration>,
 ) -> Result<Answer, Failure> {
-    let started = worker.clock.now();
     let answer = if hedge.is_none() && upstream.shared().config().limit.is_none() {
-        upstream.send(outbound).await
+        upstream.send_in_place(outbound).await
     } else {
         // what is rare is boxed: the future of an ordinary request stays small
+        outbound.began = Some(worker.clock.now());
         Box::pin(bounded::send(worker, site, upstream, outbound, hedge)).await
     };
-    let took = worker.clock.now().since(started);
-    worker.meter.call(worker, upstream.name(), answer.as_ref().map_or(0, |answer| answer.response.status), took);
+    let (status, end) = match &answer {
+        Ok(answer) => (answer.response.status, answer.arrived),
+        Err(_) => (0, worker.clock.now()),
+    };
+    worker.meter.call(worker, upstream.name(), status, end.since(outbound.began.unwrap_or(end)));
     answer.map_err(|error| Failure::from_send(error, upstream.name()))
 }
 
@@ -267,15 +258,15 @@ pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Re
         }
     }
     line(&mut fields, b"Via", b"1.1 moongate");
-    let host = call.headers.text("host").map(str::to_owned);
-    let retry = call.retries.map(|times| crate::upstream::Retry { times, ..upstream.shared().config().retry.clone() });
+    let host = call.headers.text("host").map(Rc::from);
+    let retry = call.retries.map(|times| Retry { times, ..upstream.shared().config().retry.clone() }).map(Arc::new);
     let deadline = within(worker, Some(call.timeout.unwrap_or(DEFAULT_CALL)));
     let repeatable = call.method.is_idempotent() || call.headers.has("idempotency-key");
     let body = Body::from(call.body);
-    let (upgrade, key) = (None, worker.chance());
-    let outbound =
-        Outbound { method: call.method, target, host, fields, body, upgrade, repeatable, deadline, retry, key };
-    send(worker, site, &upstream, outbound, None).await.map(|answer| answer.response)
+    let (upgrade, key, began) = (None, worker.chance(), None);
+    let mut outbound =
+        Outbound { method: call.method, target, host, fields, body, upgrade, repeatable, deadline, retry, key, began };
+    send(worker, site, &upstream, &mut outbound, None).await.map(|answer| answer.response)
 }
 
 /// How long `fetch` waits where nothing else bounds it.

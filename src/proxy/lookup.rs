@@ -49,7 +49,7 @@ pub fn lookup(exchange: &Rc<Exchange>, names: &[String], response: Option<&Respo
         "user" if exchange.user.has_claims() => exchange.user.text(rest),
         "key" if exchange.user.has_key() => exchange.user.key().map(|key| key.to_string()),
         "ip" => exchange.client.get().map(|address| address.to_string()),
-        "host" => Some(request.host.clone()),
+        "host" => Some(request.host.to_string()),
         "method" => Some(request.method.as_str().to_owned()),
         "path" => Some(request.path.clone()),
         "scheme" => Some(request.scheme.as_str().to_owned()),

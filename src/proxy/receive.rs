@@ -19,7 +19,8 @@ use crate::proxy::limits::Limits;
 
 impl Exchange {
     /// The exchange of a request whose head is complete.
-    pub fn begin(worker: &Rc<Worker>, site: Rc<Site>, mut request: Request, peer: Peer) -> Rc<Self> {
+    pub fn begin(worker: &Rc<Worker>, site: Rc<Site>, request: impl Into<Box<Request>>, peer: Peer) -> Rc<Self> {
+        let mut request = request.into();
         let started = worker.clock.now();
         let trust = &site.shared.plan.gateway.trust;
         let address = peer.address.map(|address| address.ip());

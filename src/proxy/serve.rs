@@ -25,7 +25,6 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Worker;
 use crate::proxy::access::Format;
-use crate::proxy::enter;
 use crate::proxy::refused;
 use crate::proxy::tunnel::Terms;
 use crate::proxy::tunnel::join;
@@ -35,7 +34,7 @@ use crate::proxy::websocket;
 /// Where a client's answers go, and the deadline of what it asked for.
 pub(crate) struct Client<W> {
     pub(crate) way: W,
-    alarm: Alarm,
+    pub(crate) alarm: Alarm,
 }
 
 impl<W> Client<W> {
@@ -145,35 +144,26 @@ pub(crate) async fn go_on<D: Duplex + 'static>(worker: Rc<Worker>, client: Optio
     }
 }
 
-/// One request.
-pub(crate) async fn live<W: Way>(job: Job<W>) -> Done<W> {
-    let Job { mut client, exchange, head } = job;
-    if let Some(arrival) = client.way.arrival().cloned()
-        && let Some(response) = enter::stopped(&exchange, &arrival, &client.alarm).await
-    {
-        let after = deliver(&mut client, &exchange, response, head).await;
-        return (client, after);
-    }
-    let answered = or_gone(&client.way, pin!(client.way.decide(&exchange, &client.alarm))).await;
-    let after = match answered {
-        Some(response) if !is_for_nobody(&exchange, &response) => deliver(&mut client, &exchange, response, head).await,
-        _ => {
-            exchange.record.borrow_mut().reason = Some(Rc::from(Code::ClientGone.as_str()));
-            finish(&exchange, &Response::new(Code::ClientGone.status()), 0);
-            After::Closed
-        }
-    };
-    (client, after)
+/// Nobody waits for the answer any more.
+pub(crate) fn abandoned(exchange: &Rc<Exchange>) -> After {
+    exchange.record.borrow_mut().reason = Some(Rc::from(Code::ClientGone.as_str()));
+    finish(exchange, &Response::new(Code::ClientGone.status()), 0);
+    After::Closed
 }
 
 /// A request whose body broke off ends as [`Code::ClientGone`], which is logged, never sent.
-fn is_for_nobody(exchange: &Exchange, response: &Response) -> bool {
+pub(crate) fn is_for_nobody(exchange: &Exchange, response: &Response) -> bool {
     response.status == Code::ClientGone.status()
         && exchange.failure.borrow().as_ref().is_some_and(|failure| failure.code == Code::ClientGone)
 }
 
 /// Writes the answer.
-async fn deliver<W: Way>(client: &mut Client<W>, exchange: &Rc<Exchange>, mut response: Response, head: bool) -> After {
+pub(crate) async fn deliver<W: Way>(
+    client: &mut Client<W>,
+    exchange: &Rc<Exchange>,
+    mut response: Response,
+    head: bool,
+) -> After {
     let Client { way, alarm } = client;
     // Whoever wanted the request's body has it by now; what is left of it goes back to the connection.
     drop(std::mem::take(&mut exchange.request.borrow_mut().body));
@@ -225,7 +215,7 @@ pub(crate) async fn refuse<W: Way>(
 }
 
 /// `work`, or `None` when the client leaves: dropping it cancels what was asked of a service.
-async fn or_gone<W: Way, T>(way: &W, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+pub(crate) async fn or_gone<W: Way, T>(way: &W, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     let mut gone = pin!(way.gone());
     poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {

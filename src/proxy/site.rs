@@ -89,7 +89,7 @@ pub struct Setting {
     /// Time of a whole request.
     pub timeout: Timeout,
     /// Instead of the upstream's own.
-    pub retry: Option<Retry>,
+    pub retry: Option<Arc<Retry>>,
     /// When another host is asked beside a slow one.
     pub hedge: Option<Duration>,
     /// The cross-origin policy in force.
@@ -260,7 +260,7 @@ impl Setting {
             path,
             host,
             timeout,
-            retry: route.retry.clone(),
+            retry: route.retry.clone().map(Arc::new),
             hedge: route.hedge,
             cors,
             reads_body,

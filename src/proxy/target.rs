@@ -21,7 +21,7 @@ pub(crate) struct Destination {
     /// Path and query.
     pub(crate) target: String,
     /// The Host field; `None`: the chosen host's own name.
-    pub(crate) host: Option<String>,
+    pub(crate) host: Option<Rc<str>>,
 }
 
 /// Works out where `exchange` goes by its route's settings and what `with` says instead.
@@ -134,13 +134,13 @@ fn stripped<'a>(path: &'a str, prefix: &str) -> &'a str {
     }
 }
 
-fn host(exchange: &Rc<Exchange>, own_name: bool) -> Result<Option<String>, Failure> {
+fn host(exchange: &Rc<Exchange>, own_name: bool) -> Result<Option<Rc<str>>, Failure> {
     let keep = || Some(exchange.request.borrow().host.clone());
     match exchange.setting().map_or(&Host::Auto, |setting| &setting.host) {
         Host::Auto if own_name => Ok(None),
         Host::Auto | Host::Keep => Ok(keep()),
         Host::Upstream => Ok(None),
-        Host::Template(template) => render(exchange, template, None).map(Some),
+        Host::Template(template) => render(exchange, template, None).map(|text| Some(Rc::from(text))),
     }
 }
 

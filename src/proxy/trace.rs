@@ -5,7 +5,7 @@ use crate::http::hex;
 /// The trace a request belongs to: its id and the flags, as they go to the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
-    id: [u8; 32],
+    id: hex::Text<32>,
     /// The sampled flag and its siblings, two hex digits.
     flags: [u8; 2],
     /// Whether the client's `traceparent` was valid; `tracestate` is dropped when it was not.
@@ -23,7 +23,7 @@ impl Trace {
         let mut id = [0; 32];
         id[..16].copy_from_slice(&hex::sixteen(chance()));
         id[16..].copy_from_slice(&hex::sixteen(chance() | 1));
-        Self { id, flags: *b"00", carried: false }
+        Self { id: hex::Text(id), flags: *b"00", carried: false }
     }
 
     /// `version "-" trace-id "-" parent-id "-" flags`; a version above 00 may carry more behind a further dash.
@@ -37,18 +37,18 @@ impl Trace {
         if !sound || !more || version == b"ff" || all_zero(id) || all_zero(parent) {
             return None;
         }
-        Some(Self { id: id.try_into().ok()?, flags: [flags[0], flags[1]], carried: true })
+        Some(Self { id: hex::Text(id.try_into().ok()?), flags: [flags[0], flags[1]], carried: true })
     }
 
     /// 32 lower-case hex digits.
     pub fn id(&self) -> &str {
-        std::str::from_utf8(&self.id).unwrap_or_default()
+        self.id.as_str()
     }
 
     /// The `traceparent` to send on, with a span id of our own made of `chance`.
     pub fn write(&self, out: &mut Vec<u8>, chance: u64) {
         let mut line = *b"00-                                -                -  ";
-        line[3..35].copy_from_slice(&self.id);
+        line[3..35].copy_from_slice(&self.id.0);
         line[36..52].copy_from_slice(&hex::sixteen(chance | 1));
         line[53..].copy_from_slice(&self.flags);
         out.extend_from_slice(&line);

@@ -29,7 +29,7 @@ impl Exchange {
         self.worker.in_flight.set(self.worker.in_flight.get() + 1);
         self.worker.meter.active(1);
         Rc::new(Self {
-            request: RefCell::new(head(&self.request.borrow())),
+            request: RefCell::new(Box::new(head(&self.request.borrow()))),
             peer: self.peer,
             arrival: self.arrival.clone(),
             client: self.client.clone(),

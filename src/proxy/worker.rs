@@ -69,6 +69,8 @@ pub struct Worker {
     pub tasks: Cell<usize>,
     /// The generation new requests get.
     site: RefCell<Option<Rc<Site>>>,
+    /// Its client-side limits, which waiting connections hold on to.
+    limits: RefCell<Rc<Limits>>,
 }
 
 impl Worker {
@@ -95,6 +97,7 @@ impl Worker {
             seed: Cell::new(foldhash::fast::RandomState::default().hash_one(index)),
             tasks: Cell::new(0),
             site: RefCell::new(None),
+            limits: RefCell::default(),
         })
     }
 
@@ -117,8 +120,8 @@ impl Worker {
     }
 
     /// The client-side limits of the generation new requests get.
-    pub fn limits(&self) -> Limits {
-        self.site.borrow().as_ref().map(|site| site.shared.plan.gateway.limits.clone()).unwrap_or_default()
+    pub fn limits(&self) -> Rc<Limits> {
+        Rc::clone(&self.limits.borrow())
     }
 
     /// Chance for ids, jitter and choices; never for secrets (wyrand).
@@ -163,6 +166,7 @@ impl Worker {
 
     /// Switches new requests over; the old generation goes when its last request ends.
     pub fn switch(&self, site: Rc<Site>) -> Option<Rc<Site>> {
+        *self.limits.borrow_mut() = Rc::new(site.shared.plan.gateway.limits.clone());
         self.site.borrow_mut().replace(site)
     }
 

@@ -17,6 +17,7 @@ use crate::upstream::h1::Attempt;
 use crate::upstream::h1::Broke;
 use crate::upstream::h1::Head;
 use crate::upstream::h1::Reply;
+use crate::upstream::h1::Seat;
 use crate::upstream::pool::Conn;
 use crate::upstream::pool::Got;
 use crate::upstream::pool::Lane;
@@ -71,15 +72,16 @@ pub(crate) async fn attempt(errand: &Errand<'_>, upload: Upload) -> Result<(Repl
         Ok(conn) => conn,
         Err((error, setback)) => return Err(Box::new(Lost { error, setback, upload })),
     };
-    let reused = conn.reused;
+    let mut seat = Seat { conn, guard };
+    let reused = seat.conn.reused;
     let head = Head::of(outbound, &lane.host.authority);
     let (clock, timeouts) = (&pools.clock, &errand.shared.config().timeout);
-    let mut attempt = Attempt::new(conn, &head, upload, &pools.buffers, guard, errand.now);
-    match poll_fn(|cx| attempt.poll(cx, timeouts, outbound.deadline, clock)).await {
-        Ok((head, length)) => {
+    let mut attempt = Attempt::new(&head, upload, &pools.buffers, errand.now);
+    match poll_fn(|cx| attempt.poll(&mut seat.conn, cx, timeouts, outbound.deadline, clock)).await {
+        Ok(found) => {
             let now = clock.now();
-            let again = errand.policy.on_status.contains(&head.status);
-            Ok((attempt.finish(head, length, timeouts.idle, now, again), now))
+            let again = errand.policy.on_status.contains(&found.0.status);
+            Ok((attempt.finish(seat, found, timeouts.idle, now, again), now))
         }
         Err(broke) => {
             let host = errand.host();

@@ -27,9 +27,13 @@ use crate::http::h1::ResponseHead;
 use crate::http::h1::Scan;
 use crate::http::h1::response;
 use crate::http::h1::write;
+use crate::http::message::Duplex;
 use crate::upstream::Outbound;
 use crate::upstream::Timeouts;
 use crate::upstream::h1::incoming::Incoming;
+use crate::upstream::h1::incoming::Input;
+use crate::upstream::h1::incoming::Line;
+use crate::upstream::h1::incoming::Whole;
 use crate::upstream::h1::sending::Fault;
 use crate::upstream::h1::sending::Sending;
 use crate::upstream::host::InFlight;
@@ -39,21 +43,25 @@ use crate::upstream::upload::Upload;
 /// Interim answers passed over before one answer; more are an attack or a loop.
 const INTERIM: u32 = 16;
 
+/// The connection an exchange is on, and its place among those that keep the host busy.
+pub(crate) struct Seat {
+    pub(crate) conn: Box<Conn>,
+    pub(crate) guard: InFlight,
+}
+
 /// An exchange under way.
-pub(crate) struct Attempt {
-    conn: Box<Conn>,
+pub(crate) struct Attempt<'a> {
     sending: Sending,
     input: Vec<u8>,
     scan: Scan,
     interim: u32,
     to_head: bool,
-    upgrade: Option<String>,
+    upgrade: Option<&'a str>,
     /// The connection accepts no more; what it has to say is still read.
     deaf: bool,
     /// When it began, as long as nothing else was noted.
     started: Option<Moment>,
-    buffers: Buffers,
-    guard: InFlight,
+    buffers: &'a Buffers,
 }
 
 /// Why an attempt brought no answer.
@@ -75,41 +83,33 @@ pub(crate) enum Broke {
 pub(crate) struct Reply {
     pub(crate) head: ResponseHead,
     pub(crate) body: Body,
-    pub(crate) tunnel: Option<Tunnel>,
+    pub(crate) tunnel: Option<Box<dyn Duplex>>,
     /// The request's body, where another attempt may follow and it could still be sent again in full.
     pub(crate) upload: Option<Box<Upload>>,
 }
 
-impl Attempt {
+impl<'a> Attempt<'a> {
     /// Begins with the head of `outbound`; `host` is what the Host field says.
-    pub(crate) fn new(
-        conn: Box<Conn>,
-        outbound: &Head<'_>,
-        upload: Upload,
-        buffers: &Buffers,
-        guard: InFlight,
-        started: Moment,
-    ) -> Self {
+    pub(crate) fn new(outbound: &Head<'a>, upload: Upload, buffers: &'a Buffers, started: Moment) -> Self {
         let mut out = buffers.take();
         outbound.write(&mut out, upload.framing);
         Self {
-            conn,
             sending: Sending::new(out, upload),
             input: Vec::new(),
             scan: Scan::default(),
             interim: 0,
             to_head: *outbound.method == Method::Head,
-            upgrade: outbound.upgrade.map(str::to_owned),
+            upgrade: outbound.upgrade,
             deaf: false,
             started: Some(started),
-            buffers: buffers.clone(),
-            guard,
+            buffers,
         }
     }
 
     /// Sends what can be sent and reads what has come, until the answer's head is known.
     pub(crate) fn poll(
         &mut self,
+        conn: &mut Conn,
         cx: &mut Context<'_>,
         timeouts: &Timeouts,
         deadline: Moment,
@@ -117,9 +117,9 @@ impl Attempt {
     ) -> Poll<Result<(ResponseHead, usize), Broke>> {
         let mut fresh = false;
         if !self.deaf {
-            match self.sending.poll(&mut self.conn, cx) {
+            match self.sending.poll(conn, cx) {
                 Poll::Ready(Err(Fault::Body(error))) => return Poll::Ready(Err(Broke::Body(error))),
-                Poll::Ready(Err(Fault::Io)) if self.sending.is_untouched() && self.conn.socket.is_plain() => {
+                Poll::Ready(Err(Fault::Io)) if self.sending.is_untouched() && conn.socket.is_plain() => {
                     return Poll::Ready(Err(Broke::Unsent));
                 }
                 Poll::Ready(Err(Fault::Io)) => self.deaf = true,
@@ -133,7 +133,7 @@ impl Attempt {
                     (false, Some(started)) => started.after(timeouts.response),
                     (false, None) => clock.now().after(timeouts.response),
                 };
-                self.conn.alarm.set(patience.min(deadline));
+                conn.alarm.set(patience.min(deadline));
             }
         }
         loop {
@@ -143,13 +143,13 @@ impl Attempt {
             if self.input.len() == self.input.capacity() {
                 self.input.reserve(Buffers::SIZE);
             }
-            match self.conn.socket.poll_fill(cx, &mut self.input) {
+            match conn.socket.poll_fill(cx, &mut self.input) {
                 Poll::Pending if fresh => {
-                    self.conn.alarm.watch(cx);
+                    conn.alarm.watch(cx);
                     return Poll::Pending;
                 }
                 Poll::Pending => {
-                    ready!(self.conn.alarm.poll(cx));
+                    ready!(conn.alarm.poll(cx));
                     return Poll::Ready(Err(Broke::Late));
                 }
                 Poll::Ready(Ok(0) | Err(_)) => {
@@ -175,7 +175,7 @@ impl Attempt {
                 return Ok(Some((head, length)));
             }
             if head.status == 101 {
-                let asked = self.upgrade.as_deref().zip(head.upgrade.as_deref());
+                let asked = self.upgrade.zip(head.upgrade.as_deref());
                 return match asked {
                     Some(_) if !self.sending.is_done() => {
                         Err(Broke::Protocol("it switched protocols within the request's body".into()))
@@ -199,34 +199,47 @@ impl Attempt {
 
     /// The answer as the caller gets it; the connection goes on inside its body. `again`: another attempt may follow.
     pub(crate) fn finish(
-        mut self,
-        head: ResponseHead,
-        length: usize,
+        &mut self,
+        seat: Seat,
+        found: (ResponseHead, usize),
         idle: Duration,
         now: Moment,
         again: bool,
     ) -> Reply {
+        let ((head, length), Seat { conn, guard }) = (found, seat);
         if head.status == 101 {
-            self.conn.alarm.set(Moment::NEVER);
+            conn.alarm.set(Moment::NEVER);
             let leftover = self.input.split_off(length);
             self.buffers.give(std::mem::take(&mut self.input));
-            let tunnel = Tunnel::new(self.conn, leftover, self.guard);
-            return Reply { head, body: Body::Empty, tunnel: Some(tunnel), upload: None };
+            let tunnel = Tunnel::new(conn, leftover, guard);
+            return Reply { head, body: Body::Empty, tunnel: Some(Box::new(tunnel)), upload: None };
         }
-        let (sending, upload) = if self.sending.is_done() {
-            let (out, upload) = self.sending.into_parts();
+        let (reusable, peer) = (head.keep_alive && !self.deaf, head.idle);
+        let input = Input { bytes: std::mem::take(&mut self.input), at: length, buffers: self.buffers.clone() };
+        if !self.sending.is_done() {
+            let sending = self.sending.take().filter(|_| !self.deaf);
+            let line = Line { conn, guard, sending, reusable, peer, idle };
+            let body = Incoming::new(line, input, head.framing).into_body(now);
+            return Reply { head, body, tunnel: None, upload: None };
+        }
+        if let Some(out) = self.sending.spare() {
             self.buffers.give(out);
-            (None, (again && upload.is_replayable()).then(|| Box::new(upload)))
-        } else {
-            (Some(Box::new(self.sending)).filter(|_| !self.deaf), None)
+        }
+        let upload = if again { self.sending.replay() } else { None };
+        let rest = head.framing.rest().and_then(|length| usize::try_from(length).ok());
+        let body = match rest.filter(|length| *length <= input.unread()) {
+            Some(length) => {
+                // bytes nobody asked for could be taken for the next answer: never reuse
+                if reusable && length == input.unread() {
+                    conn.give_back(now, peer);
+                }
+                Whole::body(input, length)
+            }
+            None => {
+                let line = Line { conn, guard, sending: None, reusable, peer, idle };
+                Incoming::new(line, input, head.framing).into_body(now)
+            }
         };
-        let reusable = head.keep_alive && !self.deaf;
-        let incoming = Incoming::new(
-            incoming::Line { conn: self.conn, guard: self.guard, sending, reusable, peer: head.idle, idle },
-            incoming::Input { bytes: self.input, at: length, buffers: self.buffers },
-            head.framing,
-        );
-        let body = incoming.into_body(now);
         Reply { head, body, tunnel: None, upload }
     }
 }

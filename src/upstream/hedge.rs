@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,10 +20,11 @@ type Outcome = Result<Answer, SendError>;
 impl Upstream {
     /// As [`Upstream::send`]; where no answer's head came within `wait`, another host is asked beside the first, paid from
     /// the budget for retries. Only what may be repeated, with a body at hand, is ever asked for twice.
-    pub async fn send_hedged(&self, outbound: Outbound, wait: Duration) -> Outcome {
-        let policy = outbound.retry.clone().unwrap_or_else(|| self.shared().config().retry.clone());
-        let Some(twin) = twin(&outbound, &policy).filter(|_| self.shared().members().len() > 1) else {
-            return self.send(outbound).await;
+    pub async fn send_hedged(&self, outbound: &mut Outbound, wait: Duration) -> Outcome {
+        let own = outbound.retry.clone();
+        let policy = own.as_deref().unwrap_or_else(|| &self.shared().config().retry);
+        let Some(mut twin) = twin(outbound, policy).filter(|_| self.shared().members().len() > 1) else {
+            return self.send_in_place(outbound).await;
         };
         let first_at = Beside::default();
         let mut first = pin!(self.pursue(outbound, Some(&first_at)));
@@ -33,7 +35,7 @@ impl Upstream {
             return first.await;
         }
         let beside = Beside { avoid: Some(first_at.at.get()), ..Beside::default() };
-        let mut second = pin!(self.pursue(twin, Some(&beside)));
+        let mut second = pin!(self.pursue(&mut twin, Some(&beside)));
         let good = |outcome: &Outcome| {
             outcome.as_ref().is_ok_and(|answer| !policy.on_status.contains(&answer.response.status))
         };
@@ -76,8 +78,9 @@ fn twin(outbound: &Outbound, policy: &Retry) -> Option<Outbound> {
         upgrade: None,
         repeatable: true,
         deadline: outbound.deadline,
-        retry: Some(Retry { times: 0, budget: 0.0, ..policy.clone() }),
+        retry: Some(Arc::new(Retry { times: 0, budget: 0.0, ..policy.clone() })),
         key: outbound.key,
+        began: None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What goes out to a service, what comes back, and the ways it can fail.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -8,7 +10,6 @@ use crate::http::BodyError;
 use crate::http::Method;
 use crate::http::Response;
 use crate::upstream::Retry;
-use crate::upstream::Tunnel;
 
 /// A request ready to be sent to any host of an upstream, on any attempt.
 pub struct Outbound {
@@ -17,7 +18,7 @@ pub struct Outbound {
     /// Path and query.
     pub target: String,
     /// The Host field; `None`: the chosen host's own name.
-    pub host: Option<String>,
+    pub host: Option<Rc<str>>,
     /// Field lines ready for the wire, each ended by CRLF: no Host, no framing, no hop-by-hop fields.
     pub fields: Vec<u8>,
     /// The body. `Full` can be repeated at will; of a stream the first bytes are kept as far as a repeat may need them.
@@ -29,21 +30,24 @@ pub struct Outbound {
     /// When the answer's head must be there, all attempts and waits included.
     pub deadline: Moment,
     /// Instead of the upstream's own.
-    pub retry: Option<Retry>,
+    pub retry: Option<Arc<Retry>>,
     /// What `balance = "hash"` chooses by; any number where it does not.
     pub key: u64,
+    /// When it was begun to be worked at; noted by whoever does so first.
+    pub began: Option<Moment>,
 }
 
 /// A service's answer: the head is known, the body still streaming.
 pub struct Answer {
-    /// The answer, hop-by-hop fields and framing removed; `origin`, `upstream` and `host` are set.
+    /// The answer, hop-by-hop fields and framing removed; `origin`, `upstream` and `host` are set, and after a 101 that
+    /// agrees with `upgrade` `tunnel`.
     pub response: Response,
     /// Attempts made, from 1.
     pub attempts: u32,
+    /// When the answer's head was there.
+    pub arrived: Moment,
     /// From the first byte of the last attempt to the answer's head.
     pub took: Duration,
-    /// After a 101 that agrees with `upgrade`: the service's end of the connection.
-    pub tunnel: Option<Tunnel>,
 }
 
 /// Why there is no answer.

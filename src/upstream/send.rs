@@ -90,14 +90,19 @@ impl Upstream {
 
     /// Sends `outbound` to one of the hosts, on a failure to another as far as the retry policy goes, and returns when
     /// the answer's head is known. Dropping the future or the answer's body ends the work and closes the connection.
-    pub fn send(&self, outbound: Outbound) -> impl Future<Output = Result<Answer, SendError>> {
+    pub async fn send(&self, mut outbound: Outbound) -> Result<Answer, SendError> {
+        self.pursue(&mut outbound, None).await
+    }
+
+    /// The same with a request that stays where it is, which makes the future of an ordinary one smaller.
+    pub fn send_in_place(&self, outbound: &mut Outbound) -> impl Future<Output = Result<Answer, SendError>> {
         self.pursue(outbound, None)
     }
 
     /// The same beside another attempt at the same request, which goes to another host.
-    pub(super) async fn pursue(&self, mut outbound: Outbound, beside: Option<&Beside>) -> Result<Answer, SendError> {
+    pub(super) async fn pursue(&self, outbound: &mut Outbound, beside: Option<&Beside>) -> Result<Answer, SendError> {
         let own = outbound.retry.take();
-        let policy = own.as_ref().unwrap_or_else(|| &self.shared.config().retry);
+        let policy = own.as_deref().unwrap_or_else(|| &self.shared.config().retry);
         let may_repeat = outbound.repeatable || policy.is_unsafe;
         let body = std::mem::take(&mut outbound.body);
         let mut upload = Upload::new(body, may_repeat && policy.times > 0);
@@ -109,6 +114,7 @@ impl Upstream {
             course.attempts += 1;
             course.spent += 1;
             let start = self.pools.clock.now();
+            outbound.began.get_or_insert(start);
             let Some(lane) = self.choose(outbound.key, start, &course.tried) else { return Err(self.nobody()) };
             if let Some(beside) = beside {
                 beside.at.set(lane.host.id);
@@ -117,7 +123,7 @@ impl Upstream {
                 pools: &self.pools,
                 shared: &self.shared,
                 lane: &lane,
-                outbound: &outbound,
+                outbound,
                 want: course.want,
                 now: start,
                 policy,
@@ -127,9 +133,8 @@ impl Upstream {
                 // what is rare is boxed: the future of an ordinary request stays small
                 Way::Http2 => Box::pin(attempt_h2(&errand, upload)).await,
                 Way::Echo => {
-                    let response = Box::pin(echo::answer(&outbound, &mut upload)).await?;
-                    let took = self.pools.clock.now().since(start);
-                    return Ok(self.answer(response, &lane, course.attempts, took, None));
+                    let response = Box::pin(echo::answer(outbound, &mut upload)).await?;
+                    return Ok(self.answer(response, &lane, course.attempts, (start, self.pools.clock.now())));
                 }
             };
             match attempt {
@@ -138,8 +143,8 @@ impl Upstream {
                     if let Some(spare) = reply.upload.take() {
                         let (setback, clock) = (Setback::Status(reply.head.status), &self.pools.clock);
                         course.leave = retry::retry_after(&reply.head.headers, || clock.unix());
-                        if self.again(&mut course, policy, setback, &outbound, &spare, &lane)
-                            && Box::pin(self.pause(&mut course, policy, &outbound)).await
+                        if self.again(&mut course, policy, setback, outbound, &spare, &lane)
+                            && Box::pin(self.pause(&mut course, policy, outbound)).await
                         {
                             upload = *spare;
                             upload.rewind();
@@ -150,17 +155,17 @@ impl Upstream {
                         status: reply.head.status,
                         headers: reply.head.headers,
                         body: reply.body,
+                        tunnel: reply.tunnel,
                         ..Response::default()
                     };
-                    self.pools.buffers.give(outbound.fields);
-                    let took = arrived.since(start);
-                    return Ok(self.answer(response, &lane, course.attempts, took, reply.tunnel));
+                    self.pools.buffers.give(std::mem::take(&mut outbound.fields));
+                    return Ok(self.answer(response, &lane, course.attempts, (start, arrived)));
                 }
                 Err(lost) => {
                     self.lament(&lane, start, &lost.error);
                     let Some(setback) = lost.setback else { return Err(lost.error) };
-                    if !self.again(&mut course, policy, setback, &outbound, &lost.upload, &lane)
-                        || !Box::pin(self.pause(&mut course, policy, &outbound)).await
+                    if !self.again(&mut course, policy, setback, outbound, &lost.upload, &lane)
+                        || !Box::pin(self.pause(&mut course, policy, outbound)).await
                     {
                         return Err(lost.error);
                     }
@@ -292,17 +297,11 @@ impl Upstream {
         }
     }
 
-    fn answer(
-        &self,
-        mut response: Response,
-        lane: &Lane,
-        attempts: u32,
-        took: Duration,
-        tunnel: Option<crate::upstream::Tunnel>,
-    ) -> Answer {
+    fn answer(&self, mut response: Response, lane: &Lane, attempts: u32, last: (Moment, Moment)) -> Answer {
         response.origin = Origin::Upstream;
         response.upstream = Some(Rc::clone(&self.name));
         response.host = Some(Rc::clone(&lane.label));
-        Answer { response, attempts, took, tunnel }
+        let (start, arrived) = last;
+        Answer { response, attempts, arrived, took: arrived.since(start) }
     }
 }

@@ -3,6 +3,8 @@
 //! What the codec resets by itself never gets here: pseudo-fields out of place, upper-case names, fields of a connection,
 //! control characters, a Content-Length that the frames contradict.
 
+use std::rc::Rc;
+
 use http::HeaderMap;
 use http::request::Parts;
 
@@ -52,7 +54,7 @@ pub(super) fn read(parts: &Parts, ended: bool, scheme: Scheme, limits: &Limits) 
         // A handshake is the same whatever it came by (RFC 8441 §5).
         method: if upgrade.is_some() { Method::Get } else { method },
         path: path::canonical(raw_path, limits.path).map_err(Refusal::Path)?.into_owned(),
-        raw_path: raw_path.to_owned(),
+        raw_path: Some(raw_path.to_owned()),
         query,
         host,
         scheme,
@@ -110,7 +112,7 @@ fn upgrade(parts: &Parts, method: &Method, ended: bool) -> Result<Option<String>
 }
 
 /// `:authority`, which a `Host` beside it must not contradict (RFC 9113 §8.3.1), else `Host`.
-fn host(parts: &Parts, scheme: Scheme) -> Result<String, Refusal> {
+fn host(parts: &Parts, scheme: Scheme) -> Result<Rc<str>, Refusal> {
     let valid = |value: &[u8], why| authority::valid(value).ok_or(Refusal::Malformed(why));
     let mut hosts = parts.headers.get_all(http::header::HOST).iter();
     let field = hosts.next().map(|value| valid(value.as_bytes(), "Host is not a valid authority")).transpose()?;

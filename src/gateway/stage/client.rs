@@ -127,13 +127,14 @@ impl Client {
         let outbound = Outbound {
             method: Method::of(&asked.method),
             target: seat.target.clone(),
-            host: Some(seat.host.clone()),
+            host: Some(Rc::from(seat.host.as_str())),
             fields,
             body: Body::from(asked.body.clone()),
             upgrade: None,
             repeatable: false,
             deadline: Moment::NEVER,
             retry: None,
+            began: None,
             key: 0,
         };
         let answer = self.gateway.send(outbound).await;

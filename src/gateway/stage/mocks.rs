@@ -136,7 +136,7 @@ impl Mocks {
         };
         while let Next::Request(request) = connection.next(&limits).await {
             let head = request.method == Method::Head;
-            let Some(call) = call(request, upstream, host).await else { return };
+            let Some(call) = call(*request, upstream, host).await else { return };
             let Some(reply) = self.reply(call) else { return };
             if !reply.delay.is_zero() {
                 self.tools.clock.sleep(reply.delay).await;
@@ -175,9 +175,9 @@ async fn call(mut request: Request, upstream: &str, at: &str) -> Option<Call> {
         upstream: upstream.to_owned(),
         at: at.to_owned(),
         method: request.method.as_str().to_owned(),
-        path: request.raw_path.clone(),
+        path: request.raw_path().to_owned(),
         query: request.query.clone(),
-        host: request.host.clone(),
+        host: request.host.to_string(),
         headers: headers.collect(),
         body,
     })

@@ -14,6 +14,8 @@ use crate::http::headers::Known;
 
 /// What the fields that concern this connection alone said.
 pub(super) struct Hop<'a> {
+    version: Version,
+    is_request: bool,
     pub length: Option<u64>,
     pub lengths: u32,
     pub chunked: bool,
@@ -28,18 +30,16 @@ pub(super) struct Hop<'a> {
     names_others: bool,
 }
 
-/// Reads the fields of a head, which begin at `start` of `buf`: hop-by-hop ones are understood and left out, the others
-/// come back as [`Headers`], with the length of the head. `None` when it is not complete yet.
-#[allow(clippy::type_complexity, reason = "three things, named by their users")]
+/// Reads the fields of a head, which begin at `start` of `buf`: hop-by-hop ones are understood by `hop` and left out, the
+/// others come back as [`Headers`], with the length of the head. `None` when it is not complete yet.
 pub(super) fn read<'a>(
     buf: &'a [u8],
     start: usize,
     limits: HeadLimits,
-    version: Version,
-    is_request: bool,
-) -> Result<Option<(Hop<'a>, Headers, usize)>, Fault> {
+    hop: &mut Hop<'a>,
+) -> Result<Option<(Headers, usize)>, Fault> {
     let mut headers = Headers::with_room();
-    let mut hop = Hop::new();
+    let is_request = hop.is_request;
     let (mut at, mut count) = (start, 0);
     let length = loop {
         let (known, name, value, whole) = match line::field(buf, at)? {
@@ -54,7 +54,7 @@ pub(super) fn read<'a>(
         if count > limits.count {
             return Err(Fault::HeadersTooLarge(first_beyond(buf, limits.count)));
         }
-        if !hop.takes(known, &buf[value.clone()], version, is_request)? {
+        if !hop.takes(known, &buf[value.clone()])? {
             if is_request && known == Known::Other && memchr::memchr(b'_', &buf[name.clone()]).is_some() {
                 return Err(Fault::Malformed("a field name with an underscore"));
             }
@@ -68,12 +68,15 @@ pub(super) fn read<'a>(
     if hop.names_others {
         strip_named(&buf[..length], start, &mut headers);
     }
-    Ok(Some((hop, headers, length)))
+    Ok(Some((headers, length)))
 }
 
 impl<'a> Hop<'a> {
-    fn new() -> Self {
+    /// Of a head whose first line said this.
+    pub(super) fn of(version: Version, is_request: bool) -> Self {
         Self {
+            version,
+            is_request,
             length: None,
             lengths: 0,
             chunked: false,
@@ -91,12 +94,12 @@ impl<'a> Hop<'a> {
 
     /// Takes a field that ends here; false for one that goes on.
     #[inline]
-    fn takes(&mut self, known: Known, value: &'a [u8], version: Version, is_request: bool) -> Result<bool, Fault> {
+    fn takes(&mut self, known: Known, value: &'a [u8]) -> Result<bool, Fault> {
         match known {
-            Known::ContentLength => self.take_length(value, is_request)?,
-            Known::TransferEncoding => self.take_coding(value, version)?,
+            Known::ContentLength => self.take_length(value)?,
+            Known::TransferEncoding => self.take_coding(value)?,
             Known::Connection => self.take_options(value),
-            Known::Host if is_request => {
+            Known::Host if self.is_request => {
                 if self.host.replace(value).is_some() {
                     return Err(Fault::Malformed("more than one Host"));
                 }
@@ -108,7 +111,7 @@ impl<'a> Hop<'a> {
             }
             Known::Te => self.trailers |= tokens(value).any(is_trailers),
             Known::KeepAlive => self.keep_alive_field = Some(value),
-            Known::Expect if is_request => {
+            Known::Expect if self.is_request => {
                 if self.expect.replace(value).is_some() {
                     return Err(Fault::Expectation);
                 }
@@ -120,18 +123,18 @@ impl<'a> Hop<'a> {
     }
 
     /// One plain number (RFC 9112 §6.3); a repeated field is refused in requests, a differing one in answers.
-    fn take_length(&mut self, value: &[u8], is_request: bool) -> Result<(), Fault> {
+    fn take_length(&mut self, value: &[u8]) -> Result<(), Fault> {
         let length = number(value).ok_or(Fault::Malformed("Content-Length is not a number"))?;
         self.lengths += 1;
-        if self.lengths > 1 && (is_request || self.length != Some(length)) {
+        if self.lengths > 1 && (self.is_request || self.length != Some(length)) {
             return Err(Fault::Malformed("more than one Content-Length"));
         }
         self.length = Some(length);
         Ok(())
     }
 
-    fn take_coding(&mut self, value: &[u8], version: Version) -> Result<(), Fault> {
-        if version == Version::Http10 {
+    fn take_coding(&mut self, value: &[u8]) -> Result<(), Fault> {
+        if self.version == Version::Http10 {
             return Err(Fault::Malformed("Transfer-Encoding in HTTP/1.0"));
         }
         if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
@@ -166,8 +169,8 @@ impl<'a> Hop<'a> {
     }
 
     /// Whether the connection may carry another message after this one.
-    pub(super) fn stays_open(&self, version: Version) -> bool {
-        !self.close && (version == Version::Http11 || self.keep_alive)
+    pub(super) fn stays_open(&self) -> bool {
+        !self.close && (self.version == Version::Http11 || self.keep_alive)
     }
 
     /// The protocols asked for or agreed to, HTTP's own left out.

@@ -1,5 +1,7 @@
 //! A request's head.
 
+use std::rc::Rc;
+
 use crate::http::Headers;
 use crate::http::Method;
 use crate::http::Version;
@@ -21,7 +23,7 @@ pub struct RequestHead {
     /// Where in `target` the path ends: at `?`, or its length.
     pub path_end: usize,
     /// The authority, lower case: that of an absolute-form target, else `Host`; empty only in HTTP/1.0.
-    pub host: String,
+    pub host: Rc<str>,
     /// The version.
     pub version: Version,
     /// The fields without framing, hop-by-hop ones, `Host` and `Expect`.
@@ -81,9 +83,8 @@ fn parse(buf: &[u8], limits: HeadLimits) -> Result<Option<(RequestHead, usize)>,
     if line.target.len() > limits.uri {
         return Err(Fault::UriTooLong);
     }
-    let Some((hop, headers, length)) = fields::read(buf, line.next, limits, line.version, true)? else {
-        return Ok(None);
-    };
+    let mut hop = Hop::of(line.version, true);
+    let Some((headers, length)) = fields::read(buf, line.next, limits, &mut hop)? else { return Ok(None) };
     build(line.method, line.target, line.version, &hop, headers).map(|head| Some((head, length)))
 }
 
@@ -99,7 +100,7 @@ fn build(method: &[u8], target: &str, version: Version, hop: &Hop<'_>, headers: 
     let (named, target) = split_target(&method, target)?;
     let host = match (hop.host, version) {
         (Some(host), _) => authority::valid(host).ok_or(Fault::Malformed("Host is not a valid authority"))?,
-        (None, Version::Http10) => String::new(),
+        (None, Version::Http10) => Rc::default(),
         (None, _) => return Err(Fault::Malformed("no Host")),
     };
     let host = match named {
@@ -118,7 +119,7 @@ fn build(method: &[u8], target: &str, version: Version, hop: &Hop<'_>, headers: 
         version,
         headers,
         framing,
-        keep_alive: hop.stays_open(version),
+        keep_alive: hop.stays_open(),
         expects_continue,
         trailers: hop.trailers,
         // a body and a new protocol would compete for the bytes that follow

@@ -9,6 +9,7 @@ use crate::http::h1::Framing;
 use crate::http::h1::HeadLimits;
 use crate::http::h1::Scan;
 use crate::http::h1::fields;
+use crate::http::h1::fields::Hop;
 use crate::http::h1::line;
 use crate::http::h1::tokens;
 
@@ -66,7 +67,8 @@ fn parse(buf: &[u8], limits: HeadLimits, to_head: bool) -> Result<Option<(Respon
     if !(100..=599).contains(&status) {
         return Err(Fault::Malformed("the status is out of range"));
     }
-    let Some((hop, mut headers, length)) = fields::read(buf, start, limits, version, false)? else { return Ok(None) };
+    let mut hop = Hop::of(version, false);
+    let Some((mut headers, length)) = fields::read(buf, start, limits, &mut hop)? else { return Ok(None) };
     let framed = hop.framing()?;
     let bodiless = to_head || status < 200 || status == 204 || status == 304;
     if let (Framing::Length(length), true) = (framed, to_head || status == 304) {
@@ -83,7 +85,7 @@ fn parse(buf: &[u8], limits: HeadLimits, to_head: bool) -> Result<Option<(Respon
         version,
         headers,
         framing,
-        keep_alive: hop.stays_open(version) && framing != Framing::Close,
+        keep_alive: hop.stays_open() && framing != Framing::Close,
         idle: hop.keep_alive_field.and_then(idle),
         upgrade: if status == 101 { hop.protocol() } else { None },
     };

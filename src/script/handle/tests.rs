@@ -34,7 +34,7 @@ pub(in crate::script) fn request() -> Request {
     Request {
         method: Method::Post,
         path: "/users/7".into(),
-        raw_path: "/users/%37".into(),
+        raw_path: Some("/users/%37".into()),
         query: Some("q=one&tag=x&tag=y&sp=a%20b+c".into()),
         host: "api.example".into(),
         headers,

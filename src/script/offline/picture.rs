@@ -24,7 +24,7 @@ impl Picture {
             let request = exchange.request.borrow();
             parts.insert("method".to_owned(), request.method.as_str().to_owned());
             parts.insert("path".to_owned(), request.path.clone());
-            parts.insert("host".to_owned(), request.host.clone());
+            parts.insert("host".to_owned(), request.host.to_string());
             if let Some(query) = &request.query {
                 parts.insert("query".to_owned(), query.clone());
             }

@@ -52,6 +52,48 @@ pub(crate) struct Input {
     pub(crate) buffers: Buffers,
 }
 
+impl Input {
+    /// How many bytes were read and not yet taken.
+    pub(crate) fn unread(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.buffers.give(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// A body of which every byte came with the head.
+pub(crate) struct Whole {
+    input: Input,
+    left: usize,
+}
+
+impl Whole {
+    /// The next `left` bytes of `input`.
+    pub(crate) fn body(input: Input, left: usize) -> Body {
+        if left == 0 { Body::Empty } else { Body::stream(Self { input, left }) }
+    }
+}
+
+impl Source for Whole {
+    fn poll_fill(&mut self, _cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>> {
+        let unread = &self.input.bytes[self.input.at..];
+        Poll::Ready(Ok(unread.get(..self.left).unwrap_or(unread)))
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.input.at = (self.input.at + n).min(self.input.bytes.len());
+        self.left = self.left.saturating_sub(n);
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.left as u64)
+    }
+}
+
 enum State {
     Length(u64),
     Chunked(Chunked),
@@ -82,7 +124,7 @@ impl Incoming {
 
     /// Lets the connection go when every byte of the answer was read from it.
     fn release(&mut self, now: impl FnOnce() -> Moment) {
-        let unread = self.input.bytes.len() - self.input.at;
+        let unread = self.input.unread();
         let stray = match &self.state {
             State::Length(left) if *left <= unread as u64 => unread as u64 > *left,
             State::Done => unread > 0,
@@ -156,7 +198,7 @@ impl Incoming {
     fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, BodyError>> {
         self.send_on(cx)?;
         loop {
-            let unread = self.input.bytes.len() - self.input.at;
+            let unread = self.input.unread();
             match &mut self.state {
                 State::Done => return Poll::Ready(Ok(0)),
                 State::Broken(error) => return Poll::Ready(Err(*error)),
@@ -247,11 +289,5 @@ impl Incoming {
             let now = line.conn.alarm.clock().now();
             line.conn.give_back(now, line.peer);
         }
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.input.buffers.give(std::mem::take(&mut self.input.bytes));
     }
 }

@@ -60,9 +60,15 @@ impl Sending {
         Self { head: out.len(), out, at: 0, stage: Stage::Gather, upload, progress: true, starved: false }
     }
 
-    /// The buffer and the body, once all is sent.
-    pub(super) fn into_parts(self) -> (Vec<u8>, Upload) {
-        (self.out, self.upload)
+    /// The rest of it, which goes on elsewhere; nothing is left here.
+    pub(super) fn take(&mut self) -> Option<Box<Self>> {
+        let done = Self { stage: Stage::Done, ..Self::new(Vec::new(), Upload::new(Body::Empty, false)) };
+        Some(Box::new(std::mem::replace(self, done)))
+    }
+
+    /// The body once more, where all of it could be sent again.
+    pub(super) fn replay(&mut self) -> Option<Box<Upload>> {
+        self.upload.is_replayable().then(|| Box::new(self.recall(false)))
     }
 
     pub(super) fn is_done(&self) -> bool {

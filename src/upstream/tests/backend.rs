@@ -261,6 +261,7 @@ pub(in crate::upstream) fn get(target: &str) -> Outbound {
         repeatable: true,
         deadline: Moment::NEVER,
         retry: None,
+        began: None,
         key: 0,
     }
 }

@@ -160,7 +160,7 @@ fn an_upgrade_that_was_asked_for_is_a_tunnel() {
         let gate = Gate::to(vec![backend.host()]);
         let answer = gate.send(Outbound { upgrade: Some("websocket".into()), ..get("/") }).await.unwrap();
         assert_eq!((answer.response.status, answer.response.headers.text("x-a")), (101, Some("b")));
-        let mut tunnel = answer.tunnel.unwrap();
+        let mut tunnel = answer.response.tunnel.unwrap();
         let mut buffer = [0; 5];
         tunnel.read_exact(&mut buffer).await.unwrap();
         assert_eq!(&buffer, b"hello");
@@ -180,7 +180,7 @@ fn an_upgrade_that_was_declined_is_an_ordinary_answer() {
         let backend = Backend::answering("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").await;
         let gate = Gate::to(vec![backend.host()]);
         let answer = gate.send(Outbound { upgrade: Some("websocket".into()), ..get("/") }).await.unwrap();
-        assert!(answer.tunnel.is_none());
+        assert!(answer.response.tunnel.is_none());
         assert_eq!(text(answer).await, (403, "no".into()));
         assert_eq!(gate.pools.count(), (1, 1));
     });

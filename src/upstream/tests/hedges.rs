@@ -44,10 +44,10 @@ fn gate(hosts: &[&Backend]) -> Gate {
     Gate::with(hosts.iter().map(|host| host.host()).collect(), Clock::fake(Duration::ZERO), |_| {})
 }
 
-fn ask(gate: &Gate, outbound: Outbound) -> JoinHandle<Result<(u32, u16, String), SendError>> {
+fn ask(gate: &Gate, mut outbound: Outbound) -> JoinHandle<Result<(u32, u16, String), SendError>> {
     let upstream = Rc::clone(&gate.upstream);
     tokio::task::spawn_local(async move {
-        let answer = upstream.send_hedged(outbound, WAIT).await?;
+        let answer = upstream.send_hedged(&mut outbound, WAIT).await?;
         let attempts = answer.attempts;
         let (status, body) = text(answer).await;
         Ok((attempts, status, body))

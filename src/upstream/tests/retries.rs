@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -75,7 +76,7 @@ fn without_retries_a_refused_connection_is_the_answer() {
         let backend = Backend::answering(OK).await;
         let gate = Gate::with(vec![nobody(), backend.host()], Clock::real(), |config| config.retry.times = 0);
         assert!(matches!(gate.get().await.err(), Some(SendError::Connect { .. })));
-        let own = Outbound { retry: Some(Retry::default()), ..get("/") };
+        let own = Outbound { retry: Some(Arc::new(Retry::default())), ..get("/") };
         assert_eq!(gate.send(own).await.unwrap().attempts, 2, "the request's own policy rules");
     });
 }

@@ -109,7 +109,7 @@ fn nothing_ends_the_line_it_stands_in() {
     run(async {
         let (backend, log) = recorder(b"\r\n\r\n").await;
         let gate = Gate::to(vec![backend.host()]);
-        let host = Some("a\r\nx: y".to_owned());
+        let host = Some("a\r\nx: y".into());
         gate.send(Outbound { host, ..get("/a b\r\nx: y\r\n\r\nGET /\u{e9}\u{7f}") }).await.unwrap();
         let log = log.borrow();
         let sent =

@@ -94,7 +94,7 @@ async fn serve(mut connection: Connection, limits: Limits, seen: Rc<Seen>) {
                     seen.reset.set(true);
                     return;
                 }
-                (answer(request, &seen).await, head)
+                (answer(*request, &seen).await, head)
             }
         };
         let answered = connection.answer(&mut response, head).await;

@@ -34,7 +34,7 @@ fn an_ordinary_request() {
         ask("GET /a/b?c=d?e HTTP/1.1\r\nHost: Example.COM:8080\r\nAccept:  */* \r\nX-Empty:\r\n\r\n").expect("fine");
     assert_eq!(head.method, Method::Get);
     assert_eq!((head.target.as_str(), head.path_end), ("/a/b?c=d?e", 4));
-    assert_eq!(head.host, "example.com:8080");
+    assert_eq!(&*head.host, "example.com:8080");
     assert_eq!(head.version, Version::Http11);
     assert_eq!(head.framing, Framing::None);
     assert!(head.keep_alive);

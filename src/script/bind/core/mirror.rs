@@ -97,13 +97,13 @@ impl Mirror {
         let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
         let mut headers: Headers = request.headers.clone();
         if !self.to.starts_with("https://") {
-            headers.set("host", &request.host);
+            headers.set("host", &*request.host);
         }
         if let Some(client) = exchange.client.get() {
             headers.set("X-Forwarded-For", client.to_string());
         }
         headers.set("X-Forwarded-Proto", request.scheme.as_str());
-        headers.set("X-Forwarded-Host", &request.host);
+        headers.set("X-Forwarded-Host", &*request.host);
         headers.set("X-Request-Id", exchange.id().as_bytes());
         Call {
             target: format!("{}{}{query}", self.to, request.path),

@@ -34,7 +34,7 @@ pub(super) fn request(lua: &Lua, (this, name): (Value, Value)) -> mlua::Result<V
         "limits" => handle::limits(lua, &exchange),
         "key" => exchange.user.key().as_deref().into_lua(lua),
         "scheme" => request.scheme.as_str().into_lua(lua),
-        "raw_path" => request.raw_path.as_str().into_lua(lua),
+        "raw_path" => request.raw_path().into_lua(lua),
         "version" => request.version.as_str().into_lua(lua),
         "type" => media_type(&request.headers).into_lua(lua),
         "id" => exchange.id().as_ref().into_lua(lua),
@@ -92,7 +92,7 @@ pub(super) fn set_request(lua: &Lua, (this, name, value): (Value, Value, Value))
         "path" => set_path(lua, &exchange, &text),
         "host" => {
             let host = host(Some(&text))?;
-            exchange.request.borrow_mut().host = host;
+            exchange.request.borrow_mut().host = host.into();
             Ok(())
         }
         "scheme" => {
@@ -128,7 +128,7 @@ fn set_path(lua: &Lua, exchange: &Exchange, text: &str) -> mlua::Result<()> {
     });
     let query = query.transpose()?;
     let mut request = exchange.request.borrow_mut();
-    request.path = canonical;
+    request.set_path(canonical);
     if let Some(query) = query {
         request.query = (!query.is_empty()).then_some(query);
     }

@@ -200,7 +200,7 @@ fn put(lua: &Lua, map: &Map, name: &str, value: Option<Value>, add: bool) -> mlu
             let mut request = exchange.request.borrow_mut();
             if Known::of(name.as_bytes()) == Known::Host {
                 let host = text.as_deref().and_then(|text| std::str::from_utf8(text).ok());
-                request.host = super::fields::host(host)?;
+                request.host = super::fields::host(host)?.into();
                 return Ok(());
             }
             field(&mut request.headers, name, text.as_deref(), add)

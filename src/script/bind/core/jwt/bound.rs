@@ -82,7 +82,7 @@ impl Bound {
         let (Some(proof), None) = (proofs.next(), proofs.next()) else {
             return Err(fail("one DPoP proof is required", "invalid_dpop_proof"));
         };
-        let path = request.raw_path.split('?').next().unwrap_or_default();
+        let path = request.raw_path().split('?').next().unwrap_or_default();
         let address = format!("{}://{}{path}", request.scheme.as_str(), request.host);
         let nonces = if self.nonce { nonce(secret(), now).to_vec() } else { Vec::new() };
         let proof = Proof {

@@ -155,7 +155,7 @@ fn strangers<'a>(params: &Params, names: impl Iterator<Item = Cow<'a, str>>, fau
 /// The values of a field; one that holds a list is split.
 fn fields<'r>(request: &'r Request, field: &Field) -> Vec<Cow<'r, str>> {
     if Known::of(field.name.as_bytes()) == Known::Host {
-        return vec![request.host.as_str().into()];
+        return vec![(&*request.host).into()];
     }
     let Some(joined) = request.headers.joined(&field.name) else { return Vec::new() };
     let joined = String::from_utf8_lossy(&joined).into_owned();
