@@ -6,6 +6,7 @@
 pub mod chunked;
 mod fields;
 mod line;
+mod memo;
 mod request;
 mod response;
 pub mod write;
@@ -16,6 +17,7 @@ mod tests;
 pub use chunked::Chunked;
 pub use chunked::Piece;
 pub(crate) use fields::number;
+pub use memo::Memo;
 pub use request::RequestHead;
 pub use request::request;
 pub use response::ResponseHead;

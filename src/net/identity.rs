@@ -105,8 +105,10 @@ pub fn write_forwarded(out: &mut Vec<u8>, request: &Request, peer: Option<IpAddr
 }
 
 fn port(request: &Request) -> &[u8] {
-    match request.host.rsplit_once(':') {
-        Some((_, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => port.as_bytes(),
+    let host = request.host.as_bytes();
+    let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    match host.split_at(host.len() - digits) {
+        ([.., b':'], port @ [_, ..]) => port,
         _ if request.scheme == Scheme::Https => b"443",
         _ => b"80",
     }

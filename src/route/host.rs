@@ -47,7 +47,8 @@ pub fn without_port(authority: &str) -> &str {
             Some(end) => &authority[..end + 2],
             None => authority,
         },
-        None => match authority.rfind(':') {
+        // the colon is near the end, if there is one
+        None => match authority.bytes().rposition(|byte| byte == b':') {
             Some(colon) => &authority[..colon],
             None => authority,
         },

@@ -76,7 +76,7 @@ pub(crate) async fn attempt(errand: &Errand<'_>, upload: Upload) -> Result<(Repl
     let reused = seat.conn.reused;
     let head = Head::of(outbound, &lane.host.authority);
     let (clock, timeouts) = (&pools.clock, &errand.shared.config().timeout);
-    let mut attempt = Attempt::new(&head, upload, &pools.buffers, errand.now);
+    let mut attempt = Attempt::new(&head, upload, lane, &pools.buffers, errand.now);
     match poll_fn(|cx| attempt.poll(&mut seat.conn, cx, timeouts, outbound.deadline, clock)).await {
         Ok(found) => {
             let now = clock.now();

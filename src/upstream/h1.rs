@@ -7,6 +7,7 @@ mod tunnel;
 pub use tunnel::Tunnel;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
@@ -23,6 +24,7 @@ use crate::http::Buffers;
 use crate::http::Method;
 use crate::http::h1::Framing;
 use crate::http::h1::HeadLimits;
+use crate::http::h1::Memo;
 use crate::http::h1::ResponseHead;
 use crate::http::h1::Scan;
 use crate::http::h1::response;
@@ -38,6 +40,7 @@ use crate::upstream::h1::sending::Fault;
 use crate::upstream::h1::sending::Sending;
 use crate::upstream::host::InFlight;
 use crate::upstream::pool::Conn;
+use crate::upstream::pool::Lane;
 use crate::upstream::upload::Upload;
 
 /// Interim answers passed over before one answer; more are an attack or a loop.
@@ -62,6 +65,7 @@ pub(crate) struct Attempt<'a> {
     /// When it began, as long as nothing else was noted.
     started: Option<Moment>,
     buffers: &'a Buffers,
+    memo: &'a RefCell<Memo>,
 }
 
 /// Why an attempt brought no answer.
@@ -90,7 +94,13 @@ pub(crate) struct Reply {
 
 impl<'a> Attempt<'a> {
     /// Begins with the head of `outbound`; `host` is what the Host field says.
-    pub(crate) fn new(outbound: &Head<'a>, upload: Upload, buffers: &'a Buffers, started: Moment) -> Self {
+    pub(crate) fn new(
+        outbound: &Head<'a>,
+        upload: Upload,
+        lane: &'a Lane,
+        buffers: &'a Buffers,
+        started: Moment,
+    ) -> Self {
         let mut out = buffers.take();
         outbound.write(&mut out, upload.framing);
         Self {
@@ -103,6 +113,7 @@ impl<'a> Attempt<'a> {
             deaf: false,
             started: Some(started),
             buffers,
+            memo: &lane.memo,
         }
     }
 
@@ -167,7 +178,8 @@ impl<'a> Attempt<'a> {
     /// The answer's head, if it is complete; interim ones are passed over.
     fn understand(&mut self) -> Result<Option<(ResponseHead, usize)>, Broke> {
         loop {
-            let parsed = response(&self.input, HeadLimits::default(), &mut self.scan, self.to_head);
+            let memo = &mut *self.memo.borrow_mut();
+            let parsed = response(&self.input, HeadLimits::default(), &mut self.scan, self.to_head, Some(memo));
             let Some((head, length)) = parsed.map_err(|fault| Broke::Protocol(fault.to_string()))? else {
                 return Ok(None);
             };

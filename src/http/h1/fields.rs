@@ -7,6 +7,7 @@ use crate::http::Version;
 use crate::http::h1::Fault;
 use crate::http::h1::Framing;
 use crate::http::h1::HeadLimits;
+use crate::http::h1::Memo;
 use crate::http::h1::line;
 use crate::http::h1::line::Line;
 use crate::http::h1::tokens;
@@ -31,18 +32,30 @@ pub(super) struct Hop<'a> {
 }
 
 /// Reads the fields of a head, which begin at `start` of `buf`: hop-by-hop ones are understood by `hop` and left out, the
-/// others come back as [`Headers`], with the length of the head. `None` when it is not complete yet.
+/// others come back as [`Headers`], with the length of the head. `None` when it is not complete yet. `memo`: what stood in
+/// the head before.
 pub(super) fn read<'a>(
     buf: &'a [u8],
     start: usize,
     limits: HeadLimits,
     hop: &mut Hop<'a>,
+    mut memo: Option<&mut Memo>,
 ) -> Result<Option<(Headers, usize)>, Fault> {
     let mut headers = Headers::with_room();
     let is_request = hop.is_request;
     let (mut at, mut count) = (start, 0);
     let length = loop {
-        let (known, name, value, whole) = match line::field(buf, at)? {
+        let line = match memo.as_deref().and_then(|memo| memo.line(count, buf, at)) {
+            Some(line) => line,
+            None => {
+                let line = line::field(buf, at)?;
+                if let Some(memo) = &mut memo {
+                    memo.keep(count, buf, at, &line);
+                }
+                line
+            }
+        };
+        let (known, name, value, whole) = match line {
             Line::Field { known, name, value, whole, next } => {
                 at = next;
                 (known, name, value, whole)

@@ -84,7 +84,7 @@ fn parse(buf: &[u8], limits: HeadLimits) -> Result<Option<(RequestHead, usize)>,
         return Err(Fault::UriTooLong);
     }
     let mut hop = Hop::of(line.version, true);
-    let Some((headers, length)) = fields::read(buf, line.next, limits, &mut hop)? else { return Ok(None) };
+    let Some((headers, length)) = fields::read(buf, line.next, limits, &mut hop, None)? else { return Ok(None) };
     build(line.method, line.target, line.version, &hop, headers).map(|head| Some((head, length)))
 }
 

@@ -7,6 +7,7 @@ use crate::http::Version;
 use crate::http::h1::Fault;
 use crate::http::h1::Framing;
 use crate::http::h1::HeadLimits;
+use crate::http::h1::Memo;
 use crate::http::h1::Scan;
 use crate::http::h1::fields;
 use crate::http::h1::fields::Hop;
@@ -32,12 +33,14 @@ pub struct ResponseHead {
     pub upgrade: Option<String>,
 }
 
-/// Parses a head at the start of `buf`; `None` when it is not complete yet. `to_head`: the request was `HEAD`.
+/// Parses a head at the start of `buf`; `None` when it is not complete yet. `to_head`: the request was `HEAD`;
+/// `memo`: what stood in the head before that came from there.
 pub fn response(
     buf: &[u8],
     limits: HeadLimits,
     scan: &mut Scan,
     to_head: bool,
+    memo: Option<&mut Memo>,
 ) -> Result<Option<(ResponseHead, usize)>, Fault> {
     match buf.first() {
         None => return Ok(None),
@@ -48,7 +51,7 @@ pub fn response(
     if !fresh && !scan.complete(buf)? {
         return partial(buf, limits);
     }
-    match parse(buf, limits, to_head)? {
+    match parse(buf, limits, to_head, memo)? {
         Some(done) => {
             *scan = Scan::default();
             Ok(Some(done))
@@ -62,13 +65,18 @@ fn partial<T>(buf: &[u8], limits: HeadLimits) -> Result<Option<T>, Fault> {
     if buf.len() > limits.bytes { Err(Fault::HeadersTooLarge(fields::largest(buf))) } else { Ok(None) }
 }
 
-fn parse(buf: &[u8], limits: HeadLimits, to_head: bool) -> Result<Option<(ResponseHead, usize)>, Fault> {
+fn parse(
+    buf: &[u8],
+    limits: HeadLimits,
+    to_head: bool,
+    memo: Option<&mut Memo>,
+) -> Result<Option<(ResponseHead, usize)>, Fault> {
     let Some((status, version, start)) = line::status(buf)? else { return Ok(None) };
     if !(100..=599).contains(&status) {
         return Err(Fault::Malformed("the status is out of range"));
     }
     let mut hop = Hop::of(version, false);
-    let Some((mut headers, length)) = fields::read(buf, start, limits, &mut hop)? else { return Ok(None) };
+    let Some((mut headers, length)) = fields::read(buf, start, limits, &mut hop, memo)? else { return Ok(None) };
     let framed = hop.framing()?;
     let bodiless = to_head || status < 200 || status == 204 || status == 304;
     if let (Framing::Length(length), true) = (framed, to_head || status == 304) {

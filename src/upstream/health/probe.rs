@@ -59,7 +59,7 @@ async fn get(socket: &mut Socket, path: &str, host: &str) -> Result<u16, String>
     socket.flush().await.map_err(failed)?;
     let (mut input, mut scan) = (Vec::with_capacity(1024), Scan::default());
     loop {
-        match response(&input, HeadLimits::default(), &mut scan, false) {
+        match response(&input, HeadLimits::default(), &mut scan, false, None) {
             Ok(Some((head, length))) if head.status < 200 && head.status != 101 => drop(input.drain(..length)),
             Ok(Some((head, _))) => return Ok(head.status),
             Ok(None) if input.len() >= MOST => return Err("the head of its answer is too long".to_owned()),

@@ -11,6 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::http::h1::Memo;
 use crate::upstream::Address;
 use crate::upstream::Pool;
 use crate::upstream::Protocol;
@@ -53,6 +54,8 @@ pub(crate) struct Lane {
     /// Oldest first.
     idle: RefCell<VecDeque<Box<Conn>>>,
     queue: RefCell<VecDeque<Rc<Ticket>>>,
+    /// The lines of its last answer's head.
+    pub(crate) memo: RefCell<Memo>,
     /// How often in a row the host closed a connection soon after an answer.
     doubt: Cell<u32>,
     /// Places kept for waiters that were called and have not come yet.
@@ -111,6 +114,7 @@ impl Lane {
             closed: Cell::new(false),
             idle: RefCell::default(),
             queue: RefCell::default(),
+            memo: RefCell::default(),
             doubt: Cell::new(0),
             promised: Cell::new(0),
         })

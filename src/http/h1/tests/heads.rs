@@ -20,7 +20,7 @@ fn ask_bytes(head: &[u8]) -> Result<RequestHead, Fault> {
 }
 
 fn answer(head: &str, to_head: bool) -> Result<ResponseHead, Fault> {
-    let done = response(head.as_bytes(), HeadLimits::default(), &mut Scan::default(), to_head);
+    let done = response(head.as_bytes(), HeadLimits::default(), &mut Scan::default(), to_head, None);
     done.map(|done| done.expect("complete").0)
 }
 

@@ -6,7 +6,9 @@ use super::chunks::decode;
 use crate::http::h1::Chunked;
 use crate::http::h1::Fault;
 use crate::http::h1::HeadLimits;
+use crate::http::h1::Memo;
 use crate::http::h1::RequestHead;
+use crate::http::h1::ResponseHead;
 use crate::http::h1::Scan;
 use crate::http::h1::request;
 use crate::http::h1::response;
@@ -89,7 +91,7 @@ proptest! {
     #[test]
     fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = request(&bytes, LIMITS, &mut Scan::default());
-        let _ = response(&bytes, LIMITS, &mut Scan::default(), false);
+        let _ = response(&bytes, LIMITS, &mut Scan::default(), false, None);
         let _ = decode([&bytes[..]]);
     }
 
@@ -109,17 +111,37 @@ proptest! {
     #[test]
     fn an_answer_split_anywhere_reads_the_same(bytes in parts(HEAD_PARTS), at in any::<prop::sample::Index>()) {
         let bytes = [b"HTTP/1.1 200 OK\r\n", &bytes[..]].concat();
-        let told = |done: Result<Option<(crate::http::h1::ResponseHead, usize)>, Fault>| {
+        let told = |done: Result<Option<(ResponseHead, usize)>, Fault>| {
             done.map(|done| done.map(|(head, length)| (head.headers.len(), format!("{:?}", head.framing), length))).map_err(|_| ())
         };
-        let whole = told(response(&bytes, LIMITS, &mut Scan::default(), false));
+        let whole = told(response(&bytes, LIMITS, &mut Scan::default(), false, None));
         let mut scan = Scan::default();
         let at = at.index(bytes.len() + 1);
-        let split = match response(&bytes[..at], LIMITS, &mut scan, false) {
-            Ok(None) => told(response(&bytes, LIMITS, &mut scan, false)),
+        let split = match response(&bytes[..at], LIMITS, &mut scan, false, None) {
+            Ok(None) => told(response(&bytes, LIMITS, &mut scan, false, None)),
             done => told(done),
         };
         prop_assert!(whole == split || (whole == Err(()) && split == Ok(None)), "{whole:?} {split:?}");
+    }
+
+    #[test]
+    fn what_stood_in_the_head_before_changes_nothing(heads in proptest::collection::vec(parts(HEAD_PARTS), 2..4)) {
+        let mut memo = Memo::default();
+        let told = |done: Result<Option<(ResponseHead, usize)>, Fault>| {
+            done.map(|done| {
+                done.map(|(head, length)| {
+                    let mut fields = Vec::new();
+                    head.headers.write_to(&mut fields, |_| true);
+                    (fields, format!("{:?} {}", head.framing, head.keep_alive), length)
+                })
+            })
+        };
+        // each twice: once beside what another left, once beside its own
+        for head in heads.iter().flat_map(|head| [head, head]) {
+            let bytes = [b"HTTP/1.1 200 OK\r\nServer: s\r\n", &head[..], b"\r\n\r\n"].concat();
+            let without = told(response(&bytes, LIMITS, &mut Scan::default(), false, None));
+            prop_assert_eq!(told(response(&bytes, LIMITS, &mut Scan::default(), false, Some(&mut memo))), without);
+        }
     }
 
     #[test]
@@ -135,7 +157,7 @@ proptest! {
             }
         }
         for bytes in [&bytes, &[b"HTTP/1.1 200 OK\r\n", &bytes[..], b"\r\n\r\n"].concat()] {
-            if let Ok(Some((_, length))) = response(bytes, HeadLimits::default(), &mut Scan::default(), false) {
+            if let Ok(Some((_, length))) = response(bytes, HeadLimits::default(), &mut Scan::default(), false, None) {
                 let mut room = [httparse::EMPTY_HEADER; 100];
                 let theirs = httparse::Response::new(&mut room).parse(bytes);
                 prop_assert_eq!(theirs, Ok(httparse::Status::Complete(length)));
