@@ -62,6 +62,17 @@ fn the_same_text_is_no_reload() {
     assert!(gateway.generation() <= 2);
 }
 
+#[test]
+fn a_file_that_is_empty_for_a_moment_takes_no_route_away() {
+    let dir = Dir::new();
+    dir.write("gateway.lua", says("all of it"));
+    let gateway = gateway::script("").folder(&dir).start();
+    dir.write("gateway.lua", "");
+    let failure = gateway.reload().unwrap_err();
+    assert!(failure.contains("gateway.lua is empty"), "{failure}");
+    assert_eq!(gateway.get("/").text(), "all of it");
+}
+
 /// C-04: every way a file can change is one reload, no more.
 #[test]
 fn editors_git_and_kubernetes_each_make_exactly_one_reload() {

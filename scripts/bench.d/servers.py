@@ -91,7 +91,9 @@ class Gateway(Server):
 
     def write(self):
         head = f'gateway {{ listen = "127.0.0.1:{self.port}", log = {{ access = false }}, limits = {{ connections = 20000, step = "5s" }}, drain = {{ delay = "0s", max = "1s" }}, {self.settings} }}\n'
-        (self.folder / "gateway.lua").write_text(f"{head}{self.script}\n-- edit {self.edits}\n")
+        # at once, as editors do: a reload that is under way must not find half of it
+        (self.folder / "next.lua").write_text(f"{head}{self.script}\n-- edit {self.edits}\n")
+        os.replace(self.folder / "next.lua", self.folder / "gateway.lua")
 
     def reload(self):
         self.edits += 1
