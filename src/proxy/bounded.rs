@@ -24,10 +24,12 @@ pub(super) async fn send(
     worker: &Worker,
     site: &Site,
     upstream: &Rc<Upstream>,
-    outbound: Outbound,
+    mut outbound: Outbound,
     hedge: Option<Duration>,
 ) -> Result<Answer, SendError> {
+    let began = worker.clock.now();
     let permit = enter(worker, site, upstream, &outbound).await?;
+    outbound.spend(worker.clock.now().since(began));
     let answer = match hedge {
         Some(wait) => upstream.send_hedged(outbound, wait).await,
         None => upstream.send(outbound).await,

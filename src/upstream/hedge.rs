@@ -21,7 +21,7 @@ impl Upstream {
     /// the budget for retries. Only what may be repeated, with a body at hand, is ever asked for twice.
     pub async fn send_hedged(&self, outbound: Outbound, wait: Duration) -> Outcome {
         let policy = outbound.retry.clone().unwrap_or_else(|| self.shared().config().retry.clone());
-        let Some(twin) = twin(&outbound, &policy).filter(|_| self.shared().members().len() > 1) else {
+        let Some(mut twin) = twin(&outbound, &policy).filter(|_| self.shared().members().len() > 1) else {
             return self.send(outbound).await;
         };
         let first_at = Beside::default();
@@ -32,6 +32,7 @@ impl Upstream {
         if !self.has_beside(&[first_at.at.get()]) || !self.shared().budget().spend() {
             return first.await;
         }
+        twin.spend(wait);
         let beside = Beside { avoid: Some(first_at.at.get()), ..Beside::default() };
         let mut second = pin!(self.pursue(twin, Some(&beside)));
         let good = |outcome: &Outcome| {

@@ -7,6 +7,7 @@ use crate::http::Body;
 use crate::http::BodyError;
 use crate::http::Method;
 use crate::http::Response;
+use crate::http::grpc;
 use crate::upstream::Retry;
 use crate::upstream::Tunnel;
 
@@ -32,6 +33,13 @@ pub struct Outbound {
     pub retry: Option<Retry>,
     /// What `balance = "hash"` chooses by; any number where it does not.
     pub key: u64,
+}
+
+impl Outbound {
+    /// Time has passed since its fields were written: those that tell how much is left tell less.
+    pub fn spend(&mut self, elapsed: Duration) {
+        grpc::shorten(&mut self.fields, elapsed);
+    }
 }
 
 /// A service's answer: the head is known, the body still streaming.

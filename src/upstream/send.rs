@@ -139,7 +139,7 @@ impl Upstream {
                         let (setback, clock) = (Setback::Status(reply.head.status), &self.pools.clock);
                         course.leave = retry::retry_after(&reply.head.headers, || clock.unix());
                         if self.again(&mut course, policy, setback, &outbound, &spare, &lane)
-                            && Box::pin(self.pause(&mut course, policy, &outbound)).await
+                            && Box::pin(self.pause(&mut course, policy, &mut outbound, start)).await
                         {
                             upload = *spare;
                             upload.rewind();
@@ -160,7 +160,7 @@ impl Upstream {
                     self.lament(&lane, start, &lost.error);
                     let Some(setback) = lost.setback else { return Err(lost.error) };
                     if !self.again(&mut course, policy, setback, &outbound, &lost.upload, &lane)
-                        || !Box::pin(self.pause(&mut course, policy, &outbound)).await
+                        || !Box::pin(self.pause(&mut course, policy, &mut outbound, start)).await
                     {
                         return Err(lost.error);
                     }
@@ -222,30 +222,32 @@ impl Upstream {
     }
 
     /// Waits before an attempt at a host that failed already, and from the second retry on; `false` when there is no
-    /// time for it.
-    async fn pause(&self, course: &mut Course, policy: &Retry, outbound: &Outbound) -> bool {
+    /// time for it, or nobody left to ask: then what the attempt before, begun at `start`, came to stands.
+    async fn pause(&self, course: &mut Course, policy: &Retry, outbound: &mut Outbound, start: Moment) -> bool {
         let everyone = self.view.borrow().is_exhausted(&course.tried);
         if everyone {
             course.tried.clear();
         }
         let clock = &self.pools.clock;
-        if !everyone && course.spent < 2 {
-            return clock.now() < outbound.deadline;
-        }
-        let mut wait = retry::backoff(policy, course.spent, self.pools.chance());
-        if everyone {
-            // a client has more patience than we have, and is told the same
-            let leave = Duration::from_secs(course.leave.into());
-            if leave > policy.backoff.1 {
+        if everyone || course.spent >= 2 {
+            let mut wait = retry::backoff(policy, course.spent, self.pools.chance());
+            if everyone {
+                // a client has more patience than we have, and is told the same
+                let leave = Duration::from_secs(course.leave.into());
+                if leave > policy.backoff.1 {
+                    return false;
+                }
+                wait = wait.max(leave);
+            }
+            if clock.now().after(wait) >= outbound.deadline {
                 return false;
             }
-            wait = wait.max(leave);
+            clock.sleep(wait).await;
         }
-        if clock.now().after(wait) >= outbound.deadline {
-            return false;
-        }
-        clock.sleep(wait).await;
-        true
+        let now = clock.now();
+        outbound.spend(now.since(start));
+        self.view.borrow_mut().refresh(&self.shared, &self.pools, now);
+        now < outbound.deadline && self.has_beside(&[])
     }
 
     /// Whether there is a host beside `lane` that has not failed this request.
