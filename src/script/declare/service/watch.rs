@@ -51,23 +51,27 @@ pub(super) fn balance(session: &Session, typed: &Table, anchor: &Anchor, name: &
 pub(super) fn health(session: &Session, typed: &Table, anchor: &Anchor) -> Option<Health> {
     let table = read::table(typed, "health")?;
     let usual = Health::default();
-    let mut asked = Vec::new();
-    for kind in ["path", "tcp"] {
-        if !matches!(table.raw_get(kind), Ok(Value::Nil) | Err(_)) {
-            asked.push(kind);
-        }
-    }
+    let stands = |option: &&str| !matches!(table.raw_get(*option), Ok(Value::Nil) | Err(_));
+    let asked: Vec<_> = ["path", "tcp", "grpc"].into_iter().filter(stands).collect();
     if let [first, second, ..] = asked[..] {
         let said = format!("a check asks one thing, and this has `{first}` and `{second}`");
         session.fault(at(anchor, &["health", second], Spot::Key), said, "leave out one of them", "");
     }
-    for option in ["status", "host"] {
-        if asked.contains(&"tcp") && !matches!(table.raw_get(option), Ok(Value::Nil) | Err(_)) {
+    for (kind, option, why) in [
+        ("tcp", "status", "a connection has none"),
+        ("tcp", "host", "a connection has none"),
+        ("grpc", "status", "it has a state of its own"),
+    ] {
+        if asked.contains(&kind) && stands(&option) {
             let said = format!("`{option}` is for checks that ask a `path`");
-            session.fault(at(anchor, &["health", option], Spot::Key), said, "a connection has none", "");
+            session.fault(at(anchor, &["health", option], Spot::Key), said, why, "");
         }
     }
-    let check = if asked.contains(&"tcp") { Check::Tcp } else { http(session, &table, anchor) };
+    let check = match asked[..] {
+        ["tcp", ..] => Check::Tcp,
+        ["grpc", ..] => grpc(session, &table, anchor),
+        _ => http(session, &table, anchor),
+    };
     let health = Health {
         check,
         every: read::duration(&table, "every").unwrap_or(usual.every),
@@ -104,15 +108,7 @@ fn http(session: &Session, table: &Table, anchor: &Anchor) -> Check {
         let said = format!("`{}` is no path", path.escape_debug());
         session.fault(at(anchor, &["health", "path"], Spot::Value), said, "write \"/healthz\"", "");
     }
-    let host = read::text(table, "host");
-    if host.as_ref().is_some_and(|host| host.is_empty() || host.bytes().any(|byte| !byte.is_ascii_graphic())) {
-        session.fault(
-            at(anchor, &["health", "host"], Spot::Value),
-            "this is no host name",
-            "write \"api.internal\"",
-            "",
-        );
-    }
+    let host = host(session, table, anchor);
     let values = match table.raw_get::<Value>("status") {
         Ok(Value::Table(list)) => read::list(&list),
         Ok(Value::Nil) | Err(_) => Vec::new(),
@@ -123,6 +119,29 @@ fn http(session: &Session, table: &Table, anchor: &Anchor) -> Check {
         status.push((200, 200));
     }
     Check::Http { path, host, status }
+}
+
+/// `grpc = true` or the name of a service.
+fn grpc(session: &Session, table: &Table, anchor: &Anchor) -> Check {
+    let service = read::text(table, "grpc").unwrap_or_default();
+    if service.len() > 255 || service.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        let said = format!("`{}` is no name of a service", service.escape_debug());
+        session.fault(at(anchor, &["health", "grpc"], Spot::Value), said, "write \"shop.Orders\", or true", "");
+    }
+    Check::Grpc { service, host: host(session, table, anchor) }
+}
+
+fn host(session: &Session, table: &Table, anchor: &Anchor) -> Option<String> {
+    let host = read::text(table, "host");
+    if host.as_ref().is_some_and(|host| host.is_empty() || host.bytes().any(|byte| !byte.is_ascii_graphic())) {
+        session.fault(
+            at(anchor, &["health", "host"], Spot::Value),
+            "this is no host name",
+            "write \"api.internal\"",
+            "",
+        );
+    }
+    host
 }
 
 /// `204` or `"2xx"`
