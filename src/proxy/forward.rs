@@ -1,5 +1,7 @@
 //! Sends an exchange's request to its service and returns when the answer's head is known.
 
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use crate::http::Version;
 use crate::http::headers::Known;
 use crate::http::message::Duplex;
 use crate::net::identity;
+use crate::net::proxy_header::Ends;
 use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
@@ -66,7 +69,10 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     }
     let Destination { upstream, target, host } = destination(exchange, &with).await?;
     let key = key(exchange, &upstream)?;
-    let outbound = outbound(exchange, &with, target, host, key)?;
+    let mut outbound = outbound(exchange, &with, target, host, key)?;
+    if upstream.names_clients() {
+        outbound.ends = ends(exchange).map(Box::new);
+    }
     exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
     let hedge = exchange.setting().and_then(|setting| setting.hedge);
     let answer = send(&exchange.worker, &exchange.site, &upstream, outbound, hedge).await;
@@ -128,7 +134,7 @@ fn outbound(
 ) -> Result<Outbound, Failure> {
     let fields = fields(exchange, with);
     let deadline = exchange.deadline.get().min(within(&exchange.worker, with.timeout));
-    let retry = exchange.setting().and_then(|setting| setting.retry.clone());
+    let retry = exchange.setting().and_then(|setting| setting.retry.clone()).map(Box::new);
     let mut request = exchange.request.borrow_mut();
     let body = match &mut request.body {
         Body::Full(bytes) => Body::Full(bytes.clone()),
@@ -137,7 +143,16 @@ fn outbound(
     let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
     let upgrade = request.upgrade.clone();
     let method = request.method.clone();
-    Ok(Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, key })
+    Ok(Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends: None, key })
+}
+
+/// The client and the port it called, for hosts that are told. A client that a proxy told us of has no port of its own,
+/// and our address is not known where a listener has all of them.
+fn ends(exchange: &Exchange) -> Option<Ends> {
+    let client = exchange.client.get()?;
+    let port = exchange.peer.filter(|peer| peer.ip().to_canonical() == client).map_or(0, |peer| peer.port());
+    let to = identity::port_of(&exchange.request.borrow());
+    Some(Ends { from: SocketAddr::new(client, port), to: (Ipv4Addr::UNSPECIFIED, to).into() })
 }
 
 /// What `balance = "hash"` chooses a host by; any number where it does not.
@@ -268,13 +283,14 @@ pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Re
     }
     line(&mut fields, b"Via", b"1.1 moongate");
     let host = call.headers.text("host").map(str::to_owned);
-    let retry = call.retries.map(|times| crate::upstream::Retry { times, ..upstream.shared().config().retry.clone() });
+    let again = |times| crate::upstream::Retry { times, ..upstream.shared().config().retry.clone() };
+    let retry = call.retries.map(again).map(Box::new);
     let deadline = within(worker, Some(call.timeout.unwrap_or(DEFAULT_CALL)));
     let repeatable = call.method.is_idempotent() || call.headers.has("idempotency-key");
     let body = Body::from(call.body);
-    let (upgrade, key) = (None, worker.chance());
+    let (upgrade, ends, key) = (None, None, worker.chance());
     let outbound =
-        Outbound { method: call.method, target, host, fields, body, upgrade, repeatable, deadline, retry, key };
+        Outbound { method: call.method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends, key };
     send(worker, site, &upstream, outbound, None).await.map(|answer| answer.response)
 }
 

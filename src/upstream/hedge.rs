@@ -20,7 +20,7 @@ impl Upstream {
     /// As [`Upstream::send`]; where no answer's head came within `wait`, another host is asked beside the first, paid from
     /// the budget for retries. Only what may be repeated, with a body at hand, is ever asked for twice.
     pub async fn send_hedged(&self, outbound: Outbound, wait: Duration) -> Outcome {
-        let policy = outbound.retry.clone().unwrap_or_else(|| self.shared().config().retry.clone());
+        let policy = outbound.retry.as_deref().unwrap_or_else(|| &self.shared().config().retry).clone();
         let Some(mut twin) = twin(&outbound, &policy).filter(|_| self.shared().members().len() > 1) else {
             return self.send(outbound).await;
         };
@@ -77,7 +77,8 @@ fn twin(outbound: &Outbound, policy: &Retry) -> Option<Outbound> {
         upgrade: None,
         repeatable: true,
         deadline: outbound.deadline,
-        retry: Some(Retry { times: 0, budget: 0.0, ..policy.clone() }),
+        retry: Some(Box::new(Retry { times: 0, budget: 0.0, ..policy.clone() })),
+        ends: outbound.ends.clone(),
         key: outbound.key,
     })
 }

@@ -8,6 +8,7 @@ use crate::http::BodyError;
 use crate::http::Method;
 use crate::http::Response;
 use crate::http::grpc;
+use crate::net::proxy_header::Ends;
 use crate::upstream::Retry;
 use crate::upstream::Tunnel;
 
@@ -30,7 +31,9 @@ pub struct Outbound {
     /// When the answer's head must be there, all attempts and waits included.
     pub deadline: Moment,
     /// Instead of the upstream's own.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
+    /// The client, where hosts are told (`proxy_protocol`).
+    pub ends: Option<Box<Ends>>,
     /// What `balance = "hash"` chooses by; any number where it does not.
     pub key: u64,
 }

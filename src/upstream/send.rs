@@ -42,6 +42,7 @@ pub struct Upstream {
     view: RefCell<View>,
     /// Whether what attempts come to is noted.
     notes: bool,
+    names_clients: bool,
 }
 
 /// Where a request stands between attempts.
@@ -71,7 +72,13 @@ impl Upstream {
     pub fn new(shared: Arc<Shared>, pools: Rc<Pools>) -> Self {
         let name = Rc::from(shared.config().name.as_str());
         let notes = shared.config().eject.is_some() || shared.config().balance == Balance::Ewma;
-        Self { name, shared, pools, view: RefCell::new(View::new()), notes }
+        let names_clients = shared.config().proxy_protocol.is_some();
+        Self { name, shared, pools, view: RefCell::new(View::new()), notes, names_clients }
+    }
+
+    /// Whether its hosts are told who a connection is made for.
+    pub fn names_clients(&self) -> bool {
+        self.names_clients
     }
 
     /// Its name in the script.
@@ -97,7 +104,7 @@ impl Upstream {
     /// The same beside another attempt at the same request, which goes to another host.
     pub(super) async fn pursue(&self, mut outbound: Outbound, beside: Option<&Beside>) -> Result<Answer, SendError> {
         let own = outbound.retry.take();
-        let policy = own.as_ref().unwrap_or_else(|| &self.shared.config().retry);
+        let policy = own.as_deref().unwrap_or_else(|| &self.shared.config().retry);
         let may_repeat = outbound.repeatable || policy.is_unsafe;
         let body = std::mem::take(&mut outbound.body);
         let mut upload = Upload::new(body, may_repeat && policy.times > 0);

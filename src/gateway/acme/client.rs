@@ -73,6 +73,7 @@ impl Client {
             repeatable: method.is_safe(),
             deadline: self.worker.clock.now().after(PATIENCE),
             retry: None,
+            ends: None,
             key: 0,
             method,
         };

@@ -134,6 +134,7 @@ impl Client {
             repeatable: false,
             deadline: Moment::NEVER,
             retry: None,
+            ends: None,
             key: 0,
         };
         let answer = self.gateway.send(outbound).await;

@@ -113,6 +113,12 @@ pub(super) fn upstream() -> Word {
             "\"http1\"",
             "what is spoken to the hosts: \"h2\" by ALPN over TLS and by prior knowledge in clear text; \"grpc\" is h2 with `te: trailers`; \"auto\" is what a https:// host chooses, HTTP/1.1 otherwise",
         ),
+        opt(
+            "proxy_protocol",
+            Type::Int(1, 2),
+            "",
+            "hosts are told, by a PROXY header of this version, whose request comes on a connection: the client's address, and its port where it came to us itself. Such a connection carries one request; checks and fetch speak for the gateway. With protocol = \"http1\" only",
+        ),
     ];
     declare(
         "upstream",

@@ -33,7 +33,7 @@ pub(super) async fn ask(host: &Host, check: &Check, tls: Option<&Tls>, clock: &C
     let grpc = matches!(check, Check::Grpc { .. });
     let h2 = grpc || matches!(host.protocol, Protocol::H2 | Protocol::Grpc);
     let offer = if h2 { Offer::Http2 } else { Offer::Http1 };
-    let mut socket = connect::open(host, tls, offer, clock).await.map_err(|failed| match failed {
+    let mut socket = connect::open(host, None, tls, offer, clock).await.map_err(|failed| match failed {
         Failed::Refused(cause) | Failed::Tls(cause) => cause,
         Failed::Late => "no connection in time".to_owned(),
     })?;

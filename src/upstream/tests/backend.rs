@@ -261,6 +261,7 @@ pub(in crate::upstream) fn get(target: &str) -> Outbound {
         repeatable: true,
         deadline: Moment::NEVER,
         retry: None,
+        ends: None,
         key: 0,
     }
 }

@@ -3,6 +3,7 @@
 use mlua::Table;
 use mlua::Value;
 
+use crate::net::proxy_header::Version;
 use crate::script::declare::Session;
 use crate::script::declare::read;
 use crate::script::diagnose::Anchor;
@@ -152,6 +153,20 @@ fn range(value: &Value) -> Option<(u16, u16)> {
     }
     let status = value.as_integer().or_else(|| value.as_number().map(|number| number as i64))?;
     u16::try_from(status).ok().map(|status| (status, status))
+}
+
+/// `proxy_protocol = 1` or `2`
+pub(super) fn proxy_protocol(session: &Session, typed: &Table, anchor: &Anchor) -> Option<Version> {
+    let version = match read::get::<u8>(typed, "proxy_protocol")? {
+        1 => Version::One,
+        _ => Version::Two,
+    };
+    if read::text(typed, "protocol").is_some_and(|protocol| protocol != "http1") {
+        let said = "`proxy_protocol` is for `protocol = \"http1\"`";
+        let why = "requests of several clients share a connection of HTTP/2";
+        session.fault(at(anchor, &["proxy_protocol"], Spot::Key), said, why, "");
+    }
+    Some(version)
 }
 
 /// `eject = true` or `{ … }`
