@@ -23,6 +23,7 @@ mod shared;
 mod socket;
 mod tls;
 mod upload;
+mod verdict;
 mod view;
 pub mod vitals;
 
@@ -38,6 +39,7 @@ pub use lineup::Lineup;
 pub use outbound::Answer;
 pub use outbound::Outbound;
 pub use outbound::SendError;
+pub use outbound::Unanswered;
 pub use pool::Pools;
 pub(crate) use retry::retry_after;
 pub use send::Upstream;

@@ -17,6 +17,7 @@ use crate::proxy::Worker;
 use crate::upstream::Answer;
 use crate::upstream::Outbound;
 use crate::upstream::SendError;
+use crate::upstream::Unanswered;
 use crate::upstream::Upstream;
 
 /// Sends `outbound` once the upstream has room for it; overload is answered at once, or after `limit.max_wait` in line.
@@ -26,7 +27,7 @@ pub(super) async fn send(
     upstream: &Rc<Upstream>,
     mut outbound: Outbound,
     hedge: Option<Duration>,
-) -> Result<Answer, SendError> {
+) -> Result<Answer, Unanswered> {
     let began = worker.clock.now();
     let permit = enter(worker, site, upstream, &outbound).await?;
     outbound.spend(worker.clock.now().since(began));

@@ -24,6 +24,7 @@ use crate::proxy::Worker;
 use crate::proxy::bounded;
 use crate::proxy::grpc;
 use crate::proxy::lookup::render;
+use crate::proxy::out_of_time;
 use crate::proxy::respond::unrouted;
 use crate::proxy::target::Destination;
 use crate::proxy::target::destination;
@@ -32,6 +33,7 @@ use crate::upstream::Answer;
 use crate::upstream::Balance;
 use crate::upstream::Outbound;
 use crate::upstream::SendError;
+use crate::upstream::Unanswered;
 use crate::upstream::Upstream;
 use crate::upstream::balance::digest;
 
@@ -77,7 +79,7 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     let hedge = exchange.setting().and_then(|setting| setting.hedge);
     let answer = send(&exchange.worker, &exchange.site, &upstream, outbound, hedge).await;
     note(exchange, &answer);
-    let response = joined(answer?);
+    let response = joined(answer.map_err(|failure| whose_time(exchange, failure))?);
     handshake::check_answer(exchange, &response)?;
     Ok(response)
 }
@@ -236,7 +238,7 @@ async fn send(
     };
     let took = worker.clock.now().since(started);
     worker.meter.call(worker, upstream.name(), answer.as_ref().map_or(0, |answer| answer.response.status), took);
-    answer.map_err(|error| Failure::from_send(error, upstream.name()))
+    answer.map_err(|failed| Failure::from_send(failed, upstream.name()))
 }
 
 fn note(exchange: &Exchange, answer: &Result<Answer, Failure>) {
@@ -247,8 +249,23 @@ fn note(exchange: &Exchange, answer: &Result<Answer, Failure>) {
             record.attempts += answer.attempts;
             record.upstream_time += u64::try_from(answer.took.as_nanos()).unwrap_or(u64::MAX);
         }
-        Err(_) => record.attempts += 1,
+        Err(failure) => {
+            record.host.clone_from(&failure.host);
+            record.attempts += failure.attempts;
+        }
     }
+}
+
+/// A service that had less time than it may take is not the one that was late.
+fn whose_time(exchange: &Exchange, failure: Failure) -> Failure {
+    let late = matches!(failure.code, Code::UpstreamTimeout | Code::UpstreamConnectTimeout);
+    if !late || !exchange.left().is_zero() {
+        return failure;
+    }
+    let (upstream, host) = (failure.upstream.clone(), failure.host.clone());
+    let mut failure = out_of_time().because(failure.cause.clone());
+    (failure.upstream, failure.host) = (upstream, host);
+    failure
 }
 
 /// A request a function makes of its own accord (`fetch`).
@@ -303,25 +320,34 @@ fn within(worker: &Worker, limit: Option<Duration>) -> crate::clock::Moment {
 
 impl Failure {
     /// What a client is told of a service that did not answer.
-    fn from_send(error: SendError, upstream: &Rc<str>) -> Self {
+    fn from_send(failed: Unanswered, upstream: &Rc<str>) -> Self {
         use crate::proxy::Code;
-        let cause = error.to_string();
+        let Unanswered { error, attempts } = failed;
+        let (cause, host) = (error.to_string(), error.host().map(Rc::from));
         let (code, detail) = match error {
             SendError::Connect { .. } => (Code::UpstreamConnect, "the service cannot be reached"),
             SendError::Tls { .. } => (Code::UpstreamTls, "the service cannot be reached securely"),
+            SendError::Timeout { phase: "connection", .. } => {
+                (Code::UpstreamConnectTimeout, "the service cannot be reached in time")
+            }
             SendError::Timeout { .. } => (Code::UpstreamTimeout, "the service did not answer in time"),
             SendError::Reset { reused: true, .. } => (Code::UpstreamResetReused, "the service closed the connection"),
             SendError::Reset { .. } => (Code::UpstreamReset, "the service closed the connection before answering"),
             SendError::Protocol { .. } => (Code::UpstreamProtocol, "the service's answer could not be understood"),
             SendError::NoneHealthy => (Code::UpstreamNoneHealthy, "the service is not available"),
             SendError::Overload { .. } | SendError::Full { .. } => (Code::UpstreamOverload, "the service is busy"),
-            SendError::Body(error) => return Self::from_body(error),
+            SendError::Body(error) => {
+                let mut failure = Self::from_body(error);
+                failure.attempts = attempts;
+                return failure;
+            }
         };
         let mut failure = Self::new(code, detail).because(format!("upstream `{upstream}`: {cause}"));
         if failure.status == 503 {
             failure = failure.header("Retry-After", "1");
         }
         failure.upstream = Some(Rc::clone(upstream));
+        (failure.host, failure.attempts) = (host, attempts);
         failure
     }
 }

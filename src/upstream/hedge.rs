@@ -10,11 +10,11 @@ use crate::http::Body;
 use crate::upstream::Answer;
 use crate::upstream::Outbound;
 use crate::upstream::Retry;
-use crate::upstream::SendError;
+use crate::upstream::Unanswered;
 use crate::upstream::Upstream;
 use crate::upstream::send::Beside;
 
-type Outcome = Result<Answer, SendError>;
+type Outcome = Result<Answer, Unanswered>;
 
 impl Upstream {
     /// As [`Upstream::send`]; where no answer's head came within `wait`, another host is asked beside the first, paid from
@@ -85,5 +85,8 @@ fn twin(outbound: &Outbound, policy: &Retry) -> Option<Outbound> {
 
 /// The answer that stands, the other attempt counted.
 fn both(outcome: Outcome) -> Outcome {
-    outcome.map(|answer| Answer { attempts: answer.attempts + 1, ..answer })
+    match outcome {
+        Ok(answer) => Ok(Answer { attempts: answer.attempts + 1, ..answer }),
+        Err(failed) => Err(Unanswered { attempts: failed.attempts + 1, ..failed }),
+    }
 }

@@ -57,6 +57,38 @@ pub struct Answer {
     pub tunnel: Option<Tunnel>,
 }
 
+/// A request that got no answer: why, and after how many attempts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Unanswered {
+    /// Why.
+    pub error: SendError,
+    /// Attempts made; 0 when nobody was asked.
+    pub attempts: u32,
+}
+
+impl From<SendError> for Unanswered {
+    /// Of a request that was given up before anybody was asked.
+    fn from(error: SendError) -> Self {
+        Self { error, attempts: 0 }
+    }
+}
+
+impl SendError {
+    /// The host asked last, where one was asked.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Connect { host, .. }
+            | Self::Tls { host, .. }
+            | Self::Timeout { host, .. }
+            | Self::Reset { host, .. }
+            | Self::Protocol { host, .. }
+            | Self::Overload { host } => Some(host),
+            Self::NoneHealthy | Self::Full { .. } | Self::Body(_) => None,
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {

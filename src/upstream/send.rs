@@ -17,11 +17,13 @@ use crate::upstream::Outbound;
 use crate::upstream::Retry;
 use crate::upstream::SendError;
 use crate::upstream::Shared;
+use crate::upstream::Unanswered;
 use crate::upstream::attempt::Errand;
 use crate::upstream::attempt::attempt;
 use crate::upstream::balance::Ask;
 use crate::upstream::echo;
 use crate::upstream::eject::Said;
+use crate::upstream::h1::Reply;
 use crate::upstream::h2::attempt as attempt_h2;
 use crate::upstream::pool::Lane;
 use crate::upstream::pool::Pools;
@@ -32,6 +34,7 @@ use crate::upstream::retry::Next;
 use crate::upstream::retry::Setback;
 use crate::upstream::retry::Standing;
 use crate::upstream::upload::Upload;
+use crate::upstream::verdict;
 use crate::upstream::view::View;
 
 /// One worker's view of an upstream: what a request is sent through.
@@ -56,6 +59,12 @@ struct Course {
     /// For how many seconds the host that failed it last wants to be left alone.
     leave: u32,
     want: Want,
+}
+
+impl Course {
+    fn ends(&self, error: SendError) -> Unanswered {
+        Unanswered { error, attempts: self.attempts }
+    }
 }
 
 /// Two attempts at one request that run side by side.
@@ -97,12 +106,12 @@ impl Upstream {
 
     /// Sends `outbound` to one of the hosts, on a failure to another as far as the retry policy goes, and returns when
     /// the answer's head is known. Dropping the future or the answer's body ends the work and closes the connection.
-    pub fn send(&self, outbound: Outbound) -> impl Future<Output = Result<Answer, SendError>> {
+    pub fn send(&self, outbound: Outbound) -> impl Future<Output = Result<Answer, Unanswered>> {
         self.pursue(outbound, None)
     }
 
     /// The same beside another attempt at the same request, which goes to another host.
-    pub(super) async fn pursue(&self, mut outbound: Outbound, beside: Option<&Beside>) -> Result<Answer, SendError> {
+    pub(super) async fn pursue(&self, mut outbound: Outbound, beside: Option<&Beside>) -> Result<Answer, Unanswered> {
         let own = outbound.retry.take();
         let policy = own.as_deref().unwrap_or_else(|| &self.shared.config().retry);
         let may_repeat = outbound.repeatable || policy.is_unsafe;
@@ -116,7 +125,10 @@ impl Upstream {
             course.attempts += 1;
             course.spent += 1;
             let start = self.pools.clock.now();
-            let Some(lane) = self.choose(outbound.key, start, &course.tried) else { return Err(self.nobody()) };
+            let Some(lane) = self.choose(outbound.key, start, &course.tried) else {
+                course.attempts -= 1;
+                return Err(course.ends(self.nobody()));
+            };
             if let Some(beside) = beside {
                 beside.at.set(lane.host.id);
             }
@@ -134,14 +146,18 @@ impl Upstream {
                 // what is rare is boxed: the future of an ordinary request stays small
                 Way::Http2 => Box::pin(attempt_h2(&errand, upload)).await,
                 Way::Echo => {
-                    let response = Box::pin(echo::answer(&outbound, &mut upload)).await?;
+                    let response = Box::pin(echo::answer(&outbound, &mut upload))
+                        .await
+                        .map_err(|error| course.ends(error.into()))?;
                     let took = self.pools.clock.now().since(start);
                     return Ok(self.answer(response, &lane, course.attempts, took, None));
                 }
             };
             match attempt {
                 Ok((mut reply, arrived)) => {
-                    self.note(&lane, start, arrived, Some(Said::status(reply.head.status)));
+                    if self.notes {
+                        self.hear(&lane, start, arrived, &mut reply);
+                    }
                     if let Some(spare) = reply.upload.take() {
                         let (setback, clock) = (Setback::Status(reply.head.status), &self.pools.clock);
                         course.leave = retry::retry_after(&reply.head.headers, || clock.unix());
@@ -165,11 +181,11 @@ impl Upstream {
                 }
                 Err(lost) => {
                     self.lament(&lane, start, &lost.error);
-                    let Some(setback) = lost.setback else { return Err(lost.error) };
+                    let Some(setback) = lost.setback else { return Err(course.ends(lost.error)) };
                     if !self.again(&mut course, policy, setback, &outbound, &lost.upload, &lane)
                         || !Box::pin(self.pause(&mut course, policy, &mut outbound, start)).await
                     {
-                        return Err(lost.error);
+                        return Err(course.ends(lost.error));
                     }
                     upload = lost.upload;
                 }
@@ -275,18 +291,21 @@ impl Upstream {
         view.choose(&self.shared, &ask, tried)
     }
 
-    /// What an attempt says about its host.
-    fn note(&self, lane: &Lane, start: Moment, now: Moment, said: Option<Said>) {
+    /// What an answer's head says about its host; where there is more to come, its end has the last word.
+    #[cold]
+    fn hear(&self, lane: &Lane, start: Moment, now: Moment, reply: &mut Reply) {
+        let said = Said::status(reply.head.status);
+        verdict::hear(&self.shared, &lane.host, said, (start, now), &self.pools.clock, &mut reply.body);
+    }
+
+    /// What an attempt without an answer says about its host.
+    fn lament(&self, lane: &Lane, start: Moment, error: &SendError) {
+        let now = self.pools.clock.now();
         if self.notes
-            && let Some(said) = said
+            && let Some(said) = Said::error(error, now.since(start), &self.shared.config().timeout)
         {
             self.shared.note(&lane.host, said, start, now);
         }
-    }
-
-    fn lament(&self, lane: &Lane, start: Moment, error: &SendError) {
-        let now = self.pools.clock.now();
-        self.note(lane, start, now, Said::error(error, now.since(start), &self.shared.config().timeout));
     }
 
     fn nobody(&self) -> SendError {

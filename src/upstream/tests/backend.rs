@@ -226,7 +226,7 @@ impl Gate {
     }
 
     pub(in crate::upstream) async fn send(&self, outbound: Outbound) -> Result<Answer, SendError> {
-        self.upstream.send(outbound).await
+        self.upstream.send(outbound).await.map_err(|failed| failed.error)
     }
 
     pub(in crate::upstream) async fn get(&self) -> Result<Answer, SendError> {
