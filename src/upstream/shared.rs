@@ -174,11 +174,6 @@ impl Shared {
         self.known.lock().reach.get(index).is_some_and(|reach| !reach.is_empty())
     }
 
-    /// The addresses that are known for `address`.
-    pub(crate) fn reach(&self, address: &Address) -> Vec<SocketAddr> {
-        self.known.lock().reach(address)
-    }
-
     /// What the host at `index` of the declaration resolved to. Nothing found changes nothing.
     pub(crate) fn resolve(&self, index: usize, mut found: Vec<SocketAddr>) {
         found.sort_unstable();
@@ -191,15 +186,21 @@ impl Shared {
         self.renew(&known);
     }
 
-    /// The hosts are these, each with its addresses. Nothing found changes nothing.
+    /// The hosts are these, each with its addresses. Nothing found changes nothing: a host whose name has none now keeps
+    /// those it had, and without any it is left out.
     pub(crate) fn discover(&self, found: Vec<(HostConfig, Vec<SocketAddr>)>) {
-        let (hosts, mut reach): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        reach.iter_mut().for_each(|reach| {
+        let mut known = self.known.lock();
+        let found = found.into_iter().filter_map(|(host, mut reach)| {
+            let named = matches!(host.address, Address::Tcp { .. });
+            if reach.is_empty() && named {
+                reach = known.reach(&host.address);
+            }
             reach.sort_unstable();
             reach.dedup();
+            (!reach.is_empty() || !named).then_some((host, reach))
         });
+        let (hosts, reach) = found.unzip();
         let found = Known { hosts, reach };
-        let mut known = self.known.lock();
         if found.hosts.is_empty() || *known == found {
             return;
         }
