@@ -7,6 +7,7 @@ pub mod coding;
 pub mod conditional;
 pub mod date;
 pub mod file;
+pub mod grpc;
 pub mod h1;
 pub(crate) mod h2;
 pub mod headers;

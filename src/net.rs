@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod identity;
+pub mod proxy_header;
 
 pub use certificate::Certificate;
 pub use identity::Trust;

@@ -44,6 +44,8 @@ pub struct Gateway {
     pub admin: Option<Admin>,
     /// Whose forwarding fields are believed.
     pub trust: Trust,
+    /// What clients are told of failures on the way to services.
+    pub proxy_status: ProxyStatus,
     /// Limits and client-side timeouts.
     pub limits: Limits,
     /// Longest run of script code without waiting, in thread CPU time; default 100 ms.
@@ -70,6 +72,17 @@ pub struct Gateway {
     pub hooks: Levels,
     /// Where it was declared.
     pub place: Place,
+}
+
+/// `proxy_status`: whether answers carry `Proxy-Status` (RFC 9209).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProxyStatus {
+    /// They do not.
+    Off,
+    /// What kind of failure it was.
+    Plain,
+    /// Which host it was at, too.
+    Full,
 }
 
 /// The admin listener.
@@ -266,6 +279,7 @@ impl Default for Gateway {
                 explicit: false,
             }),
             trust: Trust::Nobody,
+            proxy_status: ProxyStatus::Off,
             limits: Limits::default(),
             // code that was not optimised takes ten times as long, and a busy machine lets tests wait
             step: Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 100 }),

@@ -21,6 +21,7 @@ pub mod receive;
 pub mod respond;
 pub mod serve;
 pub mod site;
+mod status;
 pub mod target;
 pub mod trace;
 pub mod tunnel;

@@ -23,6 +23,7 @@ mod shared;
 mod socket;
 mod tls;
 mod upload;
+mod verdict;
 mod view;
 pub mod vitals;
 
@@ -38,6 +39,7 @@ pub use lineup::Lineup;
 pub use outbound::Answer;
 pub use outbound::Outbound;
 pub use outbound::SendError;
+pub use outbound::Unanswered;
 pub use pool::Pools;
 pub(crate) use retry::retry_after;
 pub use send::Upstream;
@@ -52,6 +54,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
+
+use crate::net::proxy_header;
 
 /// An upstream as declared; plain data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +93,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// What is spoken to the hosts.
     pub protocol: Protocol,
+    /// Whether hosts are told, by the PROXY protocol, on whose behalf a connection is made.
+    pub proxy_protocol: Option<proxy_header::Version>,
     /// Where it was declared: file and line, for listings.
     pub place: (String, u32),
 }
@@ -113,7 +119,18 @@ impl Config {
             refresh: None,
             tls: TlsConfig::default(),
             protocol: Protocol::default(),
+            proxy_protocol: None,
             place: Default::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What is kept of connections: none that were made in the name of one client is used for another.
+    pub(crate) fn kept(&self) -> Pool {
+        match self.proxy_protocol {
+            None => self.pool,
+            Some(_) => Pool { idle: Duration::ZERO, ..self.pool },
         }
     }
 }

@@ -80,6 +80,35 @@ fn a_service_names_its_hosts_their_ports_and_who_stands_in() {
 }
 
 #[test]
+fn a_host_of_a_service_whose_address_cannot_be_told_for_now_keeps_the_one_it_had() {
+    let (one, two) = (upstream::says("one"), upstream::says("two"));
+    let dns = dns::serve();
+    for name in ["a.test", "b.test"] {
+        dns.addresses(name, 1, &["127.0.0.1"]);
+    }
+    let listed = [(1, 0, one.address().port(), "a.test"), (1, 0, two.address().port(), "b.test")];
+    dns.services("api.internal", 1, &listed);
+    let gateway = gateway::script(
+        r#"
+        upstream "api" { dns = "srv://$DNS/api.internal", balance = "round_robin" }
+        route "/" { to = "api" }
+        "#,
+    )
+    .with("$DNS", dns.address())
+    .start();
+    let both = || (0..4).map(|_| says(&gateway)).collect::<std::collections::BTreeSet<_>>().len() == 2;
+    assert!(both());
+    dns.fails("b.test", true);
+    let asked = dns.asked();
+    wait::until("it was asked in vain, and again", || dns.asked() > asked + 12);
+    assert!(both(), "the second host is still there");
+    // One whose name is gone is gone.
+    dns.fails("b.test", false);
+    dns.addresses("b.test", 1, &[]);
+    wait::until("it left", || (0..4).all(|_| says(&gateway) == "one"));
+}
+
+#[test]
 fn a_function_tells_the_hosts_and_is_asked_again() {
     let (one, two) = (upstream::says("one"), upstream::says("two"));
     let registry = upstream::answers({

@@ -207,3 +207,70 @@ fn failing_all_over_never_takes_out_more_than_most() {
     assert_eq!(states(&gateway).iter().filter(|state| *state == "ejected").count(), 2);
     assert!(services.iter().map(Upstream::calls).sum::<usize>() == 60, "somebody is always asked");
 }
+
+#[test]
+fn an_answer_that_breaks_off_counts_and_one_that_its_client_leaves_does_not() {
+    let clock = clock();
+    let cuts = upstream::serve(|conn| {
+        while let Some(seen) = conn.request() {
+            match seen.target.as_str() {
+                "/cut" => {
+                    conn.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
+                    return;
+                }
+                "/long" => {
+                    conn.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n");
+                    conn.linger();
+                    return;
+                }
+                _ => drop(conn.send(upstream::ok("whole"))),
+            }
+        }
+    });
+    let gateway = gateway::script(
+        r#"
+        upstream "s" { "$A", "$B", balance = "first", eject = { errors = 3 }, retry = { times = 0 } }
+        route "/{rest*}" { to = "s" }
+        "#,
+    )
+    .with("$A", cuts.address())
+    .with("$B", upstream::nobody())
+    .clock(&clock)
+    .start();
+    let get = |target: &str| {
+        let mut client = gateway.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+        client
+    };
+    for _ in 0..6 {
+        let mut client = get("/long");
+        client.head();
+        client.reset();
+    }
+    wait::until("nobody waits for them", || cuts.open() == 0);
+    for _ in 0..2 {
+        assert!(String::from_utf8_lossy(&get("/cut").rest()).ends_with("half"));
+    }
+    gateway.get("/").with(200);
+    assert_eq!(states(&gateway), ["up", "up"], "a whole answer ends the row");
+    for _ in 0..3 {
+        get("/cut").rest();
+    }
+    wait::until("it is out", || states(&gateway) == ["ejected", "up"]);
+}
+
+#[test]
+fn the_answer_of_a_service_stands_when_nobody_is_left_to_ask() {
+    let clock = clock();
+    let service = upstream::answers(|_| upstream::answer(503, &[("x-own", "1")], "back soon"));
+    let gateway = gateway::script(
+        r#"upstream "s" { "$A", eject = { errors = 1 }, retry = { times = 1, backoff = "0ms..0ms" } } route "/" { to = "s" }"#,
+    )
+    .with("$A", service.address())
+    .clock(&clock)
+    .start();
+    let answer = gateway.get("/").with(503);
+    assert_eq!((answer.text(), answer.header("x-own")), ("back soon", Some("1")));
+    assert_eq!(service.calls(), 1);
+    gateway.get("/").refused(503, "upstream.none_healthy");
+}

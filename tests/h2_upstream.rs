@@ -3,6 +3,7 @@
 use crate::support::client::Frame;
 use crate::support::gateway;
 use crate::support::h2_service as h2;
+use crate::support::tls::Authority;
 use crate::support::upstream;
 
 fn before(service: &h2::Service, protocol: &str) -> gateway::Gateway {
@@ -104,4 +105,43 @@ fn a_service_of_http1_behind_protocol_h2_is_a_502_at_once() {
     gateway.get("/").refused(502, "upstream.protocol");
     let upgrade = [("connection", "upgrade"), ("upgrade", "other")];
     gateway.client().call("GET", "/", &upgrade, "").refused(502, "upstream.protocol");
+}
+
+#[test]
+fn over_tls_a_service_must_be_who_it_says_unless_told_otherwise() {
+    let (ours, other) = (Authority::new("CA"), Authority::new("Other"));
+    let reply = |_: &h2::Seen, _: &[u8]| h2::Reply {
+        status: 200,
+        fields: Vec::new(),
+        body: b"it".to_vec(),
+        trailers: Vec::new(),
+    };
+    let good = h2::secure(&ours.server(&["localhost"]), &["h2"], reply);
+    let renamed = h2::secure(&ours.server(&["inner.test"]), &["h2"], reply);
+    let foreign = h2::secure(&other.server(&["localhost"]), &["h2"], reply);
+    for (service, tls, status) in [
+        (&good, r#"ca = "ca.pem""#, 200),
+        (&good, r#"verify = true"#, 502),
+        (&renamed, r#"ca = "ca.pem""#, 502),
+        (&renamed, r#"ca = "ca.pem", sni = "inner.test""#, 200),
+        (&foreign, r#"ca = "ca.pem""#, 502),
+        (&foreign, r#"verify = false"#, 200),
+    ] {
+        let gateway = gateway::script(
+            r#"
+            upstream "s" { "https://localhost:$PORT", protocol = "h2", timeout = { connect = "20s" }, tls = { $TLS } }
+            route "/" { to = "s" }
+            "#,
+        )
+        .with("$PORT", service.address().port())
+        .with("$TLS", tls)
+        .file("ca.pem", &ours.pem)
+        .start();
+        let answer = gateway.get("/");
+        if status == 200 {
+            assert_eq!(answer.with(200).text(), "it", "{tls}");
+        } else {
+            answer.refused(502, "upstream.tls");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Active health: hosts are asked how they are, once for the whole gateway, and those that are down are not asked more.
 
+mod grpc;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering;

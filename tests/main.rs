@@ -32,6 +32,8 @@
 //! | what fuzzing found once | `fuzzed` |
 //! | pools: LIFO, bounds, ages, `Keep-Alive`, liveness | `pools` |
 //! | HTTP/2 and gRPC services, streaming both ways (U-28, U-62) | `h2_upstream` |
+//! | failures on the way to a service by name, in log, metric, document and `Proxy-Status` (S-32) | `reasons` |
+//! | PROXY headers towards services (S-21) | `telling` |
 //! | retries: what is sent again and what never, POSTs (C-06) | `retries` |
 //! | hosts that are found: DNS, services, functions, files (C-05, U-19 to U-21) | `discovery` |
 //! | overload: `limit` of an upstream | `bulkhead` |
@@ -126,6 +128,7 @@ mod proxy_protocol;
 mod purging;
 mod quota;
 mod rate_limit;
+mod reasons;
 mod reject;
 mod reload;
 mod remember;
@@ -147,6 +150,7 @@ mod stores;
 mod storing;
 mod streaming;
 mod tasks;
+mod telling;
 mod templates;
 mod tls;
 mod trace;

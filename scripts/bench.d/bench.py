@@ -15,16 +15,20 @@ import secure
 import servers
 from servers import Gateway
 from servers import Nginx
+from workloads import ALL
 from workloads import WORKLOADS
+from workloads import hosts
 
 
 def main():
     options = arguments()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     chosen = [w for w in WORKLOADS if w.name in options.only] if options.only else WORKLOADS
-    if (options.policies or options.caches or options.tls) and not options.only:
+    if options.hosts and not options.only:
+        chosen = [w for w in WORKLOADS if w.name in ("1 KB", "100 hosts")]
+    elif (options.policies or options.caches or options.tls) and not options.only:
         chosen = []
-    every = not (options.only or options.policies or options.caches or options.tls)
+    every = not (options.only or options.policies or options.caches or options.tls or options.hosts)
     backend = servers.backend()
     backend.start()
     try:
@@ -53,6 +57,8 @@ def main():
             policies.run(options.binary, options.seconds, backend.port, counters, row)
         if options.tls or every:
             secure.run(options, backend.port, counters, compare)
+        if options.hosts:
+            checked_hosts(options, backend.port)
         if every:
             others(options, backend.port)
     finally:
@@ -66,6 +72,7 @@ def arguments():
     parser.add_argument("--only", action="append", metavar="WORKLOAD", help="one of: " + ", ".join(w.name for w in WORKLOADS))
     parser.add_argument("--policies", action="store_true", help="only what identity, limits and validation cost")
     parser.add_argument("--tls", action="store_true", help="only what TLS costs")
+    parser.add_argument("--hosts", action="store_true", help="only what many hosts cost: to choose among, and to check")
     parser.add_argument("--caches", action="store_true", help="only what a cache hit costs, beside nginx and varnish")
     parser.add_argument("--callgrind", action="store_true", help="count user instructions under valgrind instead: slow, repeatable")
     return parser.parse_args()
@@ -86,6 +93,14 @@ def row(workload, server, cost, ratio, counters):
     print(f"{workload.name:<22}{server.name:<10}{instructions:>16}{cost.cpu_per_100k():>11.2f}{cost.user * share:>7.2f}{cost.system * share:>7.2f}"
           f"{cost.requests / cost.seconds:>9.0f}{statistics.median(cost.p50):>8.2f}{statistics.median(cost.p99):>8.2f}{cost.peak_kb / 1024:>9.1f}{cost.errors:>8}"
           + (f"{ratio:>7.2f}{workload.aim or '':>6}" if ratio else ""), flush=True)
+
+
+def checked_hosts(options, port):
+    """A gateway that only asks its hosts how they are."""
+    script = hosts(300, port, ', health = { path = "/1k" }') + ALL
+    server = Gateway(options.binary, script)
+    with servers.running(server):
+        print(f"\n300 hosts with health checks, nobody asks for anything: % of a core (aim 1)\n  moongate  {extras.idle_percent(server, 30):>8.2f}", flush=True)
 
 
 def others(options, port):
@@ -110,6 +125,7 @@ def others(options, port):
         quiet, busy, errors = extras.reload_pairs(server, options.seconds)
         print(f"  {server.name:<10}{quiet:>8.2f}{busy:>8.2f}{errors:>8}", flush=True)
         server.stop()
+    checked_hosts(options, port)
     print("\nstart to first answer, ms (aim 100)")
     for make in (gateway, nginx):
         print(f"  {make().name:<10}{extras.first_answer_ms(make):>8.1f}", flush=True)

@@ -41,6 +41,15 @@ def idle_kb(server, connect=plain):
     return grown / IDLE
 
 
+def idle_percent(server, seconds):
+    """What a server that nobody asks for anything uses of a core, once it has settled."""
+    time.sleep(10)
+    pids = server.pids()
+    before = measure.cpu_seconds(pids)
+    time.sleep(seconds)
+    return 100 * (measure.cpu_seconds(pids) - before) / seconds
+
+
 def reloads(server, seconds, times):
     """A run of 64 keep-alive clients while the server reloads `times` times."""
     stop = threading.Event()

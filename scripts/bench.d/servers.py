@@ -168,8 +168,8 @@ class Varnish(Server):
 
 
 def backend():
-    """Answers /1k and /100k from files, and anything POSTed with ok."""
-    server = Nginx("""server { listen 127.0.0.1:$PORT backlog=4096 reuseport; root $FOLDER/www;
+    """Answers /1k and /100k from files, and anything POSTed with ok; at every address of this machine."""
+    server = Nginx("""server { listen $PORT backlog=4096 reuseport; root $FOLDER/www;
       location /post { return 200 ok; } location / { try_files $uri /1k; } }""", core=LOAD_CORE, name="backend")
     (server.folder / "www").mkdir()
     for name, size in (("1k", 1 << 10), ("100k", 100 << 10)):
@@ -177,10 +177,16 @@ def backend():
     return server
 
 
-def proxy_locations(port, extra="", more=""):
+def addresses(count):
+    """So many addresses of this machine, the usual one first."""
+    return [f"127.0.{n // 250}.{n % 250 + 1}" for n in range(count)]
+
+
+def proxy_locations(port, extra="", more="", hosts=1):
     """proxy_pass with keep-alive and the same fields added that the gateway adds; `more` for every location."""
+    listed = " ".join(f"server {address}:{port};" for address in addresses(hosts))
     return f"""
-  upstream backend {{ server 127.0.0.1:{port}; keepalive 256; keepalive_requests 1000000000; }}
+  upstream backend {{ {listed} keepalive 256; keepalive_requests 1000000000; }}
   server {{ listen 127.0.0.1:$PORT backlog=4096 reuseport;
     proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header Via "1.1 nginx";
     proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;

@@ -3,9 +3,18 @@
 import dataclasses
 
 import load
+from servers import addresses
 from servers import proxy_locations
 
 PLAIN = 'upstream "backend" {{ "127.0.0.1:{port}" }}\n'
+
+
+def hosts(count, port, options=""):
+    """The one backend under many addresses: to a gateway they are hosts of their own."""
+    listed = ", ".join(f'"{address}:{port}"' for address in addresses(count))
+    return f'upstream "backend" {{ {listed}{options} }}\n'
+
+
 STEP = """
 route "/{rest*}" {
   function(req)
@@ -27,12 +36,13 @@ class Workload:
     load: object  # seconds → a load
     request: bytes = b"GET /1k HTTP/1.1\r\nhost: bench\r\n\r\n"
     nginx: str = ""  # further locations
+    hosts: int = 1
 
     def script(self, port):
-        return PLAIN.format(port=port) + self.route
+        return hosts(self.hosts, port) + self.route
 
     def locations(self, port):
-        return proxy_locations(port, self.nginx)
+        return proxy_locations(port, self.nginx, hosts=self.hosts)
 
 
 ALL = 'route "/{rest*}" { to = "backend" }\n'
@@ -50,5 +60,6 @@ WORKLOADS = [
              "".join(f"location /r{n}/ {{ proxy_pass http://backend/; }}\n" for n in range(10))),
     Workload("10,000 routes", 0, MANY, lambda s: load.wrk("/r1/1k", s, script=load.TEN_THOUSAND),
              b"GET /r7777/1k HTTP/1.1\r\nhost: bench\r\n\r\n", MANY_NGINX),
+    Workload("100 hosts", 0, ALL, lambda s: load.wrk("/1k", s), hosts=100),
     Workload("new connection", 1.0, ALL, lambda s: load.wrk("/1k", s, headers=["Connection: close"])),
 ]

@@ -1,5 +1,6 @@
 //! Hosts that functions of the script tell: from the control machine to the upstreams they belong to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::clock::Alarms;
@@ -12,6 +13,7 @@ use crate::script::task_identity;
 use crate::script::told_hosts;
 use crate::store;
 use crate::telemetry::log;
+use crate::upstream::Address;
 use crate::upstream::Shared;
 use crate::upstream::resolve;
 use crate::upstream::resolve::Lookup;
@@ -21,6 +23,10 @@ struct Told {
     shared: Arc<Shared>,
     flag: Arc<Flag>,
     seen: u64,
+    /// What was wrong with it, for as long as that lasts: it is said once.
+    complaint: Option<String>,
+    /// Its hosts whose names have no address at present.
+    failing: BTreeSet<Address>,
 }
 
 /// Hands over what is told, for as long as it is polled. What makes no sense changes nothing.
@@ -32,7 +38,9 @@ pub(super) async fn keep(plan: Arc<Plan>, upstreams: Vec<Arc<Shared>>, live: Arc
         .filter_map(|(word, argument, _)| {
             let name = argument.rsplit_once(' ')?.0;
             let shared = upstreams.iter().find(|shared| shared.config().name == name)?;
-            Some(Told { shared: Arc::clone(shared), flag: live.flag(&task_identity(word, argument, 0)), seen: 0 })
+            let flag = live.flag(&task_identity(word, argument, 0));
+            let (shared, complaint, failing) = (Arc::clone(shared), None, BTreeSet::new());
+            Some(Told { shared, flag, seen: 0, complaint, failing })
         })
         .collect();
     if all.is_empty() {
@@ -50,18 +58,25 @@ pub(super) async fn keep(plan: Arc<Plan>, upstreams: Vec<Arc<Shared>>, live: Arc
 }
 
 impl Told {
-    async fn hand_over(&self, lookup: &Lookup) {
+    async fn hand_over(&mut self, lookup: &Lookup) {
         let Some(value) = self.flag.value() else { return };
         let hosts = match &*value {
             store::Value::Json(value) => told_hosts(value),
             _ => Err("`hosts` must return a list of addresses".to_owned()),
         };
         match hosts {
-            Ok(hosts) => resolve::told(&self.shared, hosts, lookup).await,
-            Err(fault) => log::error(
-                "a function told hosts that make no sense; the last ones stay in use",
-                &[("upstream", &self.shared.config().name), ("cause", &fault)],
-            ),
+            Ok(hosts) => {
+                self.complaint = None;
+                resolve::told(&self.shared, hosts, lookup, &mut self.failing).await;
+            }
+            Err(fault) if self.complaint.as_ref() == Some(&fault) => {}
+            Err(fault) => {
+                log::error(
+                    "a function told hosts that make no sense; the last ones stay in use",
+                    &[("upstream", &self.shared.config().name), ("cause", &fault)],
+                );
+                self.complaint = Some(fault);
+            }
         }
     }
 }

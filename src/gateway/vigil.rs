@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -18,16 +19,20 @@ use crate::upstream::news::News;
 pub(super) async fn keep(news: News, desk: Arc<Desk>) {
     let mut panicking = BTreeSet::new();
     loop {
-        let changes = news.next().await;
-        for change in &changes {
-            tell(change, &desk);
+        for change in desk.clock.timeout(LOOK, news.next()).await.unwrap_or_default() {
+            tell(&change, &desk);
         }
-        let names: BTreeSet<_> = changes.iter().map(|change| change.upstream.as_str()).collect();
-        for shared in desk.hosts.lock().iter().filter(|shared| names.contains(shared.config().name.as_str())) {
+        // hosts that are drained, found, or gone by a reload change who may be asked as well
+        let upstreams = desk.hosts.lock().clone();
+        panicking.retain(|name| upstreams.iter().any(|shared| shared.config().name == *name));
+        for shared in &upstreams {
             alarm(shared, &desk, &mut panicking);
         }
     }
 }
+
+/// How soon it is noticed that too few hosts are well.
+const LOOK: Duration = Duration::from_secs(1);
 
 fn tell(change: &Change, desk: &Desk) {
     let Change { upstream, host, up, reason } = change;

@@ -159,6 +159,9 @@ pub enum BodyError {
     /// A content coding that could not be decoded.
     #[error("the body's content coding is corrupt")]
     Coding,
+    /// It is an answer's, and the request's own body, still on its way, broke off.
+    #[error("the request's body broke off")]
+    Request,
     /// A script function on the stream ended it.
     #[error("a function cut the stream")]
     Script,

@@ -104,6 +104,11 @@ pub fn write_forwarded(out: &mut Vec<u8>, request: &Request, peer: Option<IpAddr
     out.extend_from_slice(b"\r\n");
 }
 
+/// The port that `request` was meant for; 0 for one that nothing can listen on.
+pub fn port_of(request: &Request) -> u16 {
+    std::str::from_utf8(port(request)).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 fn port(request: &Request) -> &[u8] {
     let host = request.host.as_bytes();
     let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();

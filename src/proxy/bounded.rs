@@ -17,6 +17,7 @@ use crate::proxy::Worker;
 use crate::upstream::Answer;
 use crate::upstream::Outbound;
 use crate::upstream::SendError;
+use crate::upstream::Unanswered;
 use crate::upstream::Upstream;
 
 /// Sends `outbound` once the upstream has room for it; overload is answered at once, or after `limit.max_wait` in line.
@@ -26,8 +27,10 @@ pub(super) async fn send(
     upstream: &Rc<Upstream>,
     outbound: &mut Outbound,
     hedge: Option<Duration>,
-) -> Result<Answer, SendError> {
+) -> Result<Answer, Unanswered> {
+    let began = worker.clock.now();
     let permit = enter(worker, site, upstream, outbound).await?;
+    outbound.spend(worker.clock.now().since(began));
     let answer = match hedge {
         Some(wait) => upstream.send_hedged(outbound, wait).await,
         None => upstream.send_in_place(outbound).await,

@@ -28,7 +28,7 @@ impl Failure {
     pub fn from_body(error: BodyError) -> Self {
         let (code, detail) = match error {
             BodyError::TooLarge => (Code::BodyTooLarge, "the body is larger than allowed"),
-            BodyError::Cut => (Code::ClientGone, "the body ended early"),
+            BodyError::Cut | BodyError::Request => (Code::ClientGone, "the body ended early"),
             BodyError::Malformed => (Code::RequestMalformed, "the body's framing is malformed"),
             BodyError::Stalled => (Code::RequestTimeout, "the body did not arrive in time"),
             BodyError::Coding => (Code::BodyBadEncoding, "the body's content coding is corrupt"),

@@ -67,7 +67,9 @@ codes! {
     BodyBadEncoding "body.bad_encoding" 400 "the body's content coding is corrupt or unknown",
     HeaderUnsafe "header.unsafe" 400 "a value with CR, LF or NUL would have become a header",
     UpstreamConnect "upstream.connect" 502 "no connection to the service",
-    UpstreamTimeout "upstream.timeout" 504 "the service did not answer in time",
+    UpstreamConnectTimeout "upstream.connect_timeout" 504 "no connection to the service within `timeout.connect`",
+    UpstreamTimeout "upstream.timeout" 504 "the service did not answer within `timeout.response`",
+    UpstreamIdle "upstream.idle" 504 "the service fell silent within its answer for `timeout.idle`; what was sent of it is cut off",
     UpstreamReset "upstream.reset" 502 "the service closed the connection before its answer was complete",
     UpstreamResetReused "upstream.reset_reused" 502 "a reused connection died, and the request may not be repeated",
     UpstreamProtocol "upstream.protocol" 502 "the service's answer breaks HTTP, or could be read in two ways",
@@ -156,6 +158,10 @@ pub struct Facts {
     pub level: Option<&'static str>,
     /// The service it concerns.
     pub upstream: Option<Rc<str>>,
+    /// The host asked last.
+    pub host: Option<Rc<str>>,
+    /// How often hosts were asked.
+    pub attempts: u32,
 }
 
 impl Failure {
@@ -173,6 +179,8 @@ impl Failure {
             step: None,
             level: None,
             upstream: None,
+            host: None,
+            attempts: 0,
         }))
     }
 

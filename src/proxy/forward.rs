@@ -1,5 +1,7 @@
 //! Sends an exchange's request to its service and returns when the answer's head is known.
 
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use crate::http::Response;
 use crate::http::Version;
 use crate::http::headers::Known;
 use crate::net::identity;
+use crate::net::proxy_header::Ends;
 use crate::proxy::Code;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
@@ -21,6 +24,7 @@ use crate::proxy::Worker;
 use crate::proxy::bounded;
 use crate::proxy::grpc;
 use crate::proxy::lookup::render;
+use crate::proxy::out_of_time;
 use crate::proxy::respond::unrouted;
 use crate::proxy::target::Destination;
 use crate::proxy::target::destination;
@@ -30,6 +34,7 @@ use crate::upstream::Balance;
 use crate::upstream::Outbound;
 use crate::upstream::Retry;
 use crate::upstream::SendError;
+use crate::upstream::Unanswered;
 use crate::upstream::Upstream;
 use crate::upstream::balance::digest;
 
@@ -68,11 +73,14 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     let Destination { upstream, target, host } = destination(exchange, &with).await?;
     let key = key(exchange, &upstream)?;
     let mut outbound = outbound(exchange, &with, target, host, key);
+    if upstream.names_clients() {
+        outbound.ends = ends(exchange).map(Box::new);
+    }
     exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
     let hedge = exchange.setting().and_then(|setting| setting.hedge);
     let answer = send(&exchange.worker, &exchange.site, &upstream, &mut outbound, hedge).await;
     note(exchange, &answer);
-    let response = answer?.response;
+    let response = answer.map_err(|failure| whose_time(exchange, failure))?.response;
     handshake::check_answer(exchange, &response)?;
     Ok(response)
 }
@@ -125,7 +133,16 @@ fn outbound(exchange: &Rc<Exchange>, with: &Override, target: String, host: Opti
     let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
     let upgrade = request.upgrade.clone();
     let method = request.method.clone();
-    Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, key, began: None }
+    Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends: None, key, began: None }
+}
+
+/// The client and the port it called, for hosts that are told. A client that a proxy told us of has no port of its own,
+/// and our address is not known where a listener has all of them.
+fn ends(exchange: &Exchange) -> Option<Ends> {
+    let client = exchange.client.get()?;
+    let port = exchange.peer.filter(|peer| peer.ip().to_canonical() == client).map_or(0, |peer| peer.port());
+    let to = identity::port_of(&exchange.request.borrow());
+    Some(Ends { from: SocketAddr::new(client, port), to: (Ipv4Addr::UNSPECIFIED, to).into() })
 }
 
 /// What `balance = "hash"` chooses a host by; any number where it does not.
@@ -212,7 +229,7 @@ async fn send(
         Err(_) => (0, worker.clock.now()),
     };
     worker.meter.call(worker, upstream.name(), status, end.since(outbound.began.unwrap_or(end)));
-    answer.map_err(|error| Failure::from_send(error, upstream.name()))
+    answer.map_err(|failed| Failure::from_send(failed, upstream.name()))
 }
 
 fn note(exchange: &Exchange, answer: &Result<Answer, Failure>) {
@@ -223,8 +240,23 @@ fn note(exchange: &Exchange, answer: &Result<Answer, Failure>) {
             record.attempts += answer.attempts;
             record.upstream_time += u64::try_from(answer.took.as_nanos()).unwrap_or(u64::MAX);
         }
-        Err(_) => record.attempts += 1,
+        Err(failure) => {
+            record.host.clone_from(&failure.host);
+            record.attempts += failure.attempts;
+        }
     }
+}
+
+/// A service that had less time than it may take is not the one that was late.
+fn whose_time(exchange: &Exchange, failure: Failure) -> Failure {
+    let late = matches!(failure.code, Code::UpstreamTimeout | Code::UpstreamConnectTimeout);
+    if !late || !exchange.left().is_zero() {
+        return failure;
+    }
+    let (upstream, host) = (failure.upstream.clone(), failure.host.clone());
+    let mut failure = out_of_time().because(failure.cause.clone());
+    (failure.upstream, failure.host) = (upstream, host);
+    failure
 }
 
 /// A request a function makes of its own accord (`fetch`).
@@ -263,9 +295,10 @@ pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Re
     let deadline = within(worker, Some(call.timeout.unwrap_or(DEFAULT_CALL)));
     let repeatable = call.method.is_idempotent() || call.headers.has("idempotency-key");
     let body = Body::from(call.body);
-    let (upgrade, key, began) = (None, worker.chance(), None);
+    let (upgrade, ends, key, began) = (None, None, worker.chance(), None);
+    let method = call.method;
     let mut outbound =
-        Outbound { method: call.method, target, host, fields, body, upgrade, repeatable, deadline, retry, key, began };
+        Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends, key, began };
     send(worker, site, &upstream, &mut outbound, None).await.map(|answer| answer.response)
 }
 
@@ -278,25 +311,34 @@ fn within(worker: &Worker, limit: Option<Duration>) -> crate::clock::Moment {
 
 impl Failure {
     /// What a client is told of a service that did not answer.
-    fn from_send(error: SendError, upstream: &Rc<str>) -> Self {
+    fn from_send(failed: Unanswered, upstream: &Rc<str>) -> Self {
         use crate::proxy::Code;
-        let cause = error.to_string();
+        let Unanswered { error, attempts } = failed;
+        let (cause, host) = (error.to_string(), error.host().map(Rc::from));
         let (code, detail) = match error {
             SendError::Connect { .. } => (Code::UpstreamConnect, "the service cannot be reached"),
             SendError::Tls { .. } => (Code::UpstreamTls, "the service cannot be reached securely"),
+            SendError::Timeout { phase: "connection", .. } => {
+                (Code::UpstreamConnectTimeout, "the service cannot be reached in time")
+            }
             SendError::Timeout { .. } => (Code::UpstreamTimeout, "the service did not answer in time"),
             SendError::Reset { reused: true, .. } => (Code::UpstreamResetReused, "the service closed the connection"),
             SendError::Reset { .. } => (Code::UpstreamReset, "the service closed the connection before answering"),
             SendError::Protocol { .. } => (Code::UpstreamProtocol, "the service's answer could not be understood"),
             SendError::NoneHealthy => (Code::UpstreamNoneHealthy, "the service is not available"),
             SendError::Overload { .. } | SendError::Full { .. } => (Code::UpstreamOverload, "the service is busy"),
-            SendError::Body(error) => return Self::from_body(error),
+            SendError::Body(error) => {
+                let mut failure = Self::from_body(error);
+                failure.attempts = attempts;
+                return failure;
+            }
         };
         let mut failure = Self::new(code, detail).because(format!("upstream `{upstream}`: {cause}"));
         if failure.status == 503 {
             failure = failure.header("Retry-After", "1");
         }
         failure.upstream = Some(Rc::clone(upstream));
+        (failure.host, failure.attempts) = (host, attempts);
         failure
     }
 }

@@ -13,6 +13,7 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::exchange::Unrouted;
 use crate::proxy::grpc;
+use crate::proxy::status;
 use crate::telemetry::log;
 
 /// The failure of a request that no route takes.
@@ -105,7 +106,10 @@ pub(crate) fn shape(exchange: &Exchange, response: &mut Response) {
 /// What every answer carries.
 pub(crate) fn finish(exchange: &Rc<Exchange>, response: &mut Response) {
     if response.origin == Origin::Error {
+        status::failed(exchange, response);
         grpc::translate(exchange, response);
+    } else if response.status >= 500 && response.origin == Origin::Upstream {
+        status::received(exchange, response);
     }
     shape(exchange, response);
     exchange.limits.finish(response);

@@ -193,7 +193,8 @@ fn reason(why: Broke) -> Code {
         Broke::Client => Code::ClientGone,
         Broke::Slow => Code::ClientSlow,
         Broke::Body(BodyError::Script) => Code::ScriptError,
-        Broke::Body(BodyError::Stalled) => Code::UpstreamTimeout,
+        Broke::Body(BodyError::Stalled) => Code::UpstreamIdle,
+        Broke::Body(BodyError::Request) => Code::ClientGone,
         Broke::Body(BodyError::Malformed) => Code::UpstreamProtocol,
         Broke::Body(_) => Code::UpstreamReset,
     }

@@ -123,7 +123,7 @@ async fn connection(errand: &Errand<'_>) -> Result<Box<Conn>, (SendError, Option
         Some(stand_in) => {
             stand_in.connect(&shared.config().name, &lane.label).map(Socket::Memory).map_err(Failed::Refused)
         }
-        None => Box::pin(connect(&lane.host, shared.tls(), Offer::Http1, limit, clock)).await,
+        None => Box::pin(connect(&lane.host, outbound.ends.as_deref(), shared.tls(), Offer::Http1, limit, clock)).await,
     };
     let socket = made.map_err(|failed| errand.unconnected(failed))?;
     Ok(Conn::new(socket, slot, pools))

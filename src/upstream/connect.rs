@@ -8,10 +8,12 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
 use crate::clock::Clock;
+use crate::net::proxy_header::Ends;
 use crate::upstream::Address;
 use crate::upstream::host::Host;
 use crate::upstream::socket::Socket;
@@ -32,28 +34,41 @@ pub(crate) enum Failed {
     Late,
 }
 
-/// Connects to `host` within `limit`, handshakes included.
+/// Connects to `host` on behalf of `ends` within `limit`, handshakes included.
 pub(crate) async fn connect(
     host: &Host,
+    ends: Option<&Ends>,
     tls: Option<&Tls>,
     offer: Offer,
     limit: Duration,
     clock: &Clock,
 ) -> Result<Socket, Failed> {
-    clock.timeout(limit, open(host, tls, offer, clock)).await.unwrap_or(Err(Failed::Late))
+    clock.timeout(limit, open(host, ends, tls, offer, clock)).await.unwrap_or(Err(Failed::Late))
 }
 
 /// As [`connect`], for as long as it takes.
-pub(crate) async fn open(host: &Host, tls: Option<&Tls>, offer: Offer, clock: &Clock) -> Result<Socket, Failed> {
+pub(crate) async fn open(
+    host: &Host,
+    ends: Option<&Ends>,
+    tls: Option<&Tls>,
+    offer: Offer,
+    clock: &Clock,
+) -> Result<Socket, Failed> {
     let refused = |error: io::Error| Failed::Refused(error.to_string());
+    let header = host.proxy.map(|version| version.header(ends)).unwrap_or_default();
     let (name, wants_tls) = match &host.address {
-        Address::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix).map_err(refused),
+        Address::Unix(path) => {
+            let mut stream = UnixStream::connect(path).await.map_err(refused)?;
+            stream.write_all(&header).await.map_err(refused)?;
+            return Ok(Socket::Unix(stream));
+        }
         Address::Echo => return Err(Failed::Refused("the built-in service has no socket".into())),
         Address::Tcp { host, tls, .. } => (host, *tls),
     };
-    let stream = race(&host.reach, clock).await.map_err(refused)?;
+    let mut stream = race(&host.reach, clock).await.map_err(refused)?;
     // without it small writes wait for the peer's delayed acknowledgement; a socket that refuses it still works
     let _ = stream.set_nodelay(true);
+    stream.write_all(&header).await.map_err(refused)?;
     if !wants_tls {
         return Ok(Socket::Tcp(stream));
     }

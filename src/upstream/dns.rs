@@ -34,13 +34,30 @@ pub(crate) struct Found<T> {
     pub(crate) lifetime: Duration,
 }
 
+/// Why nothing was found.
+enum Fault {
+    /// A server knows that there is nothing.
+    Nothing(String),
+    /// Nobody who was asked knows.
+    Unknown(String),
+}
+
+impl From<Fault> for String {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Nothing(cause) | Fault::Unknown(cause) => cause,
+        }
+    }
+}
+
 /// The addresses of `name`, of both families, as `server` knows them.
 pub(crate) async fn addresses(server: SocketAddr, name: &str, port: u16) -> Result<Found<SocketAddr>, String> {
-    reach(&[server], name, port).await
+    Ok(reach(&[server], name, port).await?)
 }
 
 /// The hosts of a service: those of the best priority, the others as backups; a weight of 0 counts as 1. Without a server
-/// those of `/etc/resolv.conf` are asked, which is read anew each time.
+/// those of `/etc/resolv.conf` are asked, which is read anew each time. A host whose address nobody could tell stands there
+/// without one.
 pub(crate) async fn services(
     server: Option<SocketAddr>,
     name: &str,
@@ -58,8 +75,12 @@ pub(crate) async fn services(
         if !target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
             continue;
         }
-        // a target of `.` says that there is no service; one without an address now may have one next time
-        let Ok(reach) = reach(&servers, target, *port).await else { continue };
+        let reach = match reach(&servers, target, *port).await {
+            Ok(reach) => reach,
+            // a target of `.` says that there is no service
+            Err(Fault::Nothing(_)) => continue,
+            Err(Fault::Unknown(_)) => Found { all: Vec::new(), lifetime: Duration::ZERO },
+        };
         lifetime = lifetime.min(reach.lifetime);
         let address = Address::Tcp { host: target.clone(), port: *port, tls };
         let host = HostConfig { address, weight: u32::from(*weight).max(1), backup: Some(*priority) > best };
@@ -67,7 +88,7 @@ pub(crate) async fn services(
     }
     // servers shuffle their records, and hosts are compared in order
     all.sort_by(|(one, _), (other, _)| one.address.cmp(&other.address));
-    if all.is_empty() {
+    if all.iter().all(|(_, reach)| reach.is_empty()) {
         return Err(format!("`{name}` has no services that can be reached"));
     }
     Ok(Found { all, lifetime })
@@ -81,13 +102,16 @@ fn priority(data: &Data) -> Option<u16> {
 }
 
 /// One family may be missing; both, and there is no address.
-async fn reach(servers: &[SocketAddr], name: &str, port: u16) -> Result<Found<SocketAddr>, String> {
-    let (mut all, mut lifetime, mut fault) = (Vec::new(), u32::MAX, None);
+async fn reach(servers: &[SocketAddr], name: &str, port: u16) -> Result<Found<SocketAddr>, Fault> {
+    let (mut all, mut lifetime) = (Vec::new(), u32::MAX);
+    let mut fault = Fault::Nothing(format!("`{name}` has no address"));
     for kind in [message::A, message::AAAA] {
         let answer = match ask(servers, name, kind).await {
             Ok(answer) => answer,
             Err(error) => {
-                fault = Some(error);
+                if matches!(fault, Fault::Nothing(_)) {
+                    fault = error;
+                }
                 continue;
             }
         };
@@ -102,27 +126,27 @@ async fn reach(servers: &[SocketAddr], name: &str, port: u16) -> Result<Found<So
         }
     }
     if all.is_empty() {
-        return Err(fault.unwrap_or_else(|| format!("`{name}` has no address")));
+        return Err(fault);
     }
     Ok(Found { all, lifetime: Duration::from_secs(lifetime.into()) })
 }
 
 /// What the first server that answers says.
-async fn ask(servers: &[SocketAddr], name: &str, kind: u16) -> Result<Answer, String> {
+async fn ask(servers: &[SocketAddr], name: &str, kind: u16) -> Result<Answer, Fault> {
     let mut fault = format!("`{name}`: no DNS server is known");
     for server in servers.iter().chain(servers) {
         let mut id = [0; 2];
-        aws_lc_rs::rand::fill(&mut id).map_err(|_| "no randomness is left")?;
-        let query = message::query(u16::from_be_bytes(id), name, kind)?;
+        aws_lc_rs::rand::fill(&mut id).map_err(|_| Fault::Unknown("no randomness is left".into()))?;
+        let query = message::query(u16::from_be_bytes(id), name, kind).map_err(Fault::Nothing)?;
         let answered = Clock::real().timeout(PATIENCE, exchange(*server, &query)).await;
         match answered.unwrap_or_else(|| Err(std::io::ErrorKind::TimedOut.into())) {
             Ok(answer) if answer.code == 0 => return Ok(answer),
-            Ok(Answer { code: 3, .. }) => return Err(format!("`{name}`: there is no such name")),
+            Ok(Answer { code: 3, .. }) => return Err(Fault::Nothing(format!("`{name}`: there is no such name"))),
             Ok(answer) => fault = format!("`{name}`: {server} failed (code {})", answer.code),
             Err(error) => fault = format!("`{name}`: {server}: {error}"),
         }
     }
-    Err(fault)
+    Err(Fault::Unknown(fault))
 }
 
 async fn exchange(server: SocketAddr, query: &[u8]) -> std::io::Result<Answer> {

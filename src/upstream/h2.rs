@@ -21,6 +21,8 @@ mod turn;
 mod tests;
 
 pub(crate) use exchange::attempt;
+pub(crate) use probe::Heard;
+pub(crate) use probe::call;
 pub(crate) use probe::get;
 pub(crate) use trunks::Trunks;
 

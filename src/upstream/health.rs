@@ -1,5 +1,6 @@
 //! Active health: hosts are asked how they are, by one prober for the whole gateway.
 
+mod grpc;
 mod keep;
 mod probe;
 
@@ -42,6 +43,13 @@ pub enum Check {
     },
     /// A connection, TLS included where it is spoken.
     Tcp,
+    /// `grpc.health.v1.Health/Check` over HTTP/2, whatever requests are sent over.
+    Grpc {
+        /// The service asked about; empty: the host as a whole.
+        service: String,
+        /// The authority of the call; `None`: the host's own name.
+        host: Option<String>,
+    },
 }
 
 impl Default for Health {

@@ -11,11 +11,11 @@ use crate::http::Body;
 use crate::upstream::Answer;
 use crate::upstream::Outbound;
 use crate::upstream::Retry;
-use crate::upstream::SendError;
+use crate::upstream::Unanswered;
 use crate::upstream::Upstream;
 use crate::upstream::send::Beside;
 
-type Outcome = Result<Answer, SendError>;
+type Outcome = Result<Answer, Unanswered>;
 
 impl Upstream {
     /// As [`Upstream::send`]; where no answer's head came within `wait`, another host is asked beside the first, paid from
@@ -34,6 +34,7 @@ impl Upstream {
         if !self.has_beside(&[first_at.at.get()]) || !self.shared().budget().spend() {
             return first.await;
         }
+        twin.spend(wait);
         let beside = Beside { avoid: Some(first_at.at.get()), ..Beside::default() };
         let mut second = pin!(self.pursue(&mut twin, Some(&beside)));
         let good = |outcome: &Outcome| {
@@ -79,6 +80,7 @@ fn twin(outbound: &Outbound, policy: &Retry) -> Option<Outbound> {
         repeatable: true,
         deadline: outbound.deadline,
         retry: Some(Arc::new(Retry { times: 0, budget: 0.0, ..policy.clone() })),
+        ends: outbound.ends.clone(),
         key: outbound.key,
         began: None,
     })
@@ -86,5 +88,8 @@ fn twin(outbound: &Outbound, policy: &Retry) -> Option<Outbound> {
 
 /// The answer that stands, the other attempt counted.
 fn both(outcome: Outcome) -> Outcome {
-    outcome.map(|answer| Answer { attempts: answer.attempts + 1, ..answer })
+    match outcome {
+        Ok(answer) => Ok(Answer { attempts: answer.attempts + 1, ..answer }),
+        Err(failed) => Err(Unanswered { attempts: failed.attempts + 1, ..failed }),
+    }
 }

@@ -7,13 +7,15 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use crate::net::proxy_header::Version;
 use crate::upstream::Address;
+use crate::upstream::Config;
 use crate::upstream::NOWHERE;
 use crate::upstream::Protocol;
 use crate::upstream::vitals::Vitals;
 
 /// A host of an upstream. It keeps its identity (and with it its pools and counts) as long as its address, its resolved
-/// addresses and the TLS towards it stay the same.
+/// addresses and what is spoken to it (TLS and PROXY header included) stay the same.
 #[derive(Debug)]
 pub struct Host {
     /// Unique in the process.
@@ -28,13 +30,15 @@ pub struct Host {
     pub(crate) authority: Arc<str>,
     /// What is spoken to it.
     pub(crate) protocol: Protocol,
+    /// How it is told on whose behalf a connection is made.
+    pub(crate) proxy: Option<Version>,
     in_flight: AtomicU32,
     retired: AtomicBool,
     vitals: Vitals,
 }
 
 impl Host {
-    pub(crate) fn new(address: &Address, reach: Vec<SocketAddr>, label: String, protocol: Protocol) -> Arc<Self> {
+    pub(crate) fn new(address: &Address, reach: Vec<SocketAddr>, label: String, config: &Config) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -42,7 +46,8 @@ impl Host {
             reach,
             label: label.into(),
             authority: authority(address).into(),
-            protocol,
+            protocol: config.protocol,
+            proxy: config.proxy_protocol,
             in_flight: AtomicU32::new(0),
             retired: AtomicBool::new(false),
             vitals: Vitals::default(),

@@ -9,6 +9,8 @@ use crate::http::Body;
 use crate::http::BodyError;
 use crate::http::Method;
 use crate::http::Response;
+use crate::http::grpc;
+use crate::net::proxy_header::Ends;
 use crate::upstream::Retry;
 
 /// A request ready to be sent to any host of an upstream, on any attempt.
@@ -31,10 +33,19 @@ pub struct Outbound {
     pub deadline: Moment,
     /// Instead of the upstream's own.
     pub retry: Option<Arc<Retry>>,
+    /// The client, where hosts are told (`proxy_protocol`).
+    pub ends: Option<Box<Ends>>,
     /// What `balance = "hash"` chooses by; any number where it does not.
     pub key: u64,
     /// When it was begun to be worked at; noted by whoever does so first.
     pub began: Option<Moment>,
+}
+
+impl Outbound {
+    /// Time has passed since its fields were written: those that tell how much is left tell less.
+    pub fn spend(&mut self, elapsed: Duration) {
+        grpc::shorten(&mut self.fields, elapsed);
+    }
 }
 
 /// A service's answer: the head is known, the body still streaming.
@@ -48,6 +59,38 @@ pub struct Answer {
     pub arrived: Moment,
     /// From the first byte of the last attempt to the answer's head.
     pub took: Duration,
+}
+
+/// A request that got no answer: why, and after how many attempts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Unanswered {
+    /// Why.
+    pub error: SendError,
+    /// Attempts made; 0 when nobody was asked.
+    pub attempts: u32,
+}
+
+impl From<SendError> for Unanswered {
+    /// Of a request that was given up before anybody was asked.
+    fn from(error: SendError) -> Self {
+        Self { error, attempts: 0 }
+    }
+}
+
+impl SendError {
+    /// The host asked last, where one was asked.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Connect { host, .. }
+            | Self::Tls { host, .. }
+            | Self::Timeout { host, .. }
+            | Self::Reset { host, .. }
+            | Self::Protocol { host, .. }
+            | Self::Overload { host } => Some(host),
+            Self::NoneHealthy | Self::Full { .. } | Self::Body(_) => None,
+        }
+    }
 }
 
 /// Why there is no answer.

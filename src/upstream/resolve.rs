@@ -3,6 +3,7 @@
 mod question;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::net::ToSocketAddrs;
@@ -140,19 +141,22 @@ async fn follow(shared: Arc<Shared>, index: usize, question: Question, clock: Cl
     }
 }
 
-/// Gives an upstream the hosts that a script told, names looked up. One that cannot be is said so; it keeps its last
-/// addresses, and without any it is left out.
-pub async fn told(shared: &Arc<Shared>, hosts: Vec<HostConfig>, lookup: &Lookup) {
+/// Gives an upstream the hosts that a script told, names looked up. One that cannot be is said so, once for as long as that
+/// lasts (`failing` remembers which); it keeps its last addresses, and without any it is left out.
+pub async fn told(shared: &Arc<Shared>, hosts: Vec<HostConfig>, lookup: &Lookup, failing: &mut BTreeSet<Address>) {
     let mut found = Vec::new();
+    let mut still = BTreeSet::new();
     for host in hosts {
         let reach = question::reach(&host.address, lookup).await.unwrap_or_else(|fault| {
-            log::warn("no address", &[("upstream", &shared.config().name), ("cause", &fault)]);
-            shared.reach(&host.address)
+            if !failing.contains(&host.address) && !still.contains(&host.address) {
+                log::warn("no address", &[("upstream", &shared.config().name), ("cause", &fault)]);
+            }
+            still.insert(host.address.clone());
+            Vec::new()
         });
-        if !reach.is_empty() || !matches!(host.address, Address::Tcp { .. }) {
-            found.push((host, reach));
-        }
+        found.push((host, reach));
     }
+    *failing = still;
     Reply::Hosts(found).publish(shared, 0);
 }
 

@@ -17,11 +17,13 @@ use crate::upstream::Outbound;
 use crate::upstream::Retry;
 use crate::upstream::SendError;
 use crate::upstream::Shared;
+use crate::upstream::Unanswered;
 use crate::upstream::attempt::Errand;
 use crate::upstream::attempt::attempt;
 use crate::upstream::balance::Ask;
 use crate::upstream::echo;
 use crate::upstream::eject::Said;
+use crate::upstream::h1::Reply;
 use crate::upstream::h2::attempt as attempt_h2;
 use crate::upstream::pool::Lane;
 use crate::upstream::pool::Pools;
@@ -32,6 +34,7 @@ use crate::upstream::retry::Next;
 use crate::upstream::retry::Setback;
 use crate::upstream::retry::Standing;
 use crate::upstream::upload::Upload;
+use crate::upstream::verdict;
 use crate::upstream::view::View;
 
 /// One worker's view of an upstream: what a request is sent through.
@@ -42,6 +45,7 @@ pub struct Upstream {
     view: RefCell<View>,
     /// Whether what attempts come to is noted.
     notes: bool,
+    names_clients: bool,
 }
 
 /// Where a request stands between attempts.
@@ -55,6 +59,12 @@ struct Course {
     /// For how many seconds the host that failed it last wants to be left alone.
     leave: u32,
     want: Want,
+}
+
+impl Course {
+    fn ends(&self, error: SendError) -> Unanswered {
+        Unanswered { error, attempts: self.attempts }
+    }
 }
 
 /// Two attempts at one request that run side by side.
@@ -71,7 +81,13 @@ impl Upstream {
     pub fn new(shared: Arc<Shared>, pools: Rc<Pools>) -> Self {
         let name = Rc::from(shared.config().name.as_str());
         let notes = shared.config().eject.is_some() || shared.config().balance == Balance::Ewma;
-        Self { name, shared, pools, view: RefCell::new(View::new()), notes }
+        let names_clients = shared.config().proxy_protocol.is_some();
+        Self { name, shared, pools, view: RefCell::new(View::new()), notes, names_clients }
+    }
+
+    /// Whether its hosts are told who a connection is made for.
+    pub fn names_clients(&self) -> bool {
+        self.names_clients
     }
 
     /// Its name in the script.
@@ -90,17 +106,17 @@ impl Upstream {
 
     /// Sends `outbound` to one of the hosts, on a failure to another as far as the retry policy goes, and returns when
     /// the answer's head is known. Dropping the future or the answer's body ends the work and closes the connection.
-    pub async fn send(&self, mut outbound: Outbound) -> Result<Answer, SendError> {
+    pub async fn send(&self, mut outbound: Outbound) -> Result<Answer, Unanswered> {
         self.pursue(&mut outbound, None).await
     }
 
     /// The same with a request that stays where it is, which makes the future of an ordinary one smaller.
-    pub fn send_in_place(&self, outbound: &mut Outbound) -> impl Future<Output = Result<Answer, SendError>> {
+    pub fn send_in_place(&self, outbound: &mut Outbound) -> impl Future<Output = Result<Answer, Unanswered>> {
         self.pursue(outbound, None)
     }
 
     /// The same beside another attempt at the same request, which goes to another host.
-    pub(super) async fn pursue(&self, outbound: &mut Outbound, beside: Option<&Beside>) -> Result<Answer, SendError> {
+    pub(super) async fn pursue(&self, outbound: &mut Outbound, beside: Option<&Beside>) -> Result<Answer, Unanswered> {
         let own = outbound.retry.take();
         let policy = own.as_deref().unwrap_or_else(|| &self.shared.config().retry);
         let may_repeat = outbound.repeatable || policy.is_unsafe;
@@ -115,7 +131,10 @@ impl Upstream {
             course.spent += 1;
             let start = self.pools.clock.now();
             outbound.began.get_or_insert(start);
-            let Some(lane) = self.choose(outbound.key, start, &course.tried) else { return Err(self.nobody()) };
+            let Some(lane) = self.choose(outbound.key, start, &course.tried) else {
+                course.attempts -= 1;
+                return Err(course.ends(self.nobody()));
+            };
             if let Some(beside) = beside {
                 beside.at.set(lane.host.id);
             }
@@ -133,18 +152,22 @@ impl Upstream {
                 // what is rare is boxed: the future of an ordinary request stays small
                 Way::Http2 => Box::pin(attempt_h2(&errand, upload)).await,
                 Way::Echo => {
-                    let response = Box::pin(echo::answer(outbound, &mut upload)).await?;
+                    let response = Box::pin(echo::answer(outbound, &mut upload))
+                        .await
+                        .map_err(|error| course.ends(error.into()))?;
                     return Ok(self.answer(response, &lane, course.attempts, (start, self.pools.clock.now())));
                 }
             };
             match attempt {
                 Ok((mut reply, arrived)) => {
-                    self.note(&lane, start, arrived, Some(Said::status(reply.head.status)));
+                    if self.notes {
+                        self.hear(&lane, start, arrived, &mut reply);
+                    }
                     if let Some(spare) = reply.upload.take() {
                         let (setback, clock) = (Setback::Status(reply.head.status), &self.pools.clock);
                         course.leave = retry::retry_after(&reply.head.headers, || clock.unix());
                         if self.again(&mut course, policy, setback, outbound, &spare, &lane)
-                            && Box::pin(self.pause(&mut course, policy, outbound)).await
+                            && Box::pin(self.pause(&mut course, policy, outbound, start)).await
                         {
                             upload = *spare;
                             upload.rewind();
@@ -163,11 +186,11 @@ impl Upstream {
                 }
                 Err(lost) => {
                     self.lament(&lane, start, &lost.error);
-                    let Some(setback) = lost.setback else { return Err(lost.error) };
+                    let Some(setback) = lost.setback else { return Err(course.ends(lost.error)) };
                     if !self.again(&mut course, policy, setback, outbound, &lost.upload, &lane)
-                        || !Box::pin(self.pause(&mut course, policy, outbound)).await
+                        || !Box::pin(self.pause(&mut course, policy, outbound, start)).await
                     {
-                        return Err(lost.error);
+                        return Err(course.ends(lost.error));
                     }
                     upload = lost.upload;
                 }
@@ -227,30 +250,32 @@ impl Upstream {
     }
 
     /// Waits before an attempt at a host that failed already, and from the second retry on; `false` when there is no
-    /// time for it.
-    async fn pause(&self, course: &mut Course, policy: &Retry, outbound: &Outbound) -> bool {
+    /// time for it, or nobody left to ask: then what the attempt before, begun at `start`, came to stands.
+    async fn pause(&self, course: &mut Course, policy: &Retry, outbound: &mut Outbound, start: Moment) -> bool {
         let everyone = self.view.borrow().is_exhausted(&course.tried);
         if everyone {
             course.tried.clear();
         }
         let clock = &self.pools.clock;
-        if !everyone && course.spent < 2 {
-            return clock.now() < outbound.deadline;
-        }
-        let mut wait = retry::backoff(policy, course.spent, self.pools.chance());
-        if everyone {
-            // a client has more patience than we have, and is told the same
-            let leave = Duration::from_secs(course.leave.into());
-            if leave > policy.backoff.1 {
+        if everyone || course.spent >= 2 {
+            let mut wait = retry::backoff(policy, course.spent, self.pools.chance());
+            if everyone {
+                // a client has more patience than we have, and is told the same
+                let leave = Duration::from_secs(course.leave.into());
+                if leave > policy.backoff.1 {
+                    return false;
+                }
+                wait = wait.max(leave);
+            }
+            if clock.now().after(wait) >= outbound.deadline {
                 return false;
             }
-            wait = wait.max(leave);
+            clock.sleep(wait).await;
         }
-        if clock.now().after(wait) >= outbound.deadline {
-            return false;
-        }
-        clock.sleep(wait).await;
-        true
+        let now = clock.now();
+        outbound.spend(now.since(start));
+        self.view.borrow_mut().refresh(&self.shared, &self.pools, now);
+        now < outbound.deadline && self.has_beside(&[])
     }
 
     /// Whether there is a host beside `lane` that has not failed this request.
@@ -271,18 +296,21 @@ impl Upstream {
         view.choose(&self.shared, &ask, tried)
     }
 
-    /// What an attempt says about its host.
-    fn note(&self, lane: &Lane, start: Moment, now: Moment, said: Option<Said>) {
+    /// What an answer's head says about its host; where there is more to come, its end has the last word.
+    #[cold]
+    fn hear(&self, lane: &Lane, start: Moment, now: Moment, reply: &mut Reply) {
+        let said = Said::status(reply.head.status);
+        verdict::hear(&self.shared, &lane.host, said, (start, now), &self.pools.clock, &mut reply.body);
+    }
+
+    /// What an attempt without an answer says about its host.
+    fn lament(&self, lane: &Lane, start: Moment, error: &SendError) {
+        let now = self.pools.clock.now();
         if self.notes
-            && let Some(said) = said
+            && let Some(said) = Said::error(error, now.since(start), &self.shared.config().timeout)
         {
             self.shared.note(&lane.host, said, start, now);
         }
-    }
-
-    fn lament(&self, lane: &Lane, start: Moment, error: &SendError) {
-        let now = self.pools.clock.now();
-        self.note(lane, start, now, Said::error(error, now.since(start), &self.shared.config().timeout));
     }
 
     fn nobody(&self) -> SendError {

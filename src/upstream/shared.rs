@@ -20,7 +20,6 @@ use crate::upstream::Address;
 use crate::upstream::Config;
 use crate::upstream::Dns;
 use crate::upstream::HostConfig;
-use crate::upstream::Protocol;
 use crate::upstream::host::Host;
 use crate::upstream::host::written;
 use crate::upstream::news::News;
@@ -83,8 +82,8 @@ impl Shared {
     /// Prepares an upstream; names that `previous` knew keep their addresses, hosts that are the same their counts
     /// and pools. Fails on TLS material that cannot be used, naming it.
     pub fn new(config: Config, previous: Option<&Self>) -> Result<Arc<Self>, String> {
-        let same_terms =
-            |previous: &&Self| previous.config.tls == config.tls && previous.config.protocol == config.protocol;
+        let terms = |config: &Config| (config.tls.clone(), config.protocol, config.proxy_protocol);
+        let same_terms = |previous: &&Self| terms(&previous.config) == terms(&config);
         let same = previous.filter(same_terms);
         let known = Known::first(&config, previous);
         let tls = match same.and_then(|previous| previous.tls.clone()) {
@@ -93,7 +92,7 @@ impl Shared {
             None => Some(Tls::new(&config.tls)?),
         };
         let old = same.map(|previous| previous.members.load_full()).unwrap_or_default();
-        let members = members(&known, config.protocol, &old);
+        let members = members(&known, &config, &old);
         Ok(Arc::new(Self {
             config,
             tls,
@@ -118,7 +117,7 @@ impl Shared {
             config.hosts.clone()
         };
         let known = Known { reach: hosts.iter().map(nowhere).collect(), hosts };
-        let members = members(&known, config.protocol, &[]);
+        let members = members(&known, &config, &[]);
         Arc::new(Self {
             config,
             tls: None,
@@ -175,11 +174,6 @@ impl Shared {
         self.known.lock().reach.get(index).is_some_and(|reach| !reach.is_empty())
     }
 
-    /// The addresses that are known for `address`.
-    pub(crate) fn reach(&self, address: &Address) -> Vec<SocketAddr> {
-        self.known.lock().reach(address)
-    }
-
     /// What the host at `index` of the declaration resolved to. Nothing found changes nothing.
     pub(crate) fn resolve(&self, index: usize, mut found: Vec<SocketAddr>) {
         found.sort_unstable();
@@ -192,15 +186,21 @@ impl Shared {
         self.renew(&known);
     }
 
-    /// The hosts are these, each with its addresses. Nothing found changes nothing.
+    /// The hosts are these, each with its addresses. Nothing found changes nothing: a host whose name has none now keeps
+    /// those it had, and without any it is left out.
     pub(crate) fn discover(&self, found: Vec<(HostConfig, Vec<SocketAddr>)>) {
-        let (hosts, mut reach): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        reach.iter_mut().for_each(|reach| {
+        let mut known = self.known.lock();
+        let found = found.into_iter().filter_map(|(host, mut reach)| {
+            let named = matches!(host.address, Address::Tcp { .. });
+            if reach.is_empty() && named {
+                reach = known.reach(&host.address);
+            }
             reach.sort_unstable();
             reach.dedup();
+            (!reach.is_empty() || !named).then_some((host, reach))
         });
+        let (hosts, reach) = found.unzip();
         let found = Known { hosts, reach };
-        let mut known = self.known.lock();
         if found.hosts.is_empty() || *known == found {
             return;
         }
@@ -211,7 +211,7 @@ impl Shared {
     /// Members as they follow from what is known now; those that are gone end with what they carry.
     fn renew(&self, known: &Known) {
         let old = self.members.load_full();
-        let new = members(known, self.config.protocol, &old);
+        let new = members(known, &self.config, &old);
         let gone: Vec<_> =
             old.iter().filter(|old| !new.iter().any(|new| Arc::ptr_eq(&new.host, &old.host))).cloned().collect();
         self.members.store(Arc::new(new));
@@ -255,7 +255,7 @@ pub(super) fn literal(address: &Address) -> Option<Vec<SocketAddr>> {
 }
 
 /// The hosts that `known` stands for, those of `old` taken over where nothing about them changed.
-fn members(known: &Known, protocol: Protocol, old: &[Member]) -> Vec<Member> {
+fn members(known: &Known, config: &Config, old: &[Member]) -> Vec<Member> {
     let mut members: Vec<Member> = Vec::new();
     for (host, found) in known.hosts.iter().zip(&known.reach) {
         let named = matches!(host.address, Address::Tcp { .. });
@@ -273,7 +273,7 @@ fn members(known: &Known, protocol: Protocol, old: &[Member]) -> Vec<Member> {
             let unclaimed = |kept: &&Member| !members.iter().any(|member| Arc::ptr_eq(&member.host, &kept.host));
             let kept = old.iter().filter(same).find(unclaimed).map(|member| Arc::clone(&member.host));
             let kept = kept.unwrap_or_else(|| {
-                let made = Host::new(&host.address, reach, label, protocol);
+                let made = Host::new(&host.address, reach, label, config);
                 if !old.is_empty() {
                     made.vitals().newcomer();
                 }

@@ -94,7 +94,7 @@ impl View {
             if !config.slow_start.is_zero() {
                 weight = weight.saturating_mul(member.host.vitals().ramp(now, config.slow_start).0);
             }
-            Spot { lane: pools.lane(&member.host, config.pool), number: *number, weight }
+            Spot { lane: pools.lane(&member.host, config.kept()), number: *number, weight }
         };
         let tier = |numbers: &[usize]| Tier::new(numbers.iter().map(spot).collect(), self.ring.as_ref());
         (self.first, self.backups) = (tier(&lineup.first), tier(&lineup.backups));

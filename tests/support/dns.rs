@@ -18,6 +18,7 @@ pub(crate) struct Server {
 struct State {
     records: Vec<(String, u32, Data)>,
     dead: bool,
+    failing: Vec<String>,
     stop: bool,
     asked: usize,
 }
@@ -66,7 +67,7 @@ pub(crate) fn serve() -> Server {
             }
             state.asked += 1;
             if !state.dead {
-                let _ = socket.send_to(&answer(&space[..length], &state.records), peer);
+                let _ = socket.send_to(&answer(&space[..length], &state), peer);
             }
         }
     });
@@ -100,6 +101,15 @@ impl Server {
         self.state.lock().unwrap().dead = dead;
     }
 
+    /// Whether it cannot tell what it knows of `name` (SERVFAIL).
+    pub(crate) fn fails(&self, name: &str, failing: bool) {
+        let mut state = self.state.lock().unwrap();
+        state.failing.retain(|known| known != name);
+        if failing {
+            state.failing.push(name.to_owned());
+        }
+    }
+
     /// How many questions came.
     pub(crate) fn asked(&self) -> usize {
         self.state.lock().unwrap().asked
@@ -118,7 +128,7 @@ impl Drop for Server {
 }
 
 /// The answer to a query (RFC 1035 §4): the question again, and the records of that name and type.
-fn answer(query: &[u8], records: &[(String, u32, Data)]) -> Vec<u8> {
+fn answer(query: &[u8], state: &State) -> Vec<u8> {
     let (mut at, mut name) = (12, Vec::new());
     while query[at] > 0 {
         let end = at + 1 + usize::from(query[at]);
@@ -126,9 +136,15 @@ fn answer(query: &[u8], records: &[(String, u32, Data)]) -> Vec<u8> {
         at = end;
     }
     let kind = u16::from_be_bytes([query[at + 1], query[at + 2]]);
-    let named: Vec<_> = records.iter().filter(|(known, ..)| *known == name.join(".")).collect();
-    let found: Vec<_> = named.iter().filter(|(_, _, data)| data.kind() == kind).collect();
-    let code = if named.is_empty() { 3 } else { 0 };
+    let name = name.join(".");
+    let named: Vec<_> = state.records.iter().filter(|(known, ..)| *known == name).collect();
+    let failing = state.failing.contains(&name);
+    let found: Vec<_> = named.iter().filter(|(_, _, data)| data.kind() == kind && !failing).collect();
+    let code = match (failing, named.is_empty()) {
+        (true, _) => 2,
+        (_, true) => 3,
+        _ => 0,
+    };
     let count = u16::try_from(found.len()).unwrap().to_be_bytes();
     let mut out = [&query[..2], &[0x85, 0x80 | code, 0, 1], &count, &[0; 4], &query[12..at + 5]].concat();
     for (_, lifetime, data) in found {

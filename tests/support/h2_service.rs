@@ -1,4 +1,4 @@
-//! A service that speaks HTTP/2 in clear text, on a thread of its own.
+//! Services that speak HTTP/2, in clear text or over TLS, each on a thread of its own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,8 +12,13 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Request;
 use http::Response;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::tls::Pair;
 
 /// A service that runs until it is dropped.
 pub(crate) struct Service {
@@ -32,8 +37,37 @@ pub(crate) struct Seen {
     pub(crate) connection: usize,
 }
 
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(&'static str, &'static str)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(&'static str, &'static str)>,
+}
+
+type Answers = Arc<dyn Fn(&Seen, &[u8]) -> Reply + Send + Sync>;
+
 /// Sends every piece of a request's body back as it comes, ends with `grpc-status: 0` and the trailers it got.
 pub(crate) fn echo() -> Service {
+    start(None, None)
+}
+
+/// Answers every request, read to its end, with what `reply` makes of it.
+pub(crate) fn answers(reply: impl Fn(&Seen, &[u8]) -> Reply + Send + Sync + 'static) -> Service {
+    start(None, Some(Arc::new(reply)))
+}
+
+/// The same over TLS, for those that agree on one of `protocols`.
+pub(crate) fn secure(
+    pair: &Pair,
+    protocols: &[&str],
+    reply: impl Fn(&Seen, &[u8]) -> Reply + Send + Sync + 'static,
+) -> Service {
+    start(Some(pair.acceptor(protocols)), Some(Arc::new(reply)))
+}
+
+fn start(tls: Option<TlsAcceptor>, answers: Option<Answers>) -> Service {
     let (stop, stopped) = oneshot::channel();
     let (ready, address) = std::sync::mpsc::channel();
     let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -44,31 +78,77 @@ pub(crate) fn echo() -> Service {
         local.block_on(&runtime, async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             ready.send(listener.local_addr().unwrap()).unwrap();
-            tokio::task::spawn_local(accept(listener, list));
+            tokio::task::spawn_local(accept(listener, tls, answers, list));
             let _ = stopped.await;
         });
     });
     Service { address: address.recv().unwrap(), seen, stop: Some(stop), thread: Some(thread) }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<Seen>>>) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    answers: Option<Answers>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) {
     for connection in 0.. {
         let (stream, _) = listener.accept().await.unwrap();
-        let seen = Arc::clone(&seen);
+        let (seen, tls, answers) = (Arc::clone(&seen), tls.clone(), answers.clone());
         tokio::task::spawn_local(async move {
-            let Ok(mut accepted) = h2::server::handshake(stream).await else { return };
-            while let Some(Ok((request, respond))) = accepted.accept().await {
-                let head = Seen {
-                    method: request.method().to_string(),
-                    uri: request.uri().to_string(),
-                    headers: request.headers().clone(),
-                    connection,
-                };
-                seen.lock().unwrap().push(head);
-                tokio::task::spawn_local(back(request, respond));
+            match tls {
+                None => speak(stream, connection, answers, seen).await,
+                Some(tls) => {
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    speak(stream, connection, answers, seen).await;
+                }
             }
         });
     }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: usize,
+    answers: Option<Answers>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) {
+    let Ok(mut accepted) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, respond))) = accepted.accept().await {
+        let head = Seen {
+            method: request.method().to_string(),
+            uri: request.uri().to_string(),
+            headers: request.headers().clone(),
+            connection,
+        };
+        seen.lock().unwrap().push(head.clone());
+        match &answers {
+            None => tokio::task::spawn_local(back(request, respond)),
+            Some(answers) => tokio::task::spawn_local(answer(Arc::clone(answers), head, request, respond)),
+        };
+    }
+}
+
+async fn answer(answers: Answers, head: Seen, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let (mut body, mut whole) = (request.into_body(), Vec::new());
+    while let Some(Ok(piece)) = body.data().await {
+        let _ = body.flow_control().release_capacity(piece.len());
+        whole.extend_from_slice(&piece);
+    }
+    let reply = answers(&head, &whole);
+    let mut head = Response::builder().status(reply.status);
+    for (name, value) in reply.fields {
+        head = head.header(name, value);
+    }
+    let bare = reply.body.is_empty() && reply.trailers.is_empty();
+    let Ok(mut stream) = respond.send_response(head.body(()).unwrap(), bare) else { return };
+    if bare || stream.send_data(reply.body.into(), reply.trailers.is_empty()).is_err() || reply.trailers.is_empty() {
+        return;
+    }
+    let mut trailers = HeaderMap::new();
+    for (name, value) in reply.trailers {
+        trailers.insert(name, HeaderValue::from_static(value));
+    }
+    let _ = stream.send_trailers(trailers);
 }
 
 async fn back(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {

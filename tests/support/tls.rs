@@ -16,12 +16,14 @@ use rcgen::date_time_ymd;
 use rustls::ClientConfig;
 use rustls::ClientConnection;
 use rustls::RootCertStore;
+use rustls::ServerConfig;
 use rustls::SupportedProtocolVersion;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -86,6 +88,25 @@ impl Authority {
     }
 }
 
+impl Pair {
+    /// The server's side of TLS for a service, which speaks `protocols`.
+    pub(crate) fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let (chain, key) = self.parsed();
+        let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    fn parsed(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (
+            CertificateDer::pem_slice_iter(self.cert.as_bytes()).map(Result::unwrap).collect(),
+            PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap(),
+        )
+    }
+}
+
 fn visitor(name: &str, names: &[&str]) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -125,12 +146,10 @@ impl Visitor {
         let builder = builder.with_root_certificates(roots);
         Self(match pair {
             None => builder.with_no_client_auth(),
-            Some(pair) => builder
-                .with_client_auth_cert(
-                    CertificateDer::pem_slice_iter(pair.cert.as_bytes()).map(Result::unwrap).collect(),
-                    PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap(),
-                )
-                .unwrap(),
+            Some(pair) => {
+                let (chain, key) = pair.parsed();
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
         })
     }
 

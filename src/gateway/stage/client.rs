@@ -135,6 +135,7 @@ impl Client {
             deadline: Moment::NEVER,
             retry: None,
             began: None,
+            ends: None,
             key: 0,
         };
         let answer = self.gateway.send(outbound).await;

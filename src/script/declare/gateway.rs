@@ -26,6 +26,7 @@ use crate::plan::Drain;
 use crate::plan::Gateway;
 use crate::plan::Guard;
 use crate::plan::Log;
+use crate::plan::ProxyStatus;
 use crate::plan::Timeout;
 use crate::plan::Trust;
 use crate::script::diagnose::Anchor;
@@ -91,6 +92,11 @@ pub(super) fn plan(session: &Session, block: Option<&Block>) -> Gateway {
     gateway.listen = listen(session, block, tls).unwrap_or_else(usual);
     admin(session, block, &mut gateway.admin);
     gateway.trust = trust(session, block);
+    gateway.proxy_status = match options.raw_get::<Value>("proxy_status") {
+        Ok(Value::Boolean(true)) => ProxyStatus::Plain,
+        Ok(Value::String(_)) => ProxyStatus::Full,
+        _ => ProxyStatus::Off,
+    };
     limits(options, &mut gateway);
     if gateway.memory < LEAST_MEMORY {
         let said = "`limits.memory` is less than a machine needs";

@@ -136,6 +136,7 @@ fn config(session: &Session, name: &str, anchor: &Anchor, owner: &str, typed: &T
         pool: pool(typed),
         tls: tls(session, typed, anchor),
         protocol: protocol(read::text(typed, "protocol").as_deref()),
+        proxy_protocol: watch::proxy_protocol(session, typed, anchor),
         place,
         ..usual
     }

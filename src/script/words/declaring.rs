@@ -46,6 +46,12 @@ fn gateway() -> Word {
             "",
             "whose X-Forwarded-* and Forwarded are believed: networks, or a number of hops",
         ),
+        opt(
+            "proxy_status",
+            Type::Either(vec![Type::Bool, Type::one_of(&["full"])]),
+            "false",
+            "answers that the gateway makes of failures, and failures that services answer with (5xx), say in `Proxy-Status` (RFC 9209) what kind it was; \"full\": at which host, too, which tells clients about your network",
+        ),
         opt("limits", Type::Table(limits()), "", "what a client may send and a script may use"),
         level::timeout("\"30s\""),
         opt("header_timeout", Type::Duration, "\"10s\"", "from the first byte of a request to the end of its head"),

@@ -4,7 +4,6 @@ use super::Opt;
 use super::Type;
 use super::Word;
 use super::declaring::declare;
-use super::later;
 use super::level;
 use super::opt;
 use crate::transform::template::Escape;
@@ -114,6 +113,12 @@ pub(super) fn upstream() -> Word {
             "\"http1\"",
             "what is spoken to the hosts: \"h2\" by ALPN over TLS and by prior knowledge in clear text; \"grpc\" is h2 with `te: trailers`; \"auto\" is what a https:// host chooses, HTTP/1.1 otherwise",
         ),
+        opt(
+            "proxy_protocol",
+            Type::Int(1, 2),
+            "",
+            "hosts are told, by a PROXY header of this version, whose request comes on a connection: the client's address, and its port where it came to us itself. Such a connection carries one request; checks and fetch speak for the gateway. With protocol = \"http1\" only",
+        ),
     ];
     declare(
         "upstream",
@@ -135,10 +140,15 @@ fn health() -> Vec<Opt> {
     statuses.push(Type::list(Type::Either(status())));
     vec![
         opt("path", Type::text(), "\"/healthz\"", "what is asked with GET, on a connection of its own"),
-        opt("host", Type::text(), "the host's own name", "the Host field of the check"),
+        opt("host", Type::text(), "the host's own name", "the Host field (over HTTP/2 the authority) of the check"),
         opt("status", Type::Either(statuses), "200", "the good answers: 204, \"2xx\", { 200, 429 }"),
         opt("tcp", Type::Exactly(true), "", "instead of asking, a connection is enough (TLS included)"),
-        later("grpc"),
+        opt(
+            "grpc",
+            Type::Either(vec![Type::Exactly(true), Type::text()]),
+            "",
+            "instead, the health protocol of gRPC (grpc.health.v1) is asked about this service, over HTTP/2; true: about the host as a whole",
+        ),
         opt("every", Type::Duration, "\"5s\"", "between two checks of a host, a tenth more or less"),
         opt("timeout", Type::Duration, "\"1s\"", "for all of a check"),
         opt("rise", Type::Int(1, 100), "2", "good checks in a row until a host that was down is up"),

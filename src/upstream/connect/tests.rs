@@ -9,7 +9,7 @@ use super::Failed;
 use super::connect;
 use crate::clock::Clock;
 use crate::upstream::Address;
-use crate::upstream::Protocol;
+use crate::upstream::Config;
 use crate::upstream::host::Host;
 use crate::upstream::socket::Socket;
 use crate::upstream::tests::backend::nobody;
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 fn to(reach: Vec<SocketAddr>) -> Arc<Host> {
     let address = Address::Tcp { host: "a.test".into(), port: 80, tls: false };
-    Host::new(&address, reach, "a.test:80".into(), Protocol::Http1)
+    Host::new(&address, reach, "a.test:80".into(), &Config::new("s", vec![]))
 }
 
 fn refusing() -> SocketAddr {
@@ -47,7 +47,7 @@ fn an_address_that_refuses_is_followed_by_the_next_at_once() {
         let there = listener.local_addr().unwrap();
         let clock = Clock::fake(Duration::ZERO);
         let socket =
-            connect(&to(vec![refusing(), refusing(), there]), None, Offer::Http1, LIMIT, &clock).await.unwrap();
+            connect(&to(vec![refusing(), refusing(), there]), None, None, Offer::Http1, LIMIT, &clock).await.unwrap();
         assert!(matches!(socket, Socket::Tcp(stream) if stream.nodelay().unwrap()));
     });
 }
@@ -62,7 +62,9 @@ fn an_address_that_hangs_is_overtaken_after_a_quarter_second() {
         let turned = clock.clone();
         let host = to(vec![hanging.local_addr().unwrap(), there]);
         let attempt =
-            tokio::task::spawn_local(async move { connect(&host, None, Offer::Http1, LIMIT, &clock).await.is_ok() });
+            tokio::task::spawn_local(
+                async move { connect(&host, None, None, Offer::Http1, LIMIT, &clock).await.is_ok() },
+            );
         settle().await;
         turned.advance(Duration::from_millis(249));
         settle().await;
@@ -80,7 +82,9 @@ fn a_connection_that_hangs_ends_with_its_time() {
         let turned = clock.clone();
         let host = to(vec![hanging.local_addr().unwrap()]);
         let attempt =
-            tokio::task::spawn_local(async move { connect(&host, None, Offer::Http1, LIMIT, &clock).await.err() });
+            tokio::task::spawn_local(
+                async move { connect(&host, None, None, Offer::Http1, LIMIT, &clock).await.err() },
+            );
         settle().await;
         assert!(!attempt.is_finished());
         turned.advance(LIMIT);
@@ -92,11 +96,13 @@ fn a_connection_that_hangs_ends_with_its_time() {
 fn nobody_there_is_told_with_the_systems_words() {
     run(async {
         let clock = Clock::real();
-        let all = connect(&to(vec![refusing(), refusing()]), None, Offer::Http1, LIMIT, &clock).await.unwrap_err();
+        let all =
+            connect(&to(vec![refusing(), refusing()]), None, None, Offer::Http1, LIMIT, &clock).await.unwrap_err();
         assert!(matches!(&all, Failed::Refused(cause) if cause.contains("refused")), "{all:?}");
-        let none = connect(&to(vec![]), None, Offer::Http1, LIMIT, &clock).await.unwrap_err();
+        let none = connect(&to(vec![]), None, None, Offer::Http1, LIMIT, &clock).await.unwrap_err();
         assert!(matches!(&none, Failed::Refused(cause) if cause.contains("no address")), "{none:?}");
-        let unix = Host::new(&Address::Unix("/nowhere/a.sock".into()), vec![], String::new(), Protocol::Http1);
-        assert!(matches!(connect(&unix, None, Offer::Http1, LIMIT, &clock).await, Err(Failed::Refused(_))));
+        let unix =
+            Host::new(&Address::Unix("/nowhere/a.sock".into()), vec![], String::new(), &Config::new("s", vec![]));
+        assert!(matches!(connect(&unix, None, None, Offer::Http1, LIMIT, &clock).await, Err(Failed::Refused(_))));
     });
 }

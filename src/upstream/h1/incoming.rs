@@ -184,7 +184,7 @@ impl Incoming {
                 (line.sending, line.reusable) = (None, false);
                 Ok(())
             }
-            Poll::Ready(Err(Fault::Body(error))) => Err(error),
+            Poll::Ready(Err(Fault::Body(_))) => Err(BodyError::Request),
         }
     }
 

@@ -67,7 +67,7 @@ impl Incoming {
                 held.outgoing = None;
                 Ok(())
             }
-            Poll::Ready(Err(Fault::Body(error))) => Err(error),
+            Poll::Ready(Err(Fault::Body(_))) => Err(BodyError::Request),
         }
     }
 

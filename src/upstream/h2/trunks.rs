@@ -169,7 +169,7 @@ fn open_more(errand: &Errand<'_>) {
     tokio::task::spawn_local(async move {
         let lane = Rc::clone(slot.lane());
         let offer = if lane.host.protocol == Protocol::Auto { Offer::Both } else { Offer::Http2 };
-        let socket = match connect(&lane.host, tls.as_ref(), offer, limit, &pools.clock).await {
+        let socket = match connect(&lane.host, None, tls.as_ref(), offer, limit, &pools.clock).await {
             Ok(socket) => socket,
             Err(failed) => return coming.failed(&failed),
         };

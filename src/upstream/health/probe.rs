@@ -14,8 +14,10 @@ use crate::upstream::Host;
 use crate::upstream::Protocol;
 use crate::upstream::connect;
 use crate::upstream::connect::Failed;
+use crate::upstream::h2::call;
 use crate::upstream::h2::get as get_h2;
 use crate::upstream::health::Check;
+use crate::upstream::health::grpc;
 use crate::upstream::socket::Socket;
 use crate::upstream::tls::Offer;
 use crate::upstream::tls::Tls;
@@ -28,21 +30,27 @@ pub(super) async fn ask(host: &Host, check: &Check, tls: Option<&Tls>, clock: &C
     if host.address == Address::Echo {
         return Ok(());
     }
-    let h2 = matches!(host.protocol, Protocol::H2 | Protocol::Grpc);
+    let grpc = matches!(check, Check::Grpc { .. });
+    let h2 = grpc || matches!(host.protocol, Protocol::H2 | Protocol::Grpc);
     let offer = if h2 { Offer::Http2 } else { Offer::Http1 };
-    let mut socket = connect::open(host, tls, offer, clock).await.map_err(|failed| match failed {
+    let mut socket = connect::open(host, None, tls, offer, clock).await.map_err(|failed| match failed {
         Failed::Refused(cause) | Failed::Tls(cause) => cause,
         Failed::Late => "no connection in time".to_owned(),
     })?;
+    let secure = host.address.is_secure();
+    if grpc && secure && !socket.agreed_h2() {
+        return Err("it did not agree to HTTP/2 (ALPN)".to_owned());
+    }
     match check {
         Check::Tcp => Ok(()),
+        Check::Grpc { service, host: asked } => {
+            let asked = asked.as_deref().unwrap_or(&host.authority);
+            grpc::verdict(&call(socket, grpc::CHECK, asked, secure, grpc::question(service)).await?)
+        }
         Check::Http { path, host: asked, status } => {
             let asked = asked.as_deref().unwrap_or(&host.authority);
-            let found = if h2 {
-                get_h2(socket, path, asked, host.address.is_secure()).await?
-            } else {
-                get(&mut socket, path, asked).await?
-            };
+            let found =
+                if h2 { get_h2(socket, path, asked, secure).await? } else { get(&mut socket, path, asked).await? };
             let good = status.iter().any(|(first, last)| (*first..=*last).contains(&found));
             if good { Ok(()) } else { Err(format!("status {found}")) }
         }

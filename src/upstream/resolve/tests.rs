@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,12 +85,18 @@ fn a_told_host_that_cannot_be_looked_up_keeps_its_last_addresses() {
             weight: 1,
             backup: false,
         };
+        let mut failing = BTreeSet::new();
         zone.set(Some("10.0.0.1:80"));
-        told(&shared, vec![host("a.test")], &zone.lookup()).await;
+        told(&shared, vec![host("a.test")], &zone.lookup(), &mut failing).await;
         zone.set(None);
-        told(&shared, vec![host("a.test"), host("10.0.0.2"), host("b.test")], &zone.lookup()).await;
+        told(&shared, vec![host("a.test"), host("10.0.0.2"), host("b.test")], &zone.lookup(), &mut failing).await;
         let labels: Vec<_> = shared.members().iter().map(|member| member.host.label().to_string()).collect();
         assert_eq!(labels, ["a.test:80", "10.0.0.2:80"]);
+        // what is said of these is said once
+        assert_eq!(failing.len(), 2);
+        zone.set(Some("10.0.0.1:80"));
+        told(&shared, vec![host("a.test")], &zone.lookup(), &mut failing).await;
+        assert!(failing.is_empty());
     });
 }
 

@@ -65,12 +65,22 @@ impl Shared {
 
     /// What an attempt from `start` to `now` said about `host`.
     pub(crate) fn note(&self, host: &Arc<Host>, said: Said, start: Moment, now: Moment) {
-        let vitals = host.vitals();
+        self.observe(host, said, start, now);
+        self.judge(host, said, start, now);
+    }
+
+    /// How long `host` took, where that matters.
+    pub(in crate::upstream) fn observe(&self, host: &Host, said: Said, start: Moment, now: Moment) {
         if self.config.balance == Balance::Ewma {
             let took = now.since(start);
             // who fails at once is not quick
-            vitals.latency.observe(if said == Said::Ill { took.max(Said::PRICE) } else { took }, now);
+            host.vitals().latency.observe(if said == Said::Ill { took.max(Said::PRICE) } else { took }, now);
         }
+    }
+
+    /// Whether `host` is to be left alone for what it did.
+    pub(in crate::upstream) fn judge(&self, host: &Arc<Host>, said: Said, start: Moment, now: Moment) {
+        let vitals = host.vitals();
         let Some(rule) = &self.config.eject else { return };
         if vitals.is_ejected() {
             match said {

@@ -226,7 +226,7 @@ impl Gate {
     }
 
     pub(in crate::upstream) async fn send(&self, outbound: Outbound) -> Result<Answer, SendError> {
-        self.upstream.send(outbound).await
+        self.upstream.send(outbound).await.map_err(|failed| failed.error)
     }
 
     pub(in crate::upstream) async fn get(&self) -> Result<Answer, SendError> {
@@ -262,6 +262,7 @@ pub(in crate::upstream) fn get(target: &str) -> Outbound {
         deadline: Moment::NEVER,
         retry: None,
         began: None,
+        ends: None,
         key: 0,
     }
 }

@@ -73,7 +73,9 @@ fn the_time_for_all_attempts_bounds_those_that_follow() {
         gate.advance(Duration::from_secs(2)).await;
         assert_eq!((one.requests(), two.requests()), (1, 1));
         gate.advance(Duration::from_secs(1)).await;
-        assert!(matches!(call.await.unwrap().err(), Some(SendError::Timeout { phase: "answer", .. })));
+        let failed = call.await.unwrap().err().unwrap();
+        assert!(matches!(failed.error, SendError::Timeout { phase: "answer", .. }));
+        assert_eq!((failed.attempts, failed.error.host()), (2, Some(two.address.to_string().as_str())));
     });
 }
 

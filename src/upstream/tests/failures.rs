@@ -129,7 +129,7 @@ fn a_service_that_says_nothing_is_given_up_after_its_time() {
         assert!(!answer.is_finished() && gate.in_flight() == 1);
         gate.advance(Duration::from_millis(200)).await;
         let error = answer.await.unwrap().unwrap();
-        assert!(matches!(error, SendError::Timeout { phase: "answer", .. }), "{error:?}");
+        assert!(matches!(error.error, SendError::Timeout { phase: "answer", .. }), "{error:?}");
         assert_eq!((backend.requests(), gate.in_flight(), gate.pools.count()), (1, 0, (0, 0)));
     });
 }
@@ -149,7 +149,7 @@ fn the_requests_own_deadline_ends_the_wait_too() {
         let answer = tokio::task::spawn_local(async move { upstream.send(outbound).await.err() });
         gate.advance(Duration::from_secs(2)).await;
         let error = answer.await.unwrap().unwrap();
-        assert!(matches!(error, SendError::Timeout { phase: "answer", .. }), "{error:?}");
+        assert!(matches!(error.error, SendError::Timeout { phase: "answer", .. }), "{error:?}");
     });
 }
 

@@ -47,7 +47,7 @@ fn gate(hosts: &[&Backend]) -> Gate {
 fn ask(gate: &Gate, mut outbound: Outbound) -> JoinHandle<Result<(u32, u16, String), SendError>> {
     let upstream = Rc::clone(&gate.upstream);
     tokio::task::spawn_local(async move {
-        let answer = upstream.send_hedged(&mut outbound, WAIT).await?;
+        let answer = upstream.send_hedged(&mut outbound, WAIT).await.map_err(|failed| failed.error)?;
         let attempts = answer.attempts;
         let (status, body) = text(answer).await;
         Ok((attempts, status, body))

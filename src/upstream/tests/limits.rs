@@ -46,7 +46,7 @@ fn gate(backend: &Backend, max: u32) -> Gate {
 fn call(upstream: &Rc<Upstream>, outbound: Outbound) -> JoinHandle<Result<u16, SendError>> {
     let upstream = Rc::clone(upstream);
     tokio::task::spawn_local(async move {
-        let answer = upstream.send(outbound).await?;
+        let answer = upstream.send(outbound).await.map_err(|failed| failed.error)?;
         Ok(text(answer).await.0)
     })
 }

@@ -12,7 +12,6 @@ use crate::http::Body;
 use crate::http::Method;
 use crate::upstream::HostConfig;
 use crate::upstream::Outbound;
-use crate::upstream::Retry;
 use crate::upstream::SendError;
 use crate::upstream::tests::backend::Backend;
 use crate::upstream::tests::backend::Gate;
@@ -76,7 +75,7 @@ fn without_retries_a_refused_connection_is_the_answer() {
         let backend = Backend::answering(OK).await;
         let gate = Gate::with(vec![nobody(), backend.host()], Clock::real(), |config| config.retry.times = 0);
         assert!(matches!(gate.get().await.err(), Some(SendError::Connect { .. })));
-        let own = Outbound { retry: Some(Arc::new(Retry::default())), ..get("/") };
+        let own = Outbound { retry: Some(Arc::default()), ..get("/") };
         assert_eq!(gate.send(own).await.unwrap().attempts, 2, "the request's own policy rules");
     });
 }

@@ -287,6 +287,6 @@ fn a_service_that_stops_reading_is_given_up_after_its_time() {
         assert!(!call.is_finished());
         gate.advance(Duration::from_secs(2)).await;
         let error = call.await.unwrap().unwrap();
-        assert!(matches!(error, SendError::Timeout { phase: "answer", .. }), "{error:?}");
+        assert!(matches!(error.error, SendError::Timeout { phase: "answer", .. }), "{error:?}");
     });
 }

@@ -3,6 +3,7 @@
 use mlua::Table;
 use mlua::Value;
 
+use crate::net::proxy_header::Version;
 use crate::script::declare::Session;
 use crate::script::declare::read;
 use crate::script::diagnose::Anchor;
@@ -51,23 +52,27 @@ pub(super) fn balance(session: &Session, typed: &Table, anchor: &Anchor, name: &
 pub(super) fn health(session: &Session, typed: &Table, anchor: &Anchor) -> Option<Health> {
     let table = read::table(typed, "health")?;
     let usual = Health::default();
-    let mut asked = Vec::new();
-    for kind in ["path", "tcp"] {
-        if !matches!(table.raw_get(kind), Ok(Value::Nil) | Err(_)) {
-            asked.push(kind);
-        }
-    }
+    let stands = |option: &&str| !matches!(table.raw_get(*option), Ok(Value::Nil) | Err(_));
+    let asked: Vec<_> = ["path", "tcp", "grpc"].into_iter().filter(stands).collect();
     if let [first, second, ..] = asked[..] {
         let said = format!("a check asks one thing, and this has `{first}` and `{second}`");
         session.fault(at(anchor, &["health", second], Spot::Key), said, "leave out one of them", "");
     }
-    for option in ["status", "host"] {
-        if asked.contains(&"tcp") && !matches!(table.raw_get(option), Ok(Value::Nil) | Err(_)) {
+    for (kind, option, why) in [
+        ("tcp", "status", "a connection has none"),
+        ("tcp", "host", "a connection has none"),
+        ("grpc", "status", "it has a state of its own"),
+    ] {
+        if asked.contains(&kind) && stands(&option) {
             let said = format!("`{option}` is for checks that ask a `path`");
-            session.fault(at(anchor, &["health", option], Spot::Key), said, "a connection has none", "");
+            session.fault(at(anchor, &["health", option], Spot::Key), said, why, "");
         }
     }
-    let check = if asked.contains(&"tcp") { Check::Tcp } else { http(session, &table, anchor) };
+    let check = match asked[..] {
+        ["tcp", ..] => Check::Tcp,
+        ["grpc", ..] => grpc(session, &table, anchor),
+        _ => http(session, &table, anchor),
+    };
     let health = Health {
         check,
         every: read::duration(&table, "every").unwrap_or(usual.every),
@@ -104,15 +109,7 @@ fn http(session: &Session, table: &Table, anchor: &Anchor) -> Check {
         let said = format!("`{}` is no path", path.escape_debug());
         session.fault(at(anchor, &["health", "path"], Spot::Value), said, "write \"/healthz\"", "");
     }
-    let host = read::text(table, "host");
-    if host.as_ref().is_some_and(|host| host.is_empty() || host.bytes().any(|byte| !byte.is_ascii_graphic())) {
-        session.fault(
-            at(anchor, &["health", "host"], Spot::Value),
-            "this is no host name",
-            "write \"api.internal\"",
-            "",
-        );
-    }
+    let host = host(session, table, anchor);
     let values = match table.raw_get::<Value>("status") {
         Ok(Value::Table(list)) => read::list(&list),
         Ok(Value::Nil) | Err(_) => Vec::new(),
@@ -125,6 +122,29 @@ fn http(session: &Session, table: &Table, anchor: &Anchor) -> Check {
     Check::Http { path, host, status }
 }
 
+/// `grpc = true` or the name of a service.
+fn grpc(session: &Session, table: &Table, anchor: &Anchor) -> Check {
+    let service = read::text(table, "grpc").unwrap_or_default();
+    if service.len() > 255 || service.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        let said = format!("`{}` is no name of a service", service.escape_debug());
+        session.fault(at(anchor, &["health", "grpc"], Spot::Value), said, "write \"shop.Orders\", or true", "");
+    }
+    Check::Grpc { service, host: host(session, table, anchor) }
+}
+
+fn host(session: &Session, table: &Table, anchor: &Anchor) -> Option<String> {
+    let host = read::text(table, "host");
+    if host.as_ref().is_some_and(|host| host.is_empty() || host.bytes().any(|byte| !byte.is_ascii_graphic())) {
+        session.fault(
+            at(anchor, &["health", "host"], Spot::Value),
+            "this is no host name",
+            "write \"api.internal\"",
+            "",
+        );
+    }
+    host
+}
+
 /// `204` or `"2xx"`
 fn range(value: &Value) -> Option<(u16, u16)> {
     if let Some(text) = value.as_string() {
@@ -133,6 +153,20 @@ fn range(value: &Value) -> Option<(u16, u16)> {
     }
     let status = value.as_integer().or_else(|| value.as_number().map(|number| number as i64))?;
     u16::try_from(status).ok().map(|status| (status, status))
+}
+
+/// `proxy_protocol = 1` or `2`
+pub(super) fn proxy_protocol(session: &Session, typed: &Table, anchor: &Anchor) -> Option<Version> {
+    let version = match read::get::<u8>(typed, "proxy_protocol")? {
+        1 => Version::One,
+        _ => Version::Two,
+    };
+    if read::text(typed, "protocol").is_some_and(|protocol| protocol != "http1") {
+        let said = "`proxy_protocol` is for `protocol = \"http1\"`";
+        let why = "requests of several clients share a connection of HTTP/2";
+        session.fault(at(anchor, &["proxy_protocol"], Spot::Key), said, why, "");
+    }
+    Some(version)
 }
 
 /// `eject = true` or `{ … }`

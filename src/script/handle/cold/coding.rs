@@ -104,13 +104,13 @@ pub(super) fn decoded(side: Side, body: Body, field: &str, output: u64) -> mlua:
 pub(super) fn broken(side: Side, error: BodyError) -> mlua::Error {
     let (code, detail) = match (side, error) {
         (Side::Request, BodyError::TooLarge) => (Code::BodyTooLarge, "the body is larger than allowed"),
-        (Side::Request, BodyError::Cut) => (Code::ClientGone, "the body ended early"),
+        (_, BodyError::Request) | (Side::Request, BodyError::Cut) => (Code::ClientGone, "the body ended early"),
         (Side::Request, BodyError::Malformed) => (Code::RequestMalformed, "the body's framing is malformed"),
         (Side::Request, BodyError::Stalled) => (Code::RequestTimeout, "the body did not arrive in time"),
         (Side::Request, BodyError::Coding) => (Code::BodyBadEncoding, "the body's content coding is corrupt"),
         (Side::Response, BodyError::TooLarge) => (Code::UpstreamTooLarge, "the service's answer is too large"),
         (Side::Response, BodyError::Cut) => (Code::UpstreamReset, "the service's answer was cut off"),
-        (Side::Response, BodyError::Stalled) => (Code::UpstreamTimeout, "the service's answer did not arrive in time"),
+        (Side::Response, BodyError::Stalled) => (Code::UpstreamIdle, "the service's answer did not arrive in time"),
         (Side::Response, BodyError::Malformed | BodyError::Coding) => {
             (Code::UpstreamProtocol, "the service's answer is corrupt")
         }

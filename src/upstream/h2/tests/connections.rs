@@ -39,7 +39,7 @@ fn ask(gate: &Gate, answers: &Rc<RefCell<Vec<Result<u16, SendError>>>>) -> tokio
     let (upstream, answers) = (Rc::clone(&gate.upstream), Rc::clone(answers));
     tokio::task::spawn_local(async move {
         let answer = upstream.send(get("/")).await.map(|answer| answer.response.status);
-        answers.borrow_mut().push(answer);
+        answers.borrow_mut().push(answer.map_err(|failed| failed.error));
     })
 }
 
