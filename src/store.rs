@@ -3,31 +3,56 @@
 pub mod hub;
 pub mod journal;
 pub mod memory;
+pub mod redis;
 pub mod value;
 
 pub use hub::Hub;
 pub use hub::Subscription;
 pub use memory::Memory;
 pub use memory::StoreError;
+pub use redis::Remote;
 pub use value::Value;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
 
 /// A store as declared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// How long a value lives when none is said; `None`: until it is evicted.
     pub ttl: Option<Duration>,
-    /// Most bytes, keys and overhead included; the least recently used go. Default 64 MB.
+    /// Most bytes, keys and overhead included; the least recently used go. Default 64 MB. In memory only.
     pub max: usize,
+    /// The server that holds it, instead of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<redis::Address>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ttl: None, max: 64 << 20 }
+        Self { ttl: None, max: 64 << 20, redis: None }
+    }
+}
+
+/// A store, wherever it is.
+#[derive(Clone)]
+pub enum Store {
+    /// In this process.
+    Memory(Arc<Memory>),
+    /// In Redis.
+    Redis(Arc<Remote>),
+}
+
+impl Store {
+    /// Calls `hear` for each message on `channel`, on the thread that publishes or receives: it hands over at once.
+    pub fn subscribe(&self, channel: &str, hear: impl Fn(&str, &Arc<Value>) + Send + Sync + 'static) -> Subscription {
+        match self {
+            Self::Memory(memory) => memory.hub().subscribe(channel, hear),
+            Self::Redis(remote) => remote.subscribe(channel, hear),
+        }
     }
 }

@@ -249,9 +249,21 @@ function M.limits(more)
       doc = "what fields, req.limits and reloads know it by; policies of one name share counters",
     },
     headers = is.bool { default = true, doc = "whether answers carry RateLimit and RateLimit-Policy" },
-    store = is.any { later = true, doc = "where counters are shared with other gateways" },
-    sync = is.any { later = true, doc = "how often they are brought together" },
-    on_store_error = is.any { later = true, doc = "what happens when they cannot be had" },
+    store = is.any {
+      optional = true,
+      doc = "the store, or its name, in which several gateways count together: store \"shared\" { redis = \"redis://…\" }; each decision then asks it",
+    },
+    sync = is.duration {
+      optional = true,
+      doc = "count here and bring counts together so often (0.1s to 1h) instead of asking each time: costs nothing per request; between two exchanges each gateway may let through what was left at the last one",
+    },
+    on_store_error = is.enum {
+      "local",
+      "allow",
+      "deny",
+      optional = true,
+      doc = "while the store does not answer within 25 ms: each gateway counts for itself (the default), everybody passes, or nobody (503)",
+    },
   }
   for name, rule in more do options[name] = rule end
   return options

@@ -3,7 +3,7 @@
 local core = ...
 
 policy "quota" {
-  doc = "Refuses with 429 what goes beyond a quota of the calendar (UTC). It is kept across restarts in a file that is written once a second: a process that is killed loses a second of it.",
+  doc = "Refuses with 429 what goes beyond a quota of the calendar (UTC). It is kept across restarts in a file that is written once a second: a process that is killed loses a second of it; with `store` it is kept there instead.",
   options = core.limits {
     file = is.string {
       optional = true,

@@ -24,6 +24,7 @@
 //! | `validate`, `schema`, `json_limit`, `yaml` | `validate` |
 //! | `openapi`, documents as validators | `openapi` |
 //! | `store` and `limiter` in memory | `stores` |
+//! | stores and limits in Redis, shared by gateways; Redis away, hung, slow, mad (U-34 to U-36, C-07) | `redis` |
 //! | budgets: CPU time, memory, recursion, tasks; neighbours go on (C-11) | `budgets` |
 //! | integers beyond 2^53 | `numbers` |
 //! | mistakes with place, frame and suggestion, ten at once | `cli`, and the goldens |
@@ -129,6 +130,7 @@ mod purging;
 mod quota;
 mod rate_limit;
 mod reasons;
+mod redis;
 mod reject;
 mod reload;
 mod remember;

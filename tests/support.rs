@@ -11,6 +11,7 @@ pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod h2_service;
 pub(crate) mod idp;
+pub(crate) mod redis;
 pub(crate) mod temp;
 pub(crate) mod tls;
 pub(crate) mod upstream;

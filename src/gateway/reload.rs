@@ -157,6 +157,7 @@ impl Control {
         let admin = self.admin.change(&parts.program, &self.options)?;
         parts.upstreams.iter().for_each(|shared| shared.report_to(&self.news));
         self.resolve(&parts).await;
+        self.kit.live.connect(&parts.shared.plan.objects, &self.kit.clock);
         self.open(&parts).await.map_err(Refused::Build)?;
 
         for worker in &self.workers {

@@ -4,9 +4,11 @@ mod calendar;
 mod decide;
 mod key;
 mod log;
+pub mod name;
 mod save;
 mod shard;
 mod state;
+mod terms;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -28,6 +30,7 @@ pub use key::Key;
 use key::Secret;
 pub use save::Saved;
 use shard::Shard;
+pub use terms::Count;
 
 /// A limit as declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,10 +136,7 @@ impl Limiter {
 
     /// The key that a text stands for. A text that is an address stands for the client there.
     pub fn key(&self, name: &[u8]) -> Key {
-        let may_be =
-            name.len() <= 45 && name.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'));
-        let address = if may_be { std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()) } else { None };
-        match address {
+        match address(name) {
             Some(address) => self.client(address),
             None => self.value(name),
         }
@@ -181,8 +181,17 @@ impl Limiter {
 
     /// Forgets what was charged to `key`.
     pub fn reset(&self, key: &str) {
-        let key = self.key(key.as_bytes());
+        self.forget(self.key(key.as_bytes()));
+    }
+
+    /// The same of a key.
+    pub fn forget(&self, key: Key) {
         self.shard(key).lock().remove(key);
+    }
+
+    /// At least so much of each rate (of `config`, else its own) is used: others did it.
+    pub fn learn(&self, key: Key, used: &[u64], config: Option<&Config>, now: Now) {
+        decide::learn(&Ask { limiter: self, key, cost: 0, need: 0, config }, used, now);
     }
 
     /// How many keys are remembered, for metrics.
@@ -204,6 +213,12 @@ impl Limiter {
 const SHARDS: usize = 64;
 /// The kind of keys that are addresses.
 const CLIENT: u64 = 1;
+
+/// The address that a text is, if it is one.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let may_be = text.len() <= 45 && text.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'));
+    if may_be { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
+}
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@ mod keeper;
 mod keyring;
 mod keyset;
 mod objects;
+pub(crate) mod shared;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -28,24 +30,29 @@ pub use keyset::KeySet;
 pub use keyset::Source;
 pub use objects::Kept;
 
+use shared::Place;
+use shared::Shared;
+
 use crate::cache::Space;
 use crate::clock::Clock;
 use crate::primitive::limiter;
 use crate::primitive::limiter::Limiter;
 use crate::store;
-use crate::store::Memory;
+use crate::store::Store;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Registry;
 
 /// Stores, limiters and flags of the process. Machines of every generation and worker share them.
 #[derive(Default)]
 pub struct Live {
-    stores: Mutex<HashMap<String, Arc<Memory>>>,
+    stores: stores::Stores,
     limiters: Mutex<HashMap<String, Arc<Limiter>>>,
     flags: Mutex<HashMap<String, Arc<Flag>>>,
     spaces: Mutex<HashMap<String, Arc<Space>>>,
     objects: objects::Objects,
     ring: KeyRing,
+    /// Limits that are counted elsewhere, by identity and place.
+    shared: Mutex<HashMap<String, Arc<Shared>>>,
     state: Option<PathBuf>,
     /// Nothing outlives the process, whatever is declared.
     forgets: bool,
@@ -88,7 +95,7 @@ impl Live {
 
     /// Of a gateway that leaves nothing behind.
     pub fn offline() -> Self {
-        Self { forgets: true, ..Self::default() }
+        Self { forgets: true, stores: stores::Stores::near(), ..Self::default() }
     }
 
     /// Who keeps counters in `file`: by that name in the state folder, else beside the script; without a name in the
@@ -129,10 +136,35 @@ impl Live {
     }
 
     /// The store of this identity, made with `config` when there is none yet.
-    pub fn store(&self, identity: &str, config: store::Config) -> Arc<Memory> {
-        let mut stores = self.stores.lock();
-        let store = stores.entry(identity.to_owned()).or_insert_with(|| Arc::new(Memory::new(config)));
-        Arc::clone(store)
+    pub fn store(&self, identity: &str, config: &store::Config, clock: &Clock) -> Store {
+        self.stores.get(identity, config, clock)
+    }
+
+    /// A generation with these objects is about to be in force: what is outside the process is connected now, so that
+    /// the first request finds it.
+    pub fn connect(&self, objects: &BTreeMap<String, String>, clock: &Clock) {
+        for (identity, config) in stores::declared(objects).filter(|(_, config)| config.redis.is_some()) {
+            self.stores.get(identity, &config, clock);
+        }
+    }
+
+    /// The counters of the limit of this identity, which are at `place`; `None`: they are in this process.
+    pub(crate) fn shared(
+        &self,
+        identity: &str,
+        place: &Place,
+        store: &Store,
+        metrics: &Registry,
+    ) -> Option<Arc<Shared>> {
+        let Store::Redis(remote) = store else { return None };
+        let line = remote.line();
+        let slot = format!("{identity} {place:?} {}", line.address());
+        let open = || {
+            let help = "Decisions of limits without the store that they are counted in.";
+            let degraded = metrics.counter("moongate_limiter_degraded_total", help, &[("limiter", identity)]);
+            Shared::open(Arc::clone(line), place.clone(), degraded)
+        };
+        Some(Arc::clone(self.shared.lock().entry(slot).or_insert_with(open)))
     }
 
     /// The limiter of this identity, made with `config` when there is none yet.
@@ -176,10 +208,8 @@ impl Live {
     /// The new generation is in force: `objects` is its plan's. What it declares differently is changed in place, what
     /// it does not declare any more is let go; handles of the old generation keep theirs until it ends.
     pub fn commit(&self, objects: &BTreeMap<String, String>, metrics: &Registry) {
-        self.stores.lock().retain(|identity, store| {
-            let config = objects.get(identity).and_then(|text| serde_json::from_str(text).ok());
-            config.inspect(|config| store.configure(*config)).is_some()
-        });
+        self.stores.commit(objects);
+        self.shared.lock().retain(|_, shared| shared.is_asked());
         self.limiters.lock().retain(|identity, limiter| {
             let config = objects.get(identity).and_then(|text| serde_json::from_str(text).ok());
             config.inspect(|config: &limiter::Config| limiter.configure(config.clone())).is_some()

@@ -6,6 +6,7 @@ mod judge;
 mod raised;
 mod run;
 mod stdlib;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::path::Path;

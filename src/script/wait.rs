@@ -1,6 +1,7 @@
 //! Primitives that wait: a Rust half that leaves a future with the driver, a Lua half that yields to it.
 
 use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -153,6 +154,17 @@ pub(super) fn refuse(lua: &Lua, name: String) -> mlua::Result<String> {
 /// A future that is ready with `values`.
 pub fn ready(values: mlua::Result<MultiValue>) -> Waiting {
     Box::pin(std::future::ready(values))
+}
+
+/// Work for [`prompt`] that begins only once it may be waited for, not while it is tried on the spot.
+pub fn later(work: impl Future<Output = mlua::Result<MultiValue>> + 'static) -> Waiting {
+    let (mut work, mut tried) = (Box::pin(work), false);
+    Box::pin(poll_fn(move |cx| {
+        if !std::mem::replace(&mut tried, true) {
+            return Poll::Pending;
+        }
+        work.as_mut().poll(cx)
+    }))
 }
 
 /// Ends the request with `failure`, from a function made by [`function()`] or [`strict`].

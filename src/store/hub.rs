@@ -1,5 +1,6 @@
 //! Publish and subscribe within the process.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Weak;
 
@@ -33,6 +34,11 @@ impl Hub {
         let id = listeners.last().map_or(0, |last| last.id + 1);
         listeners.push(Listener { id, channel: channel.into(), hear: Arc::new(hear) });
         Subscription { hub: Arc::downgrade(&self.0), id }
+    }
+
+    /// The channels that anybody listens on.
+    pub fn channels(&self) -> BTreeSet<Box<str>> {
+        self.0.lock().iter().map(|listener| listener.channel.clone()).collect()
     }
 
     /// Tells everyone who listens on `channel`; how many there were.

@@ -15,6 +15,7 @@ use crate::lru::Lru;
 use crate::store::Config;
 use crate::store::Hub;
 use crate::store::Value;
+use crate::store::redis::Fault;
 
 /// A store that all workers share.
 pub struct Memory {
@@ -56,6 +57,9 @@ pub enum StoreError {
     /// `update` lost against others again and again.
     #[error("`{0}` is changed by others all the time")]
     Contended(String),
+    /// The store is outside the process, and was not reached.
+    #[error(transparent)]
+    Remote(#[from] Fault),
 }
 
 /// What a function of [`Memory::update`] makes of a value.

@@ -89,11 +89,16 @@ impl<'a> Ready<'a> {
     }
 
     fn charge(&self, shard: &mut Shard, place: u32) {
+        self.add(shard, place, |_, _| self.ask.cost);
+    }
+
+    /// Charges what `cost` says of each state, by its place.
+    fn add(&self, shard: &mut Shard, place: u32, cost: impl Fn(usize, &State) -> u64) {
         let room = if shard.uses > 2 * self.keys.max(LEAST) { COARSE } else { FINE };
         let (mut before, mut after) = (0, 0);
-        for (state, terms) in shard.at(place).iter_mut().zip(&self.terms) {
+        for (rate, (state, terms)) in shard.at(place).iter_mut().zip(&self.terms).enumerate() {
             before += state.entries();
-            state.charge(terms, self.ask.cost, room);
+            state.charge(terms, cost(rate, state), room);
             after += state.entries();
         }
         shard.uses = shard.uses + after - before;
@@ -177,6 +182,14 @@ pub(super) fn debit(ask: &Ask<'_>, now: Now) -> Verdict {
     ready.charge(shard, place);
     ready.decide(shard.at(place), 0, &mut verdict);
     verdict
+}
+
+/// Charges what is missing to `used`, rate by rate.
+pub(super) fn learn(ask: &Ask<'_>, used: &[u64], now: Now) {
+    let ready = Ready::new(ask, now);
+    let shard = &mut *ready.lock.lock();
+    let place = ready.settle(shard);
+    ready.add(shard, place, |rate, state| used.get(rate).map_or(0, |used| used.saturating_sub(state.used())));
 }
 
 impl Ask<'_> {

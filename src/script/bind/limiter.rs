@@ -1,21 +1,21 @@
-//! `limiter "name" { "5/min" }`: a limit that functions check by key, shared by all workers.
+//! `limiter "name" { "5/min" }`: a limit that functions check by key, shared by all workers, or by several gateways.
 
+mod place;
+mod verbs;
+
+use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mlua::AnyUserData;
 use mlua::Lua;
 use mlua::MetaMethod;
 use mlua::Table;
 use mlua::UserData;
+use mlua::UserDataFields;
 use mlua::UserDataMethods;
-use mlua::Value;
 
-use crate::primitive::codec;
-use crate::primitive::digest::Hash;
 use crate::primitive::limiter::Config;
-use crate::primitive::limiter::Decision;
 use crate::primitive::limiter::Limiter;
 use crate::primitive::limiter::Now;
 use crate::primitive::limiter::Window;
@@ -26,13 +26,19 @@ use crate::script::bind::declared::running;
 use crate::script::bind::declared::text;
 use crate::script::bind::function;
 use crate::script::bind::options::Options;
-use crate::script::bind::text::Text;
+use crate::script::driver::fault;
 use crate::script::live::LIMITER;
+use crate::script::live::shared::Place;
+use crate::script::live::shared::Shared;
+pub(crate) use place::place;
+pub(crate) use place::shared;
+use verbs::Verb;
 
 /// A limiter in a script's hands.
 pub(crate) struct Limit {
     name: String,
     limiter: RefCell<Option<Arc<Limiter>>>,
+    elsewhere: OnceCell<Option<Arc<Shared>>>,
 }
 
 /// `limiter`
@@ -43,19 +49,14 @@ pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
         if let Some(options) = options {
             Declared::told(lua, "limiter", &name, declare(lua, &name, &options))?;
         }
-        lua.create_userdata(Limit { name, limiter: RefCell::default() })
+        lua.create_userdata(Limit { name, limiter: RefCell::default(), elsewhere: OnceCell::new() })
     };
     words.set("limiter", function(lua, "limiter", make)?)
 }
 
 fn declare(lua: &Lua, name: &str, table: &Table) -> mlua::Result<()> {
-    let names = ["burst", "window", "keys", "store", "sync"];
+    let names = ["burst", "window", "keys", "store", "sync", "on_store_error"];
     let options = Options::read(lua, format!("limiter `{name}`"), Some(table), &names)?;
-    for later in ["store", "sync"] {
-        if options.value(later)?.is_some() {
-            return Err(options.wrong(later, &"not in this version; a limiter counts in memory"));
-        }
-    }
     let mut rates = Vec::new();
     for rate in table.sequence_values::<String>() {
         let rate =
@@ -83,8 +84,13 @@ fn declare(lua: &Lua, name: &str, table: &Table) -> mlua::Result<()> {
     }
     let keys = options.int("keys", 1, 10_000_000)?.and_then(|keys| usize::try_from(keys).ok()).unwrap_or(KEYS);
     let config = Config { rates, window, burst, keys };
-    let config = text(&config);
-    Declared::declare(lua, "limiter", name, config)
+    let place = place(lua, "limiter", Some(name), table)
+        .map_err(|error| mlua::Error::runtime(format!("limiter `{name}`: {}", fault::message(&error))))?;
+    Declared::declare(lua, "limiter", name, text(&config))?;
+    match place {
+        Some(place) => Declared::declare(lua, PLACE, name, text(&place)),
+        None => Ok(()),
+    }
 }
 
 impl Limit {
@@ -118,60 +124,43 @@ impl Limit {
         Ok((limiter, now))
     }
 
-    fn ask(
-        &self,
-        lua: &Lua,
-        (key, cost): (Text, Option<u32>),
-        verb: fn(&Limiter, &str, u64, Now) -> Decision,
-    ) -> mlua::Result<(bool, Table)> {
-        let (limiter, now) = self.open(lua)?;
-        told(lua, &verb(&limiter, &key_of(&key), cost.unwrap_or(1).into(), now))
+    /// Where it is counted, as far as the file has said so yet; `None`: here.
+    pub(crate) fn place(&self, lua: &Lua) -> Option<Place> {
+        Declared::of(lua).config(&format!("{PLACE}:{}", self.name))
+    }
+
+    /// The way to its counters, when they are not here.
+    fn elsewhere(&self, lua: &Lua) -> mlua::Result<Option<Arc<Shared>>> {
+        if let Some(known) = self.elsewhere.get() {
+            return Ok(known.clone());
+        }
+        let identity = format!("{LIMITER}{}", self.name);
+        let found = shared(lua, &identity, self.place(lua).as_ref())?;
+        Ok(self.elsewhere.get_or_init(|| found).clone())
     }
 }
 
 impl UserData for Limit {
+    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
+        // They may wait, which methods of userdata cannot.
+        for verb in Verb::ALL {
+            fields.add_field(verb.name(), verb);
+        }
+    }
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_meta_function(MetaMethod::Call, |lua, (limit, options): (AnyUserData, Table)| {
             let name = limit.borrow::<Self>()?.name.clone();
             Declared::told(lua, "limiter", &name, declare(lua, &name, &options))?;
             Ok(limit)
         });
-        methods.add_method("check", |lua, limit, args| limit.ask(lua, args, Limiter::check));
-        methods.add_method("peek", |lua, limit, args| limit.ask(lua, args, Limiter::peek));
-        methods.add_method("debit", |lua, limit, args| limit.ask(lua, args, Limiter::debit));
-        methods.add_method("reset", |lua, limit, key: Text| {
-            limit.open(lua)?.0.reset(&key_of(&key));
-            Ok(())
-        });
         methods.add_meta_method(MetaMethod::ToString, |_, limit, ()| Ok(format!("limiter `{}`", limit.name)));
     }
 }
 
-/// `ok` and what the fields of an answer need; times in whole seconds, rounded up.
-fn told(lua: &Lua, decision: &Decision) -> mlua::Result<(bool, Table)> {
-    let table = lua.create_table_with_capacity(0, 4)?;
-    table.raw_set("limit", decision.limit)?;
-    table.raw_set("left", decision.left)?;
-    table.raw_set("reset", seconds(decision.reset))?;
-    table.raw_set("retry_after", Value::Number(seconds(decision.retry_after)))?;
-    Ok((decision.ok, table))
-}
-
-fn seconds(duration: Duration) -> f64 {
-    duration.as_secs_f64().ceil()
-}
-
-/// A client's header may be the key: long ones are kept as their hash.
-fn key_of(key: &Text) -> String {
-    let bytes = key.bytes();
-    match std::str::from_utf8(&bytes) {
-        Ok(text) if text.len() <= LONGEST_KEY => text.to_owned(),
-        _ => codec::hex_encode(Hash::Sha256.digest(&bytes)),
-    }
-}
-
+/// Before the name in the identity of where a limiter is counted.
+const PLACE: &str = "limiter store";
 const MOST_RATES: usize = 8;
-const LONGEST_KEY: usize = 256;
 /// Keys a limiter remembers unless told otherwise.
 const KEYS: usize = 100_000;
 

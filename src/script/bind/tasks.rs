@@ -148,7 +148,7 @@ pub(crate) fn start(lua: &Lua, timers: &[Timer]) -> mlua::Result<Tasks> {
         }
     }
     for subscriber in Declared::of(lua).subscribers() {
-        let (subscription, messages) = subscribe(lua, &live, &subscriber);
+        let (subscription, messages) = subscribe(lua, &context, &subscriber);
         subscriptions.push(subscription);
         run(&stopped, &context, Task::hearing(lua, &context, &subscriber).hear(messages))?;
     }
@@ -274,11 +274,12 @@ fn arguments(lua: &Lua, event: &Event) -> mlua::Result<MultiValue> {
     values.collect::<mlua::Result<Vec<_>>>()?.into_iter().collect::<MultiValue>().into_lua_multi(lua)
 }
 
-fn subscribe(lua: &Lua, live: &Live, subscriber: &Subscriber) -> (Subscription, mpsc::Receiver<Arc<Event>>) {
+fn subscribe(lua: &Lua, context: &Context, subscriber: &Subscriber) -> (Subscription, mpsc::Receiver<Arc<Event>>) {
     let identity = format!("{STORE}{}", subscriber.store);
-    let store = live.store(&identity, Declared::of(lua).config(&identity).unwrap_or_default());
+    let config = Declared::of(lua).config(&identity).unwrap_or_default();
+    let store = context.live().store(&identity, &config, context.clock());
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let subscription = store.hub().subscribe(&subscriber.channel, move |channel, value| {
+    let subscription = store.subscribe(&subscriber.channel, move |channel, value| {
         let args = vec![Some(value.as_ref().clone())];
         // Who lags far behind misses messages; nobody who publishes waits.
         let _ = sender.try_send(Arc::new(Event { name: channel.to_owned(), args }));

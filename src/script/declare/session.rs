@@ -57,6 +57,8 @@ pub(crate) struct Session {
     pub(crate) codes: RefCell<Vec<(String, Anchor)>>,
     /// Names given to `on`, with the event each may have meant.
     pub(crate) events: RefCell<Vec<(String, Anchor, Option<&'static str>)>>,
+    /// Stores that limits name, to be checked once all are declared.
+    pub(crate) stores: RefCell<Vec<(String, Anchor)>>,
     /// Functions that run once per gateway, by word and place: they must not write captured locals.
     pub(crate) watched: RefCell<Vec<(&'static str, Place)>>,
     /// Faults that know their place already.
@@ -153,6 +155,7 @@ impl Session {
             hashers: RefCell::default(),
             timers: RefCell::default(),
             objects: RefCell::default(),
+            stores: RefCell::default(),
             slots: RefCell::default(),
             policies: RefCell::default(),
             used: RefCell::default(),

@@ -24,6 +24,7 @@ pub const LINTS: &[(&str, &str)] = &[
     ("parameter-name", "a parameter is called after something else than what it gets"),
     ("shadowed-route", "a route that another one leaves nothing for"),
     ("unkeyed-field", "a field that is read while a cached answer is made, and is not in its key or `vary`"),
+    ("store-in-memory", "counters are shared through a store that is in memory"),
     ("unknown-event", "`on` hears an event that nothing emits"),
     ("unknown-member", "a value is asked for something it does not have"),
     ("unreachable-step", "a step or `to` behind a step that always answers"),

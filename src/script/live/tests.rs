@@ -34,13 +34,18 @@ fn a_limiter_keeps_what_was_used_when_its_rate_changes() {
 #[test]
 fn a_store_keeps_its_values_until_no_generation_declares_it() {
     let live = Live::default();
-    let store = live.store("store:a", store::Config::default());
+    let clock = Clock::fake(Duration::ZERO);
+    let open = |config: &store::Config| match live.store("store:a", config, &clock) {
+        Store::Memory(memory) => memory,
+        Store::Redis(_) => panic!("a store in memory"),
+    };
+    let store = open(&store::Config::default());
     store.set("k", Value::Int(1), None, Moment(0)).unwrap();
-    let config = store::Config { ttl: Some(Duration::from_secs(5)), max: 1 << 20 };
+    let config = store::Config { ttl: Some(Duration::from_secs(5)), max: 1 << 20, redis: None };
     live.commit(&[("store:a".to_owned(), text(&config))].into(), &Registry::default());
-    assert_eq!(live.store("store:a", config).get("k", Moment(0)), Some(Value::Int(1)));
+    assert_eq!(open(&config).get("k", Moment(0)), Some(Value::Int(1)));
     live.commit(&BTreeMap::new(), &Registry::default());
-    assert_eq!(live.store("store:a", config).get("k", Moment(0)), None);
+    assert_eq!(open(&config).get("k", Moment(0)), None);
     assert_eq!(store.get("k", Moment(0)), Some(Value::Int(1)), "the old generation keeps its handle");
 }
 

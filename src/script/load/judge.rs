@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cached;
+use super::stores;
 use crate::plan::Plan;
 use crate::plan::To;
 use crate::proxy::Code;
@@ -40,6 +41,7 @@ pub(super) fn judge(session: &Session, plan: &Plan) -> Judged {
     judged.pending(session);
     codes(session, &sketches);
     loose(session, plan);
+    stores::judge(session, plan);
     watched(session, &sketches, &mut judged.faults);
     assert::judge(session, plan);
     for found in session.found() {

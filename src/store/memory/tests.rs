@@ -68,7 +68,7 @@ fn a_value_deleted_and_set_again_is_another_version() {
 
 #[test]
 fn the_bound_holds_and_the_least_recently_used_go() {
-    let store = Memory::new(Config { ttl: None, max: 100_000 });
+    let store = Memory::new(Config { max: 100_000, ..Config::default() });
     for n in 0..2000 {
         store.set(&format!("key{n}"), Value::text([b'x'; 200]), None, at(n)).expect("it fits");
         store.get("key0", at(n));
@@ -78,7 +78,7 @@ fn the_bound_holds_and_the_least_recently_used_go() {
     assert_eq!(store.get("key1", at(2000)), None);
     let huge = store.set("huge", Value::text(vec![0; 100_000]), None, at(0));
     assert!(matches!(huge, Err(StoreError::TooLarge { most: 100_000, .. })));
-    store.configure(Config { ttl: None, max: 1000 });
+    store.configure(Config { max: 1000, ..Config::default() });
     assert!(store.size().1 <= 1000);
 }
 

@@ -12,6 +12,7 @@ use super::template;
 use crate::primitive::digest::Hash;
 use crate::primitive::limiter::Key;
 use crate::primitive::limiter::Limiter;
+use crate::primitive::limiter::name;
 use crate::proxy::Exchange;
 use crate::proxy::lookup;
 use crate::proxy::user;
@@ -84,6 +85,12 @@ impl By {
             (_, Some(address)) => limiter.client(address),
             (_, None) => limiter.nobody(),
         })
+    }
+
+    /// Who it is, under a name that other gateways have for it too.
+    pub(super) fn who(&self, lua: &Lua, exchange: &Rc<Exchange>, req: &Value) -> mlua::Result<Vec<u8>> {
+        let name = self.name(lua, exchange, req)?.filter(|name| !name.is_empty());
+        Ok(name.map_or_else(|| name::client(exchange.client.get()), |name| name::value(name.as_bytes())))
     }
 
     /// Who it is, as bytes: a value never meets an address.

@@ -1,24 +1,24 @@
 //! `core.limit(word, options)`: a function of `req` that charges several limits in one decision, and one that charges
 //! what is known only afterwards.
 
+mod counters;
 mod read;
+mod share;
 
+use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use arc_swap::Guard;
 use mlua::AnyUserData;
 use mlua::Function;
 use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
-use serde::Deserialize;
-use serde::Serialize;
+
+use counters::Meters;
 
 use super::by::By;
 use super::exchange;
@@ -37,68 +37,10 @@ use crate::proxy::Failure;
 use crate::proxy::limits::Told;
 use crate::script::bind::limiter::Limit;
 use crate::script::context::Context;
-use crate::script::live::Keeper;
-use crate::script::live::Kept;
+use crate::script::live::shared::Place;
+use crate::script::live::shared::Shared;
+use crate::script::live::shared::joined;
 use crate::script::wait;
-
-/// The counters of one policy: a limiter for each entry of its own.
-struct Meters {
-    list: ArcSwap<Vec<Arc<Limiter>>>,
-    /// The file that keeps them; nothing: the usual one.
-    file: Option<String>,
-    kept: OnceLock<Option<(Arc<Keeper>, String)>>,
-}
-
-/// How they were declared.
-#[derive(Serialize, Deserialize)]
-struct Counters {
-    limits: Vec<Config>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-}
-
-impl Meters {
-    /// Its limiters; those that are kept in a file are read when they are first asked for.
-    fn list(&self, context: impl FnOnce() -> Rc<Context>, identity: &str) -> Guard<Arc<Vec<Arc<Limiter>>>> {
-        if let Some(file) = &self.file {
-            self.kept.get_or_init(|| {
-                let context = context();
-                let keeper = context.live().keeper(file, &context.snapshot().root, context.clock())?;
-                let fresh = self.list.load();
-                let limiters = fresh.iter().enumerate();
-                let limiters = limiters
-                    .map(|(place, fresh)| keeper.limiter(&format!("{identity} {place}"), (*fresh.config()).clone()));
-                self.list.store(Arc::new(limiters.collect()));
-                Some((keeper, identity.to_owned()))
-            });
-        }
-        self.list.load()
-    }
-}
-
-impl Kept for Meters {
-    type Config = Counters;
-
-    fn make(config: Counters) -> Self {
-        let limiters = config.limits.into_iter().map(|config| Arc::new(Limiter::new(config))).collect();
-        Self { list: ArcSwap::from_pointee(limiters), file: config.file, kept: OnceLock::new() }
-    }
-
-    fn change(&self, config: Counters) {
-        let known = self.list.load();
-        let limiters = config.limits.into_iter().enumerate().map(|(place, config)| match known.get(place) {
-            Some(limiter) => {
-                limiter.configure(config);
-                Arc::clone(limiter)
-            }
-            None => match self.kept.get() {
-                Some(Some((keeper, identity))) => keeper.limiter(&format!("{identity} {place}"), config),
-                _ => Arc::new(Limiter::new(config)),
-            },
-        });
-        self.list.store(Arc::new(limiters.collect()));
-    }
-}
 
 /// One of the limits.
 struct Entry {
@@ -145,14 +87,21 @@ struct Meter {
     counts: bool,
     /// Whether the time of day matters.
     calendar: bool,
+    /// Where it is counted, when not here.
+    place: Option<Place>,
+    /// The way there, once it was needed; `None`: that is here after all.
+    shared: OnceCell<Option<Arc<Shared>>>,
 }
 
 /// What an entry comes to for one request.
-struct Found<'a> {
-    entry: &'a Entry,
+struct Found {
+    /// Its place among the entries.
+    entry: usize,
     limiter: Arc<Limiter>,
     chosen: Option<Arc<Config>>,
     key: Key,
+    /// Who it is, for counters elsewhere.
+    who: Vec<u8>,
     cost: u64,
 }
 
@@ -160,6 +109,10 @@ struct Found<'a> {
 pub(super) fn limit(lua: &Lua, (word, options): (String, Table)) -> mlua::Result<(Function, Function, bool)> {
     let meter = Rc::new(read::meter(lua, &word, &options)?);
     let reads = meter.entries.iter().any(|entry| entry.by.reads());
+    if meter.place.is_some() {
+        let (check, charge) = share::functions(lua, meter)?;
+        return Ok((check, charge, reads));
+    }
     let other = Rc::clone(&meter);
     let check = wait::strict(lua, "limit", move |lua, req: Value| meter.check(lua, &req))?;
     let charge = wait::strict(lua, "count", move |lua, (req, count): (Value, Value)| other.charge(lua, &req, &count))?;
@@ -173,13 +126,18 @@ impl Meter {
         let now = self.now(&exchange);
         let need = u64::from(self.counts);
         let verdict = limiter::check(&asks(&found, need, |found| if self.counts { 0 } else { found.cost }), now);
+        self.judge(&exchange, &found, &verdict)
+    }
+
+    /// What a verdict means for the request.
+    fn judge(&self, exchange: &Exchange, found: &[Found], verdict: &Verdict) -> mlua::Result<()> {
         if !self.enforce && verdict.refused.is_some() {
-            return wait::fail(self.failure(&verdict));
+            return wait::fail(self.failure(verdict));
         }
         if self.enforce {
-            self.tell(&exchange, &found, &verdict);
+            self.tell(exchange, found, verdict);
         }
-        if verdict.refused.is_some() { wait::fail(self.failure(&verdict)) } else { Ok(()) }
+        if verdict.refused.is_some() { wait::fail(self.failure(verdict)) } else { Ok(()) }
     }
 
     /// What `count` returned, charged whether there is room or not.
@@ -188,23 +146,18 @@ impl Meter {
         let exchange = exchange(lua, req)?;
         let found = self.find(lua, &exchange, req)?;
         let now = self.now(&exchange);
-        let mut verdict = Verdict::default();
-        for ask in asks(&found, 0, |_| count) {
-            let one = ask.debit(now);
-            verdict.decisions.extend(one.decisions);
-            verdict.spans.extend(one.spans);
-        }
+        let verdict = joined(asks(&found, 0, |_| count).iter().map(|ask| ask.debit(now)));
         if self.enforce {
             self.tell(&exchange, &found, &verdict);
         }
         Ok(())
     }
 
-    fn find(&self, lua: &Lua, exchange: &Rc<Exchange>, req: &Value) -> mlua::Result<Vec<Found<'_>>> {
+    fn find(&self, lua: &Lua, exchange: &Rc<Exchange>, req: &Value) -> mlua::Result<Vec<Found>> {
         let own = self.object.get(lua)?.list(|| Context::of(lua), self.object.identity());
         let lost = || mlua::Error::runtime("this limit was declared differently meanwhile");
         let mut all = Vec::with_capacity(self.entries.len());
-        for entry in &self.entries {
+        for (at, entry) in self.entries.iter().enumerate() {
             let (limiter, chosen) = match &entry.source {
                 Source::Own(place) => (Arc::clone(own.get(*place).ok_or_else(lost)?), None),
                 Source::Shared(limit) => (limit.borrow::<Limit>()?.shared(lua)?, None),
@@ -213,7 +166,13 @@ impl Meter {
                     None => continue,
                 },
             };
-            let key = entry.by.key(lua, exchange, req, &limiter)?;
+            let (key, who) = match &self.place {
+                None => (entry.by.key(lua, exchange, req, &limiter)?, Vec::new()),
+                Some(_) => {
+                    let who = entry.by.who(lua, exchange, req)?;
+                    (limiter.value(&who), who)
+                }
+            };
             let cost = match &entry.cost {
                 Cost::Fixed(cost) => *cost,
                 Cost::Function(_) if self.counts => 0,
@@ -224,7 +183,7 @@ impl Meter {
                     whole(&cost).ok_or_else(|| mlua::Error::runtime("`cost` returns a whole number, 0 or more"))?
                 }
             };
-            all.push(Found { entry, limiter, chosen, key, cost });
+            all.push(Found { entry: at, limiter, chosen, key, who, cost });
         }
         Ok(all)
     }
@@ -235,20 +194,21 @@ impl Meter {
     }
 
     /// Fields of the answer, and `req.limits`.
-    fn tell(&self, exchange: &Exchange, found: &[Found<'_>], verdict: &Verdict) {
+    fn tell(&self, exchange: &Exchange, found: &[Found], verdict: &Verdict) {
         let mut place = 0;
         for found in found {
             let shared = found.limiter.config();
             let config = found.chosen.as_deref().unwrap_or(&shared);
+            let entry = &self.entries[found.entry];
             for (rate, written) in config.rates.iter().enumerate() {
                 let (Some(decision), Some(span)) = (verdict.decisions.get(place), verdict.spans.get(place)) else {
                     return;
                 };
                 place += 1;
-                let names = &found.entry.names;
-                let name = match (&found.entry.source, names.get(rate)) {
+                let names = &entry.names;
+                let name = match (&entry.source, names.get(rate)) {
                     (Source::Chosen(..), _) => {
-                        self.name.clone().unwrap_or_else(|| format!("{written}{}", found.entry.by.shown()).into())
+                        self.name.clone().unwrap_or_else(|| format!("{written}{}", entry.by.shown()).into())
                     }
                     (_, Some(name)) => Rc::clone(name),
                     // A shared limiter's further rates.
@@ -308,12 +268,17 @@ impl Chosen {
     }
 }
 
-fn asks<'a>(found: &'a [Found<'_>], need: u64, cost: impl Fn(&Found<'_>) -> u64) -> Vec<Ask<'a>> {
-    let ask = |found: &'a Found<'_>| {
-        let cost = cost(found);
-        Ask { limiter: &found.limiter, key: found.key, cost, need: need.max(cost), config: found.chosen.as_deref() }
-    };
-    found.iter().map(ask).collect()
+fn asks(found: &[Found], need: u64, cost: impl Fn(&Found) -> u64) -> Vec<Ask<'_>> {
+    let ask = |found| (found, cost(found));
+    let asks = found.iter().map(ask);
+    asks.map(|(found, cost)| Ask {
+        limiter: &found.limiter,
+        key: found.key,
+        cost,
+        need: need.max(cost),
+        config: found.chosen.as_deref(),
+    })
+    .collect()
 }
 
 /// A number of uses; nothing is none.

@@ -80,9 +80,12 @@ fn mistakes_are_named() {
         ("limiter 'a' { '5/min', window = 'round' }", "got \"round\""),
         ("limiter 'a' { '5/min', window = 'fixed', burst = 3 }", "only with window = \"bucket\""),
         ("limiter 'a' { '5/min', burst = 0 }", "a whole number from 1"),
-        ("limiter 'a' { '5/min', sync = '5s' }", "not in this version"),
+        ("limiter 'a' { '5/min', sync = '5s' }", "limiter `a`: `sync` brings counters together in a store"),
+        ("limiter 'a' { '5/min', on_store_error = 'deny' }", "write `store` too"),
+        ("limiter 'a' { '5/min', store = 5 }", "`store` is a store or its name, not a number"),
+        ("limiter 'a' { '5/min', store = 's', sync = '1ms' }", "from 100ms to one hour, not 1ms"),
         ("limiter 'b' { '5/min' } limiter('b', { '6/min' })", "declared twice"),
-        ("limiter('b'):check 'k'", "cannot be used while the file loads"),
+        ("limiter('b'):check 'k'", "`limiter:check` cannot be called while the file loads"),
     ] {
         let error = mistakes(&lua, text);
         assert!(error.contains(expected), "{text}: {error}");

@@ -116,10 +116,12 @@ fn a_declaration_is_checked_and_told_to_the_plan() {
     for (text, expected) in [
         ("store 'a' { ttl = '2m' }", "store `a` is declared twice, with different options"),
         ("store 'd' { tll = 1 }", "unknown option `tll` in store `d`; did you mean `ttl`?"),
-        ("store 'd' { redis = 'x' }", "not in this version"),
+        ("store 'd' { redis = 'x' }", "`redis` of store `d`: an address expected"),
+        ("store 'd' { redis = 'redis://x', max = '1MB' }", "Redis has its own `maxmemory`"),
+        ("store 'd' { file = 'x' }", "not in this version"),
         ("store 'd' { max = 'big' }", "`max` of store `d`"),
         ("store ''", "a name of 1 to 128 characters"),
-        ("store 'e':get 'k'", "cannot be used while the file loads"),
+        ("store 'e':get 'k'", "cannot be called while the file loads"),
     ] {
         let error = mistakes(&lua, text);
         assert!(error.contains(expected), "{text}: {error}");

@@ -18,8 +18,8 @@ pub(super) fn words() -> Vec<Word> {
         ]),
         primitive(
             "store",
-            "store \"name\" { ttl, max }",
-            "Values shared by all workers and kept across reloads; when it is full the least recently used go.",
+            "store \"name\" { ttl, max, redis }",
+            "Values shared by all workers and kept across reloads; when it is full the least recently used go. With redis = \"redis://[:password@]host:6379[/db]\" (rediss:// for TLS; Redis 6 or newer) they are there, shared by several gateways, as text and JSON under moongate:NAME:KEY: each function then waits, 25 ms at most, and raises when there is no answer.",
             "local seen = store \"seen\" { ttl = \"1h\", max = \"10MB\" }\nroute \"GET /\" { function(req) return { json = seen:incr(req.ip) } end }",
         )
         .with(&[
@@ -34,8 +34,8 @@ pub(super) fn words() -> Vec<Word> {
         ]),
         primitive(
             "limiter",
-            "limiter \"name\" { \"5/min\", burst, window }",
-            "A rate limit that functions check by key, shared by all workers.",
+            "limiter \"name\" { \"5/min\", burst, window, store, sync, on_store_error }",
+            "A rate limit that functions check by key, shared by all workers; with `store` by several gateways, as in `rate_limit`.",
             "local logins = limiter \"logins\" { \"5/min\" }\nroute \"POST /login\" { function(req)\n  local ok, state = logins:check(req.ip)\n  if not ok then reject(429, \"too many\", { headers = { [\"retry-after\"] = tostring(state.retry_after) } }) end\n  return 204\nend }",
         )
         .with(&[

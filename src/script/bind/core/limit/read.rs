@@ -1,5 +1,6 @@
 //! Limits as written: rates, functions that choose them, shared limiters, each with whom it counts and what it costs.
 
+use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,10 +12,11 @@ use mlua::Value;
 
 use super::Chosen;
 use super::Cost;
-use super::Counters;
 use super::Entry;
 use super::Meter;
 use super::Source;
+use super::counters::Counters;
+use super::share;
 use super::whole;
 use crate::primitive::limiter::Config;
 use crate::primitive::limiter::Window;
@@ -41,7 +43,12 @@ pub(super) fn meter(lua: &Lua, word: &str, options: &Table) -> mlua::Result<Mete
     let shared = reader.entries.iter().any(|entry| matches!(entry.source, Source::Shared(_)));
     let calendar = shared || reader.configs.iter().any(|config| config.window == Window::Calendar);
     let file: Option<String> = options.raw_get("file")?;
-    let counters = Counters { limits: reader.configs, file: file.or_else(|| (word == "quota").then(String::new)) };
+    let place = share::place(lua, word, options, &reader.entries)?;
+    if file.is_some() && place.is_some() {
+        return Err(wrong("`file` and `store` are two places for the same counters; write one"));
+    }
+    let file = file.or_else(|| (word == "quota" && place.is_none()).then(String::new));
+    let counters = Counters { limits: reader.configs, file, place: place.clone() };
     Ok(Meter {
         code: if word == "quota" { Code::QuotaExceeded } else { Code::RateLimitExceeded },
         object: Object::declare(lua, word, name.as_deref(), &counters)?,
@@ -51,6 +58,8 @@ pub(super) fn meter(lua: &Lua, word: &str, options: &Table) -> mlua::Result<Mete
         enforce: options.raw_get::<Option<bool>>("enforce")?.unwrap_or(true),
         counts: options.raw_get::<Value>("count")?.is_function(),
         calendar,
+        place,
+        shared: OnceCell::new(),
     })
 }
 
@@ -209,7 +218,7 @@ fn window(table: &Table) -> mlua::Result<Option<Window>> {
     })
 }
 
-fn wrong(said: impl std::fmt::Display) -> mlua::Error {
+pub(super) fn wrong(said: impl std::fmt::Display) -> mlua::Error {
     mlua::Error::runtime(said.to_string())
 }
 
