@@ -10,7 +10,6 @@ pub use answer::Gone;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Context;
@@ -292,14 +291,7 @@ impl Connection {
 
     fn request(&mut self, head: RequestHead, limits: &Limits) -> Result<Box<Request>, Refusal> {
         let (raw_path, query) = split(head.target, head.path_end);
-        let canonical = match path::canonical(&raw_path, limits.path).map_err(Refusal::Path)? {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(path) => Some(path),
-        };
-        let (path, raw_path) = match canonical {
-            Some(path) => (path, Some(raw_path)),
-            None => (raw_path, None),
-        };
+        let (path, raw_path) = path::received(raw_path, limits.path).map_err(Refusal::Path)?;
         self.asked = Asked {
             head: head.method == Method::Head,
             version: head.version,

@@ -14,7 +14,9 @@ thread_local! {
 
 /// A name or an address with an optional port, in lower case; nothing that names a user, a zone or a list.
 pub(crate) fn valid(value: &[u8]) -> Option<Rc<str>> {
-    let place = value.len().wrapping_add(value.last().copied().unwrap_or_default().into()) % KEPT;
+    // hosts of one owner end alike, and are often as long: they differ where they begin
+    let begin = value.first_chunk().map_or(0, |begin| u64::from_le_bytes(*begin));
+    let place = (begin.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize ^ (value.len() % KEPT);
     RECENT.with_borrow_mut(|recent| match &recent[place] {
         Some(known) if known.as_bytes() == value => Some(Rc::clone(known)),
         _ => {
@@ -61,4 +63,23 @@ fn lower(text: &str, name: usize) -> Option<String> {
 
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::valid;
+
+    #[test]
+    fn what_was_asked_for_before_changes_no_answer() {
+        let hosts = ["api.example.com", "www.example.com", "API.example.com", "a.dev:80", "a.dev:", "a.dev", "[::1]:8"];
+        let told = ["api.example.com", "www.example.com", "api.example.com", "a.dev:80", "a.dev", "a.dev", "[::1]:8"];
+        for _ in 0..3 {
+            for (host, told) in hosts.iter().zip(told) {
+                assert_eq!(valid(host.as_bytes()).as_deref(), Some(told), "{host}");
+                for wrong in ["", "a b", "u@a.dev", "a.dev:x", "a.dev:99999", "api.example.com,a"] {
+                    assert_eq!(valid(wrong.as_bytes()), None, "{wrong}");
+                }
+            }
+        }
+    }
 }

@@ -36,17 +36,6 @@ pub enum Framing {
     Close,
 }
 
-impl Framing {
-    /// How many bytes follow, where that is said beforehand.
-    pub(crate) fn rest(self) -> Option<u64> {
-        match self {
-            Self::None => Some(0),
-            Self::Length(length) => Some(length),
-            Self::Chunked | Self::Close => None,
-        }
-    }
-}
-
 /// How large a head may be.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLimits {

@@ -32,6 +32,18 @@ pub fn canonical(raw: &str, ambiguous: Ambiguous) -> Result<Cow<'_, str>, &'stat
     String::from_utf8(path).map(Cow::Owned).map_err(|_| "a byte in the path that must be escaped")
 }
 
+/// The canonical form of `raw`, and `raw` itself where it is another.
+pub(crate) fn received(raw: String, ambiguous: Ambiguous) -> Result<(String, Option<String>), &'static str> {
+    let other = match canonical(&raw, ambiguous)? {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(path) => Some(path),
+    };
+    Ok(match other {
+        Some(path) => (path, Some(raw)),
+        None => (raw, None),
+    })
+}
+
 /// Nothing in it needs a second look: no escape, no ambiguous character, no segment that starts with a dot.
 fn is_plain(raw: &[u8]) -> bool {
     let mut before = 0;

@@ -219,6 +219,12 @@ impl Live {
             let bytes = if name == MAIN { Some(bytes.unwrap_or(MAIN_BYTES)) } else { bytes };
             bytes.inspect(|bytes| space.resize(*bytes)).is_some()
         });
+        // those that are declared are there to be seen before anybody uses them
+        for (identity, bytes) in objects.iter().filter(|(identity, _)| identity.starts_with(SPACE)) {
+            if let Ok(bytes) = bytes.parse() {
+                self.space(&identity[SPACE.len()..], bytes);
+            }
+        }
         self.objects.commit(objects);
         self.flags.lock().retain(|identity, _| objects.contains_key(identity));
         let declared = objects.iter().filter(|(identity, _)| identity.starts_with(METRIC));

@@ -32,10 +32,8 @@ use crate::http::h1::write;
 use crate::http::message::Duplex;
 use crate::upstream::Outbound;
 use crate::upstream::Timeouts;
-use crate::upstream::h1::incoming::Incoming;
 use crate::upstream::h1::incoming::Input;
 use crate::upstream::h1::incoming::Line;
-use crate::upstream::h1::incoming::Whole;
 use crate::upstream::h1::sending::Fault;
 use crate::upstream::h1::sending::Sending;
 use crate::upstream::host::InFlight;
@@ -226,32 +224,15 @@ impl<'a> Attempt<'a> {
             let tunnel = Tunnel::new(conn, leftover, guard);
             return Reply { head, body: Body::Empty, tunnel: Some(Box::new(tunnel)), upload: None };
         }
-        let (reusable, peer) = (head.keep_alive && !self.deaf, head.idle);
-        let input = Input { bytes: std::mem::take(&mut self.input), at: length, buffers: self.buffers.clone() };
-        if !self.sending.is_done() {
-            let sending = self.sending.take().filter(|_| !self.deaf);
-            let line = Line { conn, guard, sending, reusable, peer, idle };
-            let body = Incoming::new(line, input, head.framing).into_body(now);
-            return Reply { head, body, tunnel: None, upload: None };
-        }
         if let Some(out) = self.sending.spare() {
             self.buffers.give(out);
         }
-        let upload = if again { self.sending.replay() } else { None };
-        let rest = head.framing.rest().and_then(|length| usize::try_from(length).ok());
-        let body = match rest.filter(|length| *length <= input.unread()) {
-            Some(length) => {
-                // bytes nobody asked for could be taken for the next answer: never reuse
-                if reusable && length == input.unread() {
-                    conn.give_back(now, peer);
-                }
-                Whole::body(input, length)
-            }
-            None => {
-                let line = Line { conn, guard, sending: None, reusable, peer, idle };
-                Incoming::new(line, input, head.framing).into_body(now)
-            }
-        };
+        let done = self.sending.is_done();
+        let upload = if done && again { self.sending.replay() } else { None };
+        let sending = (!done && !self.deaf).then(|| self.sending.take());
+        let line = Line { conn, guard, sending, reusable: head.keep_alive && !self.deaf, peer: head.idle, idle };
+        let input = Input { bytes: std::mem::take(&mut self.input), at: length, buffers: self.buffers.clone() };
+        let body = incoming::body(line, input, head.framing, now);
         Reply { head, body, tunnel: None, upload }
     }
 }

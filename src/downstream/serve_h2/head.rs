@@ -50,11 +50,12 @@ pub(super) fn read(parts: &Parts, ended: bool, scheme: Scheme, limits: &Limits) 
         return Err(Refusal::BodyTooLarge);
     }
     let expects = expects(&parts.headers)?;
+    let (path, raw_path) = path::received(raw_path.to_owned(), limits.path).map_err(Refusal::Path)?;
     let request = Request {
         // A handshake is the same whatever it came by (RFC 8441 §5).
         method: if upgrade.is_some() { Method::Get } else { method },
-        path: path::canonical(raw_path, limits.path).map_err(Refusal::Path)?.into_owned(),
-        raw_path: Some(raw_path.to_owned()),
+        path,
+        raw_path,
         query,
         host,
         scheme,

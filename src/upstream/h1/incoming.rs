@@ -22,8 +22,8 @@ use crate::upstream::pool::Conn;
 /// The buffer a long body is read into: fewer, larger reads and writes.
 const LARGE: usize = 64 << 10;
 
-/// The body of an answer.
-pub(crate) struct Incoming {
+/// The body of an answer, as it comes.
+struct Incoming {
     line: Option<Line>,
     input: Input,
     state: State,
@@ -66,16 +66,9 @@ impl Drop for Input {
 }
 
 /// A body of which every byte came with the head.
-pub(crate) struct Whole {
+struct Whole {
     input: Input,
     left: usize,
-}
-
-impl Whole {
-    /// The next `left` bytes of `input`.
-    pub(crate) fn body(input: Input, left: usize) -> Body {
-        if left == 0 { Body::Empty } else { Body::stream(Self { input, left }) }
-    }
 }
 
 impl Source for Whole {
@@ -102,38 +95,50 @@ enum State {
     Broken(BodyError),
 }
 
-impl Incoming {
-    pub(crate) fn new(line: Line, input: Input, framing: Framing) -> Self {
-        let state = match framing {
-            Framing::None => State::Done,
-            Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked(Chunked::new()),
-            Framing::Close => State::Close,
-        };
-        Self { line: Some(line), input, state }
-    }
-
-    /// The body for a response. What is complete already lets the connection go at once.
-    pub(crate) fn into_body(mut self, now: Moment) -> Body {
-        self.release(|| now);
-        if let Some(line) = &self.line {
-            line.conn.alarm.set(Moment::NEVER);
+/// The body of an answer, whose head ended where `input` goes on. One that is complete already lets the connection go at
+/// once.
+#[inline]
+pub(crate) fn body(line: Line, input: Input, framing: Framing, now: Moment) -> Body {
+    let unread = input.unread();
+    let state = match framing {
+        Framing::None => {
+            line.end(unread > 0, now);
+            return Body::Empty;
         }
-        if matches!(self.state, State::Done) { Body::Empty } else { Body::stream(self) }
-    }
+        Framing::Length(length) => match usize::try_from(length) {
+            Ok(left) if left <= unread => {
+                line.end(unread > left, now);
+                return Body::stream(Whole { input, left });
+            }
+            _ => State::Length(length),
+        },
+        Framing::Chunked => State::Chunked(Chunked::new()),
+        Framing::Close => State::Close,
+    };
+    line.conn.alarm.set(Moment::NEVER);
+    Body::stream(Incoming { line: Some(line), input, state })
+}
 
+impl Line {
+    /// Every byte of the answer was read. `stray`: more came, which could be taken for the next answer: never reuse.
+    #[inline]
+    fn end(self, stray: bool, now: Moment) {
+        if self.reusable && !stray && self.sending.is_none() {
+            self.conn.give_back(now, self.peer);
+        }
+    }
+}
+
+impl Incoming {
     /// Lets the connection go when every byte of the answer was read from it.
-    fn release(&mut self, now: impl FnOnce() -> Moment) {
-        let unread = self.input.unread();
-        let stray = match &self.state {
-            State::Length(left) if *left <= unread as u64 => unread as u64 > *left,
-            State::Done => unread > 0,
-            _ => return,
-        };
-        let Some(line) = self.line.take() else { return };
-        // bytes nobody asked for could be taken for the next answer: never reuse
-        if line.reusable && !stray && line.sending.is_none() {
-            line.conn.give_back(now(), line.peer);
+    fn release(&mut self) {
+        let (State::Length(left), unread) = (&self.state, self.input.unread() as u64) else { return };
+        let stray = unread > *left;
+        if *left <= unread
+            && let Some(line) = self.line.take()
+        {
+            let now = line.conn.alarm.clock().now();
+            line.end(stray, now);
         }
     }
 
@@ -229,12 +234,7 @@ impl Incoming {
                 self.line = None;
                 self.state = State::Done;
             }
-            if let Some(line) = &self.line
-                && matches!(self.state, State::Length(_))
-            {
-                let clock = line.conn.alarm.clock().clone();
-                self.release(|| clock.now());
-            }
+            self.release();
         }
     }
 
@@ -284,10 +284,7 @@ impl Incoming {
     /// The last chunk was read: the connection is free, the trailers stay.
     fn end_chunked(&mut self) {
         let Some(line) = self.line.take() else { return };
-        let stray = self.input.at < self.input.bytes.len();
-        if line.reusable && !stray && line.sending.is_none() {
-            let now = line.conn.alarm.clock().now();
-            line.conn.give_back(now, line.peer);
-        }
+        let now = line.conn.alarm.clock().now();
+        line.end(self.input.unread() > 0, now);
     }
 }

@@ -61,9 +61,9 @@ impl Sending {
     }
 
     /// The rest of it, which goes on elsewhere; nothing is left here.
-    pub(super) fn take(&mut self) -> Option<Box<Self>> {
+    pub(super) fn take(&mut self) -> Box<Self> {
         let done = Self { stage: Stage::Done, ..Self::new(Vec::new(), Upload::new(Body::Empty, false)) };
-        Some(Box::new(std::mem::replace(self, done)))
+        Box::new(std::mem::replace(self, done))
     }
 
     /// The body once more, where all of it could be sent again.
