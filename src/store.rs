@@ -6,11 +6,11 @@ pub mod memory;
 pub mod redis;
 pub mod value;
 
+pub use self::redis::Remote;
 pub use hub::Hub;
 pub use hub::Subscription;
 pub use memory::Memory;
 pub use memory::StoreError;
-pub use redis::Remote;
 pub use value::Value;
 
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
+
+use crate::store::redis::Address;
 
 /// A store as declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ pub struct Config {
     pub max: usize,
     /// The server that holds it, instead of memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub redis: Option<redis::Address>,
+    pub redis: Option<Address>,
 }
 
 impl Default for Config {
