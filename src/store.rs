@@ -1,5 +1,6 @@
 //! Shared values that outlive a request: named stores, seen by all workers, kept across reloads.
 
+pub mod file;
 pub mod hub;
 pub mod journal;
 pub mod memory;
@@ -29,6 +30,9 @@ pub struct Config {
     pub ttl: Option<Duration>,
     /// Most bytes, keys and overhead included; the least recently used go. Default 64 MB. In memory only.
     pub max: usize,
+    /// The file that keeps it across restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<file::Place>,
     /// The server that holds it, instead of memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<Address>,
@@ -36,14 +40,14 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ttl: None, max: 64 << 20, redis: None }
+        Self { ttl: None, max: 64 << 20, file: None, redis: None }
     }
 }
 
 /// A store, wherever it is.
 #[derive(Clone)]
 pub enum Store {
-    /// In this process.
+    /// In this process, perhaps kept in a file.
     Memory(Arc<Memory>),
     /// In Redis.
     Redis(Arc<Remote>),
