@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 
+use crate::support::binary;
+use crate::support::binary::Setup;
 use crate::support::gateway;
 
 fn clock() -> Clock {
@@ -140,4 +142,53 @@ fn many_keys_do_not_grow_a_limiter_without_end() {
     .start();
     gateway.get("/sweep").with(204);
     gateway.get("/one").with(200);
+}
+
+#[test]
+fn a_store_in_a_file_outlives_a_process_that_is_killed() {
+    let script = r#"
+        local s = store "s" { file = "seen.journal", ttl = "1h" }
+        route "GET /set/{k}/{v}" { function(req) s:set(req.params.k, { v = req.params.v }) return 204 end }
+        route "GET /get/{k}" { function(req) return { json = s:get(req.params.k) or json.null } end }
+        route "GET /incr" { function() return { text = tostring(s:incr "n") } end }
+        route "GET /delete/{k}" { function(req) s:delete(req.params.k) return 204 end }
+    "#;
+    let state = |setup: Setup| setup.argument("--state").argument("$DIR/state");
+    let first = state(binary::script(script)).start();
+    let mut client = first.client();
+    client.get("/set/a/one").with(204);
+    client.get("/set/b/two").with(204);
+    assert_eq!((client.get("/incr").text(), client.get("/incr").text()), ("1", "2"));
+    std::thread::sleep(Duration::from_millis(1500));
+    client.get("/delete/b").with(204);
+    std::thread::sleep(Duration::from_millis(1500));
+    let dir = first.dir().clone();
+    drop(first);
+    let file = dir.path().join("state/seen.journal");
+    let mut torn = std::fs::read(&file).unwrap();
+    torn.extend([40, 0, 0, 0, 9]);
+    std::fs::write(&file, torn).unwrap();
+    let second = state(Setup::again(&dir)).start();
+    let mut client = second.client();
+    assert_eq!(client.get("/get/a").json(), serde_json::json!({ "v": "one" }));
+    assert_eq!((client.get("/get/b").text(), client.get("/incr").text()), ("null", "3"));
+}
+
+#[test]
+fn a_store_in_a_file_goes_through_reloads_and_a_graceful_stop() {
+    let script = |extra: &str| {
+        format!(
+            r#"
+            local s = store "s" {{ file = "kept" {extra} }}
+            route "GET /incr" {{ function() return {{ text = tostring(s:incr "n") }} end }}
+            "#
+        )
+    };
+    let gateway = gateway::script(&script("")).start();
+    assert_eq!(gateway.get("/incr").text(), "1");
+    gateway.edit(&script(", ttl = '1h'")).unwrap();
+    assert_eq!(gateway.get("/incr").text(), "2");
+    gateway.edit("route \"GET /\" { function() return 204 end }").unwrap();
+    gateway.edit(&script("")).unwrap();
+    assert_eq!(gateway.get("/incr").text(), "3", "what was let go was written first");
 }

@@ -90,7 +90,7 @@ impl Flag {
 impl Live {
     /// Of a gateway that keeps what outlives it in `state`.
     pub fn in_folder(state: Option<PathBuf>) -> Self {
-        Self { state, ..Self::default() }
+        Self { stores: stores::Stores::kept_in(state.clone()), state, ..Self::default() }
     }
 
     /// Of a gateway that leaves nothing behind.
@@ -133,6 +133,7 @@ impl Live {
     pub fn flush(&self) {
         let keepers: Vec<_> = self.keepers.lock().values().cloned().collect();
         keepers.iter().for_each(|keeper| keeper.flush());
+        self.stores.flush();
     }
 
     /// The store of this identity, made with `config` when there is none yet.
@@ -140,10 +141,12 @@ impl Live {
         self.stores.get(identity, config, clock)
     }
 
-    /// A generation with these objects is about to be in force: what is outside the process is connected now, so that
+    /// A generation with these objects is about to be in force: what is outside the process is opened now, so that
     /// the first request finds it.
     pub fn connect(&self, objects: &BTreeMap<String, String>, clock: &Clock) {
-        for (identity, config) in stores::declared(objects).filter(|(_, config)| config.redis.is_some()) {
+        for (identity, config) in
+            stores::declared(objects).filter(|(_, config)| config.redis.is_some() || config.file.is_some())
+        {
             self.stores.get(identity, &config, clock);
         }
     }

@@ -7,6 +7,11 @@ use std::io;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Weak;
+use std::time::Duration;
+
+use parking_lot::Condvar;
+use parking_lot::Mutex;
 
 /// A key and what it holds; nothing: the key is gone.
 pub type Record = (Vec<u8>, Vec<u8>);
@@ -19,12 +24,16 @@ pub struct Journal {
     length: u64,
     /// Bytes it had when it was last written anew.
     least: u64,
+    /// The last write went wrong.
+    failing: bool,
+    /// What it begins with.
+    magic: &'static [u8],
 }
 
 impl Journal {
-    /// Opens or makes the file at `path`; with what it holds. Other files than journals are refused.
+    /// Opens or makes the file at `path`, which begins with `magic`; with what it holds. Other files are refused.
     #[allow(clippy::type_complexity, reason = "a journal and its records, taken apart at once")]
-    pub fn open(path: &Path) -> io::Result<(Self, HashMap<Vec<u8>, Vec<u8>>)> {
+    pub fn open(path: &Path, magic: &'static [u8]) -> io::Result<(Self, HashMap<Vec<u8>, Vec<u8>>)> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -33,12 +42,12 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        let begun = bytes.len().min(MAGIC.len());
-        if bytes[..begun] != MAGIC[..begun] {
+        let begun = bytes.len().min(magic.len());
+        if bytes[..begun] != magic[..begun] {
             let said = format!("`{}` is not a file that this gateway wrote", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, said));
         }
-        let (mut held, mut sound) = (HashMap::new(), MAGIC.len());
+        let (mut held, mut sound) = (HashMap::new(), magic.len());
         while let Some((record, size)) = bytes.get(sound..).and_then(read) {
             sound += size;
             let (key, value) = record;
@@ -49,14 +58,25 @@ impl Journal {
             };
         }
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        if bytes.len() < MAGIC.len() {
+        if bytes.len() < magic.len() {
             file.set_len(0)?;
-            file.write_all(MAGIC)?;
+            file.write_all(magic)?;
         } else {
             file.set_len(sound as u64)?;
         }
         let length = sound as u64;
-        Ok((Self { path: path.to_owned(), file, length, least: length }, held))
+        Ok((Self { path: path.to_owned(), file, length, least: length, failing: false, magic }, held))
+    }
+
+    /// Writes what changed; after a failure, and once most of the file is history, everything. An error is told once.
+    pub fn keep(&mut self, changed: &[Record], all: impl FnOnce() -> Vec<Record>) -> Option<io::Error> {
+        if changed.is_empty() && !self.failing {
+            return None;
+        }
+        // After a failure nobody knows what is missing.
+        let done = if self.failing || self.is_long() { self.rewrite(&all()) } else { self.append(changed) };
+        let before = std::mem::replace(&mut self.failing, done.is_err());
+        done.err().filter(|_| !before)
     }
 
     /// Adds these, and sees to it that they are on the disk.
@@ -81,7 +101,7 @@ impl Journal {
         let mut other = self.path.clone().into_os_string();
         other.push(".new");
         let mut file = File::create(&other)?;
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = self.magic.to_vec();
         records.iter().for_each(|record| bytes.extend(framed(record)));
         file.write_all(&bytes)?;
         file.sync_all()?;
@@ -90,6 +110,19 @@ impl Journal {
         (self.length, self.least) = (bytes.len() as u64, bytes.len() as u64);
         Ok(())
     }
+}
+
+/// Calls `write` once a second on a thread of its own, for as long as `owner` lives: a process that is killed loses a second.
+pub fn each_second<T: Send + Sync + 'static>(name: &str, owner: Weak<T>, write: fn(&T)) -> io::Result<()> {
+    let work = move || {
+        let pause = (Mutex::new(()), Condvar::new());
+        loop {
+            pause.1.wait_for(&mut pause.0.lock(), EVERY);
+            let Some(owner) = owner.upgrade() else { return };
+            write(&owner);
+        }
+    };
+    std::thread::Builder::new().name(name.into()).spawn(work).map(drop)
 }
 
 /// Length of key and value, checksum of the rest, key, value.
@@ -123,13 +156,16 @@ fn sum(bytes: &[u8]) -> u32 {
     sum.sum()
 }
 
-const MAGIC: &[u8] = b"moongate journal 1\n";
+/// How long a change may be only in memory.
+const EVERY: Duration = Duration::from_secs(1);
 /// Below so many bytes nobody tidies up.
 const LEAST: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAGIC: &[u8] = b"moongate test 1\n";
 
     fn path(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("moongate-journal-{name}-{}", std::process::id()));
@@ -144,7 +180,7 @@ mod tests {
     #[test]
     fn what_was_appended_is_there_again_however_the_file_ends() {
         let path = path("tail");
-        let (mut journal, held) = Journal::open(&path).unwrap();
+        let (mut journal, held) = Journal::open(&path, MAGIC).unwrap();
         assert!(held.is_empty());
         journal.append(&[record("a", "1"), record("b", "2")]).unwrap();
         journal.append(&[record("a", "3"), record("b", "")]).unwrap();
@@ -153,18 +189,18 @@ mod tests {
         let a = |held: HashMap<Vec<u8>, Vec<u8>>| held.get(b"a".as_slice()).cloned().unwrap_or_default();
         for end in 0..=whole.len() {
             std::fs::write(&path, &whole[..end]).unwrap();
-            let (mut journal, held) = Journal::open(&path).unwrap();
+            let (mut journal, held) = Journal::open(&path, MAGIC).unwrap();
             let seen = a(held);
             assert!(matches!(seen.as_slice(), b"" | b"1" | b"3"), "cut at {end}");
             journal.append(&[record("a", "9")]).unwrap();
             drop(journal);
-            assert_eq!(a(Journal::open(&path).unwrap().1), b"9", "goes on after a cut at {end}");
+            assert_eq!(a(Journal::open(&path, MAGIC).unwrap().1), b"9", "goes on after a cut at {end}");
         }
         for flipped in MAGIC.len()..whole.len() {
             let mut bytes = whole.clone();
             bytes[flipped] ^= 0x10;
             std::fs::write(&path, &bytes).unwrap();
-            let seen = a(Journal::open(&path).unwrap().1);
+            let seen = a(Journal::open(&path, MAGIC).unwrap().1);
             assert!(matches!(seen.as_slice(), b"" | b"1" | b"3"), "flipped at {flipped}");
         }
         std::fs::remove_file(&path).unwrap();
@@ -173,7 +209,7 @@ mod tests {
     #[test]
     fn it_is_written_anew_when_most_of_it_is_history() {
         let path = path("long");
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&path, MAGIC).unwrap();
         let value = "x".repeat(1000);
         while !journal.is_long() {
             journal.append(&[record("a", &value)]).unwrap();
@@ -182,9 +218,10 @@ mod tests {
         journal.append(&[record("b", "more")]).unwrap();
         drop(journal);
         assert!(std::fs::metadata(&path).unwrap().len() < 200);
-        assert_eq!(Journal::open(&path).unwrap().1.len(), 2);
+        assert_eq!(Journal::open(&path, MAGIC).unwrap().1.len(), 2);
+        assert!(Journal::open(&path, b"moongate other 1\n").is_err(), "what another wrote is left alone too");
         std::fs::write(&path, "something else").unwrap();
-        assert!(Journal::open(&path).is_err(), "a file of somebody else is left alone");
+        assert!(Journal::open(&path, MAGIC).is_err(), "a file of somebody else is left alone");
         std::fs::remove_file(&path).unwrap();
     }
 }

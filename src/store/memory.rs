@@ -1,5 +1,6 @@
 //! A store in memory: sharded, bounded in bytes, each value with its time to live.
 
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -30,6 +31,8 @@ pub struct Memory {
 struct Shard {
     entries: Lru<Entry>,
     bytes: usize,
+    /// Keys that changed since they were saved; `None` when nobody saves them.
+    changed: Option<HashSet<String>>,
 }
 
 struct Entry {
@@ -187,6 +190,45 @@ impl Memory {
         keys
     }
 
+    /// Notes from now on which values change, for [`Memory::changed`].
+    pub(super) fn remember_changes(&self) {
+        for shard in &self.shards {
+            shard.lock().changed.get_or_insert_default();
+        }
+    }
+
+    /// What changed since this was last asked: the value and when it is over, nothing for one that is gone.
+    pub(super) fn changed(&self, now: Moment) -> Vec<(String, Option<(Value, Moment)>)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let changed = shard.changed.as_mut().map(std::mem::take).unwrap_or_default();
+            all.extend(changed.into_iter().map(|key| {
+                let entry = shard.entries.peek(&key).filter(|entry| entry.due > now);
+                let held = entry.map(|entry| (entry.value.clone(), entry.due));
+                (key, held)
+            }));
+        }
+        all
+    }
+
+    /// Every value, and when it is over.
+    pub(super) fn all(&self, now: Moment) -> Vec<(String, (Value, Moment))> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let live = shard.entries.iter().filter(|(_, entry)| entry.due > now);
+            all.extend(live.map(|(key, entry)| (key.to_owned(), (entry.value.clone(), entry.due))));
+        }
+        all
+    }
+
+    /// Puts back a value that was saved, if it fits.
+    pub(super) fn restore(&self, key: &str, value: Value, due: Moment, now: Moment) {
+        // What does not fit any longer is let go.
+        let _ = self.put(&mut self.shard(key).lock(), key, value, due, now);
+    }
+
     /// Messages of this store.
     pub fn hub(&self) -> &Hub {
         &self.hub
@@ -220,6 +262,7 @@ impl Memory {
             return Err(StoreError::TooLarge { size, most });
         }
         let version = self.versions.fetch_add(1, Ordering::Relaxed);
+        shard.note(key);
         shard.bytes += size;
         if let Some(old) = shard.entries.insert(key, Entry { value, due, version }) {
             shard.bytes -= cost(key, &old.value);
@@ -239,8 +282,15 @@ impl Shard {
         self.entries.get(key).map(|entry| &*entry)
     }
 
+    fn note(&mut self, key: &str) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(key.to_owned());
+        }
+    }
+
     fn remove(&mut self, key: &str) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
+        self.note(key);
         self.bytes -= cost(key, &entry.value);
         Some(entry)
     }
@@ -249,6 +299,7 @@ impl Shard {
     fn shrink(&mut self, most: usize, now: Moment) {
         while self.bytes > most || self.entries.oldest().is_some_and(|(_, entry)| entry.due <= now) {
             let Some((key, entry)) = self.entries.pop_oldest() else { return };
+            self.note(&key);
             self.bytes -= cost(&key, &entry.value);
         }
     }

@@ -49,7 +49,7 @@ impl Value {
             Self::Bool(value) => json(value),
             Self::Int(value) => json(value),
             Self::Number(value) => {
-                serde_json::Number::from_f64(*value).map_or(b"null".to_vec(), |number| json(&number))
+                serde_json::Number::from_f64(*value).map_or_else(|| b"null".to_vec(), |number| json(&number))
             }
             Self::Json(value) => json(&**value),
             Self::Text(text) => match std::str::from_utf8(text) {

@@ -45,12 +45,17 @@ pub(crate) struct Redis {
 struct Shared {
     mood: Mutex<Mood>,
     keys: Mutex<Keys>,
-    /// Connections, and on which channels they listen.
-    connections: Mutex<HashMap<usize, (Arc<Mutex<TcpStream>>, Vec<Vec<u8>>)>>,
+    connections: Mutex<HashMap<usize, Connection>>,
     /// Commands that were understood, but for greetings and pings.
     calls: AtomicUsize,
     password: Option<&'static str>,
     dead: Mutex<bool>,
+}
+
+struct Connection {
+    writer: Arc<Mutex<TcpStream>>,
+    /// Where it listens.
+    channels: Vec<Vec<u8>>,
 }
 
 /// A server without keys.
@@ -123,8 +128,8 @@ impl Redis {
         *self.shared.dead.lock().unwrap() = true;
         let _ = TcpStream::connect(self.address);
         thread.join().unwrap();
-        for (writer, _) in self.shared.connections.lock().unwrap().values() {
-            let _ = writer.lock().unwrap().shutdown(Shutdown::Both);
+        for connection in self.shared.connections.lock().unwrap().values() {
+            let _ = connection.writer.lock().unwrap().shutdown(Shutdown::Both);
         }
     }
 
@@ -152,8 +157,13 @@ fn accept(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
                 return;
             }
             let (shared, id) = (Arc::clone(&shared), NEXT.fetch_add(1, Ordering::Relaxed));
+            let _ = stream.set_nodelay(true);
             let writer = Arc::new(Mutex::new(stream.try_clone().unwrap()));
-            shared.connections.lock().unwrap().insert(id, (Arc::clone(&writer), Vec::new()));
+            shared
+                .connections
+                .lock()
+                .unwrap()
+                .insert(id, Connection { writer: Arc::clone(&writer), channels: Vec::new() });
             std::thread::spawn(move || {
                 talk(&shared, id, stream, &writer);
                 shared.connections.lock().unwrap().remove(&id);
@@ -209,7 +219,7 @@ fn talk(shared: &Shared, id: usize, stream: TcpStream, writer: &Mutex<TcpStream>
 
 fn listen(shared: &Shared, id: usize, name: &str, channels: &[Vec<u8>], writer: &Mutex<TcpStream>) {
     let mut connections = shared.connections.lock().unwrap();
-    let Some((_, own)) = connections.get_mut(&id) else { return };
+    let Some(Connection { channels: own, .. }) = connections.get_mut(&id) else { return };
     for channel in channels {
         own.retain(|other| other != channel);
         if name == "SUBSCRIBE" {
@@ -225,7 +235,7 @@ fn publish(shared: &Shared, channel: &[u8], value: &[u8]) -> Reply {
     let message = [b"message".as_slice(), channel, value].map(|word| Reply::Bulk(word.to_vec()));
     let message = Reply::Push(message.to_vec()).bytes(true);
     let connections = shared.connections.lock().unwrap();
-    let hearing = connections.values().filter(|(_, channels)| channels.iter().any(|own| own == channel));
-    let heard = hearing.map(|(writer, _)| writer.lock().unwrap().write_all(&message)).filter(Result::is_ok);
+    let hearing = connections.values().filter(|one| one.channels.iter().any(|own| own == channel));
+    let heard = hearing.map(|one| one.writer.lock().unwrap().write_all(&message)).filter(Result::is_ok);
     Reply::Int(heard.count() as i64)
 }

@@ -293,6 +293,29 @@ end)
 }
 
 #[test]
+fn a_store_elsewhere_is_one_in_memory() {
+    let script = r#"
+local s = store "s" { redis = "redis://cache.test:6379" }
+route "GET /n" { rate_limit { "2/min", store = s, on_store_error = "deny" }, function() return { json = s:incr "n" } end }
+route "GET /sync" { rate_limit { "1/min", store = "s", sync = "5s" }, function() return 204 end }
+"#;
+    let tests = r#"
+for _, name in { "it counts", "each test from the start" } do
+  test(name, function(gw)
+    expect(gw:get("/n"):json()).is(1)
+    expect(gw:get("/n"):json()).is(2)
+    expect(gw:get("/n").status).is(429)
+    gw:advance "60s"
+    expect(gw:get("/n"):json()).is(3)
+    expect(gw:get("/sync").status).is(204)
+    expect(gw:get("/sync").status).is(429)
+  end)
+end
+"#;
+    passes(script, tests);
+}
+
+#[test]
 fn chance_and_ids_are_the_same_in_every_run() {
     let script = r#"route "GET /" { function() return { text = uuid() .. math.random(1, 1000000) .. hex.encode(crypto.random(4)) } end }"#;
     let tests = r#"

@@ -1,8 +1,11 @@
-//! `store "name" { ttl, max, redis }`: values shared by all workers, or by several gateways, and kept across reloads.
+//! `store "name" { ttl, max, redis, file }`: values shared by all workers, or by several gateways, kept across reloads
+//! and in a file across restarts.
 
 mod verbs;
 
 use std::cell::RefCell;
+use std::path::Component;
+use std::path::Path;
 use std::rc::Rc;
 
 use mlua::AnyUserData;
@@ -21,8 +24,10 @@ use crate::script::bind::declared::text;
 use crate::script::bind::function;
 use crate::script::bind::options::Options;
 use crate::script::context::Context;
+use crate::script::declare::Session;
 use crate::script::live::STORE;
 use crate::store;
+use crate::store::file::Place;
 use crate::store::redis::Address;
 use verbs::Verb;
 
@@ -47,9 +52,6 @@ pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
 
 fn declare(lua: &Lua, name: &str, table: &Table) -> mlua::Result<()> {
     let options = Options::read(lua, format!("store `{name}`"), Some(table), &["ttl", "max", "redis", "file"])?;
-    if options.value("file")?.is_some() {
-        return Err(options.wrong("file", &"not in this version; a store lives in memory or in Redis"));
-    }
     let mut config = store::Config { ttl: options.duration("ttl")?, ..store::Config::default() };
     if let Some(max) = options.size("max")? {
         config.max = max.max(1 << 10);
@@ -60,7 +62,35 @@ fn declare(lua: &Lua, name: &str, table: &Table) -> mlua::Result<()> {
             return Err(options.wrong("max", &"bounds a store in memory; Redis has its own `maxmemory`"));
         }
     }
+    if let Some(file) = options.text("file")?.map(|file| place(lua, name, &options, &file)).transpose()? {
+        if config.redis.is_some() {
+            return Err(options.wrong("file", &"and `redis` are two places for the same values; write one"));
+        }
+        config.file = Some(file);
+    }
     Declared::declare(lua, "store", name, text(&config))
+}
+
+/// Where a file is: in the state folder, else beside the script, and never outside of it.
+fn place(lua: &Lua, own: &str, options: &Options<'_>, file: &str) -> mlua::Result<Place> {
+    let parts: Vec<_> = Path::new(file).components().collect();
+    if parts.is_empty() || !parts.iter().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(options.wrong("file", &"a name in the state folder expected, as in \"seen.journal\""));
+    }
+    let made = Place { name: file.to_owned(), root: Context::of(lua).snapshot().root.clone() };
+    let others = Session::of(lua, "store")?.objects.borrow().clone();
+    let other = others.iter().find(|(identity, config)| {
+        let config = serde_json::from_str::<store::Config>(config);
+        identity.strip_prefix(STORE).is_some_and(|name| name != own)
+            && config.is_ok_and(|config| config.file.as_ref() == Some(&made))
+    });
+    match other {
+        Some((identity, _)) => {
+            let other = identity.strip_prefix(STORE).unwrap_or(identity);
+            Err(options.wrong("file", &format!("store `{other}` is kept there")))
+        }
+        None => Ok(made),
+    }
 }
 
 impl Store {

@@ -4,10 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::Weak;
-use std::time::Duration;
 
-use parking_lot::Condvar;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
@@ -15,6 +12,7 @@ use crate::primitive::limiter::Config;
 use crate::primitive::limiter::Key;
 use crate::primitive::limiter::Limiter;
 use crate::primitive::limiter::Now;
+use crate::store::journal;
 use crate::store::journal::Journal;
 use crate::store::journal::Record;
 use crate::telemetry::log;
@@ -29,18 +27,17 @@ struct Inner {
     waiting: HashMap<Vec<u8>, Vec<u8>>,
     secret: [u64; 2],
     kept: Vec<(String, Arc<Limiter>)>,
-    failing: bool,
 }
 
-/// How long what was counted may be only in memory: a process that is killed loses as much.
-const EVERY: Duration = Duration::from_secs(1);
+/// What its files begin with.
+const MAGIC: &[u8] = b"moongate journal 1\n";
 /// The key under which a file keeps its secret.
 const SECRET: &[u8] = b"secret";
 
 impl Keeper {
     /// Opens the file, and starts its thread.
     pub(super) fn open(path: &Path, clock: &Clock) -> io::Result<Arc<Self>> {
-        let (mut journal, mut waiting) = Journal::open(path)?;
+        let (mut journal, mut waiting) = Journal::open(path, MAGIC)?;
         let secret = match waiting.remove(SECRET).as_deref().and_then(halves) {
             Some(secret) => secret,
             None => {
@@ -49,10 +46,9 @@ impl Keeper {
                 secret
             }
         };
-        let inner = Inner { journal, clock: clock.clone(), waiting, secret, kept: Vec::new(), failing: false };
+        let inner = Inner { journal, clock: clock.clone(), waiting, secret, kept: Vec::new() };
         let keeper = Arc::new(Self(Mutex::new(inner)));
-        let weak = Arc::downgrade(&keeper);
-        std::thread::Builder::new().name("counters".into()).spawn(move || write(&weak))?;
+        journal::each_second("counters", Arc::downgrade(&keeper), Self::flush)?;
         Ok(keeper)
     }
 
@@ -78,8 +74,8 @@ impl Keeper {
     /// Writes what has changed.
     pub fn flush(&self) {
         let mut inner = self.0.lock();
-        let inner = &mut *inner;
-        let now = Now::of(&inner.clock);
+        let Inner { journal, clock, waiting, secret, kept } = &mut *inner;
+        let now = Now::of(clock);
         let records = |name: &str, saved: Vec<(Key, Vec<u8>)>| -> Vec<Record> {
             let prefix = prefix(name);
             saved
@@ -88,26 +84,15 @@ impl Keeper {
                 .collect()
         };
         let changed: Vec<Record> =
-            inner.kept.iter().flat_map(|(name, limiter)| records(name, limiter.changed(now))).collect();
-        if changed.is_empty() && !inner.failing {
-            return;
-        }
-        // After a failure everything is written, since nobody knows what is missing.
-        let done = if inner.failing || inner.journal.is_long() {
-            let mut all = vec![hidden(inner.secret)];
-            all.extend(inner.waiting.iter().map(|(key, value)| (key.clone(), value.clone())));
-            all.extend(inner.kept.iter().flat_map(|(name, limiter)| records(name, limiter.all(now))));
-            inner.journal.rewrite(&all)
-        } else {
-            inner.journal.append(&changed)
+            kept.iter().flat_map(|(name, limiter)| records(name, limiter.changed(now))).collect();
+        let all = || {
+            let mut all = vec![hidden(*secret)];
+            all.extend(waiting.iter().map(|(key, value)| (key.clone(), value.clone())));
+            all.extend(kept.iter().flat_map(|(name, limiter)| records(name, limiter.all(now))));
+            all
         };
-        match done {
-            Ok(()) => inner.failing = false,
-            Err(error) => {
-                if !std::mem::replace(&mut inner.failing, true) {
-                    log::error("counters cannot be written, and are kept in memory meanwhile", &[("cause", &error)]);
-                }
-            }
+        if let Some(error) = journal.keep(&changed, all) {
+            log::error("counters cannot be written, and are kept in memory meanwhile", &[("cause", &error)]);
         }
     }
 }
@@ -115,17 +100,6 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.flush();
-    }
-}
-
-fn write(keeper: &Weak<Keeper>) {
-    let pause = (Mutex::new(()), Condvar::new());
-    loop {
-        pause.1.wait_for(&mut pause.0.lock(), EVERY);
-        match keeper.upgrade() {
-            Some(keeper) => keeper.flush(),
-            None => return,
-        }
     }
 }
 

@@ -213,7 +213,7 @@ fn decide(verb: Verb, wanted: &[Wanted], now: Now) -> Verdict {
 pub(crate) fn joined(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
     verdicts.fold(Verdict::default(), |mut all, one| {
         let before = all.decisions.len();
-        all.refused = all.refused.or(one.refused.map(|place| before + place));
+        all.refused = all.refused.or_else(|| one.refused.map(|place| before + place));
         all.decisions.extend(one.decisions);
         all.spans.extend(one.spans);
         all

@@ -41,7 +41,7 @@ fn a_store_keeps_its_values_until_no_generation_declares_it() {
     };
     let store = open(&store::Config::default());
     store.set("k", Value::Int(1), None, Moment(0)).unwrap();
-    let config = store::Config { ttl: Some(Duration::from_secs(5)), max: 1 << 20, redis: None };
+    let config = store::Config { ttl: Some(Duration::from_secs(5)), max: 1 << 20, ..store::Config::default() };
     live.commit(&[("store:a".to_owned(), text(&config))].into(), &Registry::default());
     assert_eq!(open(&config).get("k", Moment(0)), Some(Value::Int(1)));
     live.commit(&BTreeMap::new(), &Registry::default());

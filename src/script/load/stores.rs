@@ -20,7 +20,8 @@ pub(super) fn judge(session: &Session, plan: &Plan) {
         };
         let near = serde_json::from_str::<store::Config>(config).is_ok_and(|config| config.redis.is_none());
         if near {
-            let said = format!("store `{name}` is in memory: what is counted there is shared with no other gateway");
+            let said =
+                format!("store `{name}` is in this process: what is counted there is shared with no other gateway");
             session.warn("store-in-memory", anchor.clone(), said, "give it `redis`, or leave `store` away");
         }
     }

@@ -51,7 +51,9 @@ async fn join(inner: &Arc<Inner>, number: u64) -> Result<MultiplexedConnection, 
     let info = inner.address.reveal().into_connection_info().map_err(said)?;
     // Messages come on the connection itself.
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings)).map_err(said)?;
+    // A small command that waits for the acknowledgement of the one before (40 ms) would be too late.
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let client = Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp)).map_err(said)?;
     let hearing = Arc::downgrade(inner);
     let hear = move |info: PushInfo| {
         if let Some(inner) = hearing.upgrade() {

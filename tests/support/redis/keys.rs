@@ -144,17 +144,28 @@ impl Keys {
             let call = scope.create_function(|lua, words: Variadic<mlua::LuaString>| {
                 let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
                 let name = String::from_utf8_lossy(&words[0]).to_ascii_uppercase();
-                to_lua(lua, cell.borrow_mut().call(&Lua::new(), &name, &words[1..]))
+                to_lua(lua, cell.borrow_mut().call(lua, &name, &words[1..]))
             })?;
             redis.set("call", call)?;
             let globals = lua.globals();
             globals.set("redis", redis)?;
             globals.set("KEYS", texts(keys)?)?;
             globals.set("ARGV", texts(arguments)?)?;
-            lua.load(script).set_name("=script").call::<Value>(()).map(from_lua)
+            compiled(lua, script)?.call::<Value>(()).map(from_lua)
         });
         done.unwrap_or_else(|error| Reply::Error(format!("ERR {}", error.to_string().replace(['\r', '\n'], " "))))
     }
+}
+
+/// A script is compiled once a connection.
+fn compiled(lua: &Lua, script: &[u8]) -> mlua::Result<mlua::Function> {
+    let name = String::from_utf8_lossy(&digest(script)).into_owned();
+    if let Ok(known) = lua.named_registry_value(&name) {
+        return Ok(known);
+    }
+    let made = lua.load(script).set_name("=script").into_function()?;
+    lua.set_named_registry_value(&name, &made)?;
+    Ok(made)
 }
 
 fn to_lua(lua: &Lua, reply: Reply) -> mlua::Result<Value> {

@@ -10,9 +10,9 @@ pub(crate) enum Reply {
     Int(i64),
     Bulk(Vec<u8>),
     Nil,
-    Array(Vec<Reply>),
-    Map(Vec<(Reply, Reply)>),
-    Push(Vec<Reply>),
+    Array(Vec<Self>),
+    Map(Vec<(Self, Self)>),
+    Push(Vec<Self>),
 }
 
 impl Reply {

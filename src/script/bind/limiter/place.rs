@@ -7,6 +7,7 @@ use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
 
+use crate::script::bind::declared::Declared;
 use crate::script::bind::declared::running;
 use crate::script::bind::options;
 use crate::script::bind::store;
@@ -16,6 +17,7 @@ use crate::script::declare::here;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
 use crate::script::diagnose::Spot;
+use crate::script::live::STORE;
 use crate::script::live::shared::OnError;
 use crate::script::live::shared::Place;
 use crate::script::live::shared::Shared;
@@ -39,6 +41,11 @@ pub(crate) fn place(lua: &Lua, word: &str, subject: Option<&str>, table: &Table)
             (true, Some(_)) => Err(wrong("`on_store_error` is about a store; write `store` too")),
         };
     };
+    let declared = Declared::of(lua).config::<crate::store::Config>(&format!("{STORE}{store}"));
+    if declared.is_some_and(|config| config.file.is_some()) {
+        let said = format!("store `{store}` is a file of this gateway; counts are kept by quota {{ file = … }}");
+        return Err(wrong(format!("{said}, and shared through Redis")));
+    }
     let sync = if sync.is_nil() { None } else { Some(interval(&sync)?) };
     if sync.is_some() && on_error.is_some() {
         return Err(wrong("with `sync` each gateway counts by itself anyway; `on_store_error` says nothing then"));

@@ -118,7 +118,10 @@ fn a_declaration_is_checked_and_told_to_the_plan() {
         ("store 'd' { tll = 1 }", "unknown option `tll` in store `d`; did you mean `ttl`?"),
         ("store 'd' { redis = 'x' }", "`redis` of store `d`: an address expected"),
         ("store 'd' { redis = 'redis://x', max = '1MB' }", "Redis has its own `maxmemory`"),
-        ("store 'd' { file = 'x' }", "not in this version"),
+        ("store 'd' { file = '../x' }", "a name in the state folder expected"),
+        ("store 'd' { file = '/etc/x' }", "a name in the state folder expected"),
+        ("store 'd' { file = 'x', redis = 'redis://x' }", "two places for the same values"),
+        ("store 'f' { file = 'x' } store 'd' { file = 'x' }", "`file` of store `d`: store `f` is kept there"),
         ("store 'd' { max = 'big' }", "`max` of store `d`"),
         ("store ''", "a name of 1 to 128 characters"),
         ("store 'e':get 'k'", "cannot be called while the file loads"),
@@ -127,7 +130,7 @@ fn a_declaration_is_checked_and_told_to_the_plan() {
         assert!(error.contains(expected), "{text}: {error}");
     }
     let objects = close(&lua).0.objects;
-    assert_eq!(objects.keys().collect::<Vec<_>>(), ["store:a", "store:b", "store:c", "store:d", "store:e"]);
+    assert_eq!(objects.keys().collect::<Vec<_>>(), ["store:a", "store:b", "store:c", "store:d", "store:e", "store:f"]);
     assert!(objects["store:b"].contains("2097152"), "{objects:?}");
     assert!(objects["store:c"].contains("max"), "a store without options is one with the defaults");
 }

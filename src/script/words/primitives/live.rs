@@ -18,8 +18,8 @@ pub(super) fn words() -> Vec<Word> {
         ]),
         primitive(
             "store",
-            "store \"name\" { ttl, max, redis }",
-            "Values shared by all workers and kept across reloads; when it is full the least recently used go. With redis = \"redis://[:password@]host:6379[/db]\" (rediss:// for TLS; Redis 6 or newer) they are there, shared by several gateways, as text and JSON under moongate:NAME:KEY: each function then waits, 25 ms at most, and raises when there is no answer.",
+            "store \"name\" { ttl, max, file, redis }",
+            "Values shared by all workers and kept across reloads; when it is full the least recently used go. With file = \"name\" (in the state folder, else beside the script) they outlive the process; it is written once a second: a process that is killed loses a second of it. With redis = \"redis://[:password@]host:6379[/db]\" (rediss:// for TLS; Redis 6 or newer) they are there, shared by several gateways, as text and JSON under moongate:NAME:KEY: each function then waits, 25 ms at most, and raises when there is no answer.",
             "local seen = store \"seen\" { ttl = \"1h\", max = \"10MB\" }\nroute \"GET /\" { function(req) return { json = seen:incr(req.ip) } end }",
         )
         .with(&[
