@@ -40,6 +40,8 @@ pub use outbound::Outbound;
 pub use outbound::SendError;
 pub use pool::Pools;
 pub(crate) use retry::retry_after;
+pub use send::Eye;
+pub use send::Tried;
 pub use send::Upstream;
 pub use shared::HostState;
 pub use shared::Member;

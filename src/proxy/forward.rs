@@ -213,7 +213,7 @@ async fn send(
     hedge: Option<Duration>,
 ) -> Result<Answer, Failure> {
     let started = worker.clock.now();
-    let answer = if hedge.is_none() && upstream.shared().config().limit.is_none() {
+    let answer = if hedge.is_none() && upstream.is_plain() {
         upstream.send(outbound).await
     } else {
         // what is rare is boxed: the future of an ordinary request stays small

@@ -42,6 +42,25 @@ pub struct Upstream {
     view: RefCell<View>,
     /// Whether what attempts come to is noted.
     notes: bool,
+    /// Whether requests are sent as they are: nothing bounds or watches them.
+    plain: bool,
+    /// Who looks on.
+    eye: Option<Eye>,
+}
+
+/// Somebody who is told what each attempt came to.
+pub type Eye = Rc<dyn Fn(Tried<'_>)>;
+
+/// What an attempt came to.
+pub struct Tried<'a> {
+    /// The host that was asked.
+    pub host: &'a str,
+    /// When it was.
+    pub start: Moment,
+    /// When the answer's head was there, or it was clear that there is none.
+    pub end: Moment,
+    /// The status, or why there is none.
+    pub outcome: Result<u16, &'a SendError>,
 }
 
 /// Where a request stands between attempts.
@@ -70,8 +89,21 @@ impl Upstream {
     /// This worker's way to `shared`, over its pools.
     pub fn new(shared: Arc<Shared>, pools: Rc<Pools>) -> Self {
         let name = Rc::from(shared.config().name.as_str());
-        let notes = shared.config().eject.is_some() || shared.config().balance == Balance::Ewma;
-        Self { name, shared, pools, view: RefCell::new(View::new()), notes }
+        let notes = judges(&shared);
+        let plain = shared.config().limit.is_none();
+        Self { name, shared, pools, view: RefCell::new(View::new()), notes, plain, eye: None }
+    }
+
+    /// The same upstream for a request that is watched; what its attempts come to is told to `eye`.
+    pub fn watched(&self, eye: Option<Eye>) -> Self {
+        let (name, shared, pools) = (Rc::clone(&self.name), Arc::clone(&self.shared), Rc::clone(&self.pools));
+        let notes = self.notes || eye.is_some();
+        Self { name, shared, pools, view: RefCell::new(View::new()), notes, plain: false, eye }
+    }
+
+    /// Whether requests are sent as they are: nothing bounds or watches them.
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Its name in the script.
@@ -134,7 +166,9 @@ impl Upstream {
             };
             match attempt {
                 Ok((mut reply, arrived)) => {
-                    self.note(&lane, start, arrived, Some(Said::status(reply.head.status)));
+                    if self.notes {
+                        self.note(&lane, start, arrived, Ok(reply.head.status));
+                    }
                     if let Some(spare) = reply.upload.take() {
                         let (setback, clock) = (Setback::Status(reply.head.status), &self.pools.clock);
                         course.leave = retry::retry_after(&reply.head.headers, || clock.unix());
@@ -266,18 +300,24 @@ impl Upstream {
         view.choose(&self.shared, &ask, tried)
     }
 
-    /// What an attempt says about its host.
-    fn note(&self, lane: &Lane, start: Moment, now: Moment, said: Option<Said>) {
-        if self.notes
-            && let Some(said) = said
-        {
-            self.shared.note(&lane.host, said, start, now);
+    /// What an attempt says about its host, to whoever it matters to.
+    fn note(&self, lane: &Lane, start: Moment, end: Moment, outcome: Result<u16, &SendError>) {
+        if let Some(eye) = &self.eye {
+            eye(Tried { host: &lane.label, start, end, outcome });
+        }
+        let said = match outcome {
+            Ok(status) => Some(Said::status(status)),
+            Err(error) => Said::error(error, end.since(start), &self.shared.config().timeout),
+        };
+        if let Some(said) = said.filter(|_| judges(&self.shared)) {
+            self.shared.note(&lane.host, said, start, end);
         }
     }
 
     fn lament(&self, lane: &Lane, start: Moment, error: &SendError) {
-        let now = self.pools.clock.now();
-        self.note(lane, start, now, Said::error(error, now.since(start), &self.shared.config().timeout));
+        if self.notes {
+            self.note(lane, start, self.pools.clock.now(), Err(error));
+        }
     }
 
     fn nobody(&self) -> SendError {
@@ -305,4 +345,9 @@ impl Upstream {
         response.host = Some(Rc::clone(&lane.label));
         Answer { response, attempts, took, tunnel }
     }
+}
+
+/// Whether hosts are judged by what attempts come to.
+fn judges(shared: &Shared) -> bool {
+    shared.config().eject.is_some() || shared.config().balance == Balance::Ewma
 }
