@@ -222,7 +222,7 @@ impl Visit {
             Ok(question) => question,
             Err(fault) => return *pages::no(400, "admin.explain", &fault),
         };
-        match self.ask(|reply| Event::Inquire(question, reply)).await {
+        match self.ask(|reply| Event::Inquire(Box::new(question), reply)).await {
             Ok(story) => pages::Sheet::json(200, &story).into_response(),
             Err(fault) => *pages::no(502, "admin.explain", &fault),
         }

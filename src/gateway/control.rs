@@ -50,7 +50,7 @@ pub(super) enum Event {
     /// Back to the generation before.
     Rollback(oneshot::Sender<Result<u64, String>>),
     /// Somebody wants to know what becomes of a request of theirs.
-    Inquire(Asked, oneshot::Sender<Result<Value, String>>),
+    Inquire(Box<Asked>, oneshot::Sender<Result<Value, String>>),
     /// Leave; said twice: now.
     Stop,
 }

@@ -56,7 +56,7 @@ pub(super) enum Order {
     /// The generation opened last does not take over.
     Discard,
     /// Send this request through the gateway, and say what became of it.
-    Inquire(Asked, oneshot::Sender<Result<Value, String>>),
+    Inquire(Box<Asked>, oneshot::Sender<Result<Value, String>>),
     /// Accept connections here.
     Listen(Listen, Listening),
     /// No longer accept connections here; those that wait in the queue are still served.
@@ -177,7 +177,7 @@ impl Crew {
             Order::Discard => self.opened = None,
             Order::Inquire(asked, reply) => {
                 let worker = Rc::clone(&self.worker);
-                self.worker.spawn(Caught::new(inquiry::answer(worker, asked, reply), &self.kit.metrics));
+                self.worker.spawn(Caught::new(inquiry::answer(worker, *asked, reply), &self.kit.metrics));
             }
             Order::Listen(listen, socket) => self.listen(listen, socket),
             Order::Unlisten(listen) => drop(self.listeners.remove(&listen)),

@@ -84,8 +84,8 @@ fn show(shelf: &Shelf, request: &Request, name: &str, records: bool, now: Moment
 
 fn list(shelf: &Shelf, now: Moment) -> Value {
     let (orders, stories) = shelf.list(now);
-    let orders = orders.iter().map(|(order, left, time, records)| {
-        json!({ "order": order, "left": left, "seconds": time.as_secs_f64(), "records": records })
+    let orders = orders.iter().map(|open| {
+        json!({ "order": open.order, "left": open.left, "seconds": open.time.as_secs_f64(), "records": open.records })
     });
     let brief = stories.iter().map(|story| {
         json!({

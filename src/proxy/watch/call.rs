@@ -35,10 +35,16 @@ pub(super) struct Call {
     /// From then to the answer's head, or until it was clear that there is none.
     pub(super) took: Cell<Duration>,
     pub(super) attempts: RefCell<Vec<Attempt>>,
-    /// Status, fields; or why there is none.
-    pub(super) outcome: RefCell<Option<Result<(u16, Vec<(String, String)>), String>>>,
+    /// The answer's head, or why there is none.
+    pub(super) outcome: RefCell<Option<Result<Head, String>>>,
     pub(super) sent: Rc<Passed>,
     pub(super) received: Rc<Passed>,
+}
+
+/// Status and fields of an answer.
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) fields: Vec<(String, String)>,
 }
 
 /// One attempt.
@@ -132,6 +138,13 @@ impl Source for Passing {
 }
 
 impl Watch {
+    fn note(&self, call: &Rc<Call>) {
+        let mut calls = self.calls.borrow_mut();
+        if calls.len() < MOST_CALLS {
+            calls.push(Rc::clone(call));
+        }
+    }
+
     /// Sends `outbound`, and notes all that comes of it.
     pub(in crate::proxy) async fn call(
         self: &Rc<Self>,
@@ -151,11 +164,7 @@ impl Watch {
             received: Passed::new(self.keeps()),
             ..Call::default()
         });
-        let mut calls = self.calls.borrow_mut();
-        if calls.len() < MOST_CALLS {
-            calls.push(Rc::clone(&call));
-        }
-        drop(calls);
+        self.note(&call);
         outbound.body = call.sent.over(outbound.body);
         let noted = Rc::clone(&call);
         let upstream = upstream.watched(Some(Rc::new(move |tried| {
@@ -172,7 +181,7 @@ impl Watch {
         let mut answer = bounded::pursue(&upstream, outbound, hedge).await;
         call.took.set(worker.clock.now().since(call.began));
         *call.outcome.borrow_mut() = Some(match &answer {
-            Ok(answer) => Ok((answer.response.status, fields(&answer.response.headers))),
+            Ok(answer) => Ok(Head { status: answer.response.status, fields: fields(&answer.response.headers) }),
             Err(error) => Err(error.to_string()),
         });
         if let Ok(answer) = &mut answer {

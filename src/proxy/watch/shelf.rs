@@ -58,6 +58,18 @@ pub struct Order {
     until: Moment,
 }
 
+/// An order as it is listed.
+pub struct Open {
+    /// Its number.
+    pub order: u64,
+    /// How many requests it still takes.
+    pub left: usize,
+    /// For how long.
+    pub time: Duration,
+    /// Whether bodies are kept.
+    pub records: bool,
+}
+
 /// A request that was seen.
 struct Kept {
     order: u64,
@@ -183,13 +195,18 @@ impl Shelf {
         (stories.collect(), open)
     }
 
-    /// Orders that are open (number, requests left, seconds left, whether it records), and what was traced, newest last.
-    pub fn list(&self, now: Moment) -> (Vec<(u64, usize, Duration, bool)>, Vec<Value>) {
+    /// What is asked for, and what was traced, newest last.
+    pub fn list(&self, now: Moment) -> (Vec<Open>, Vec<Value>) {
         let mut state = self.state.lock();
         state.tidy(now);
-        let order = |armed: &Armed| (armed.order.id, armed.left, armed.order.until.since(now), armed.order.records);
+        let open = |armed: &Armed| Open {
+            order: armed.order.id,
+            left: armed.left,
+            time: armed.order.until.since(now),
+            records: armed.order.records,
+        };
         let traces = state.kept.iter().filter(|kept| !kept.records).map(|kept| kept.story.clone());
-        (state.orders.iter().map(order).collect(), traces.collect())
+        (state.orders.iter().map(open).collect(), traces.collect())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::proxy::Exchange;
 use crate::proxy::watch::Watch;
 use crate::proxy::watch::call::Attempt;
 use crate::proxy::watch::call::Call;
+use crate::proxy::watch::call::Head;
 use crate::proxy::watch::call::Passed;
 use crate::proxy::watch::call::fields;
 use crate::proxy::watch::redact::Redactor;
@@ -111,7 +112,7 @@ impl Watch {
             "sent": request,
         });
         match &*call.outcome.borrow() {
-            Some(Ok((status, headers))) => {
+            Some(Ok(Head { status, fields: headers })) => {
                 let mut answer = json!({ "status": status, "headers": shown(headers, redactor), "bytes": call.received.bytes.get() });
                 self.add_body(&mut answer, &call.received, headers, redactor);
                 told["answer"] = answer;
