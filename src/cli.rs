@@ -10,6 +10,8 @@ mod init;
 mod later;
 mod purge;
 mod reach;
+mod record;
+mod replay;
 mod rollback;
 mod routes;
 mod run;
@@ -88,6 +90,8 @@ enum Command {
     Docs(docs::Docs),
     Drain(drain::Drain),
     Purge(purge::Purge),
+    Record(record::Record),
+    Replay(replay::Replay),
     #[command(flatten)]
     Later(later::Later),
 }
@@ -116,6 +120,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Docs(docs) => docs.run(),
         Command::Drain(drain) => drain.run(),
         Command::Purge(purge) => purge.run(),
+        Command::Record(record) => record.run(),
+        Command::Replay(replay) => replay.run(settings),
         Command::Later(later) => later.run(),
     }
 }

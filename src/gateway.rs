@@ -8,6 +8,7 @@ pub mod diff;
 mod expiry;
 mod export;
 mod hosts;
+mod inquiry;
 mod limits;
 mod listeners;
 pub mod listing;

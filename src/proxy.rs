@@ -27,6 +27,7 @@ pub mod trace;
 pub mod tunnel;
 pub mod twin;
 pub mod user;
+pub mod watch;
 mod way;
 pub mod websocket;
 pub mod worker;

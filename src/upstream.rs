@@ -48,6 +48,8 @@ pub use shared::Member;
 pub use shared::NOWHERE;
 pub use shared::Shared;
 pub use shared::State;
+pub use verdict::Eye;
+pub use verdict::Tried;
 
 use std::net::SocketAddr;
 use std::time::Duration;

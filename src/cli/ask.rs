@@ -33,16 +33,21 @@ pub(super) struct Admin {
 impl Admin {
     /// Asks, and says why the command ends where the answer is not what was wanted.
     pub(super) fn ask(&self, method: &str, target: &str) -> Result<String, Exit> {
-        match self.exchange(method, target) {
+        self.put(method, target, "")
+    }
+
+    /// The same with something to read.
+    pub(super) fn put(&self, method: &str, target: &str, body: &str) -> Result<String, Exit> {
+        match self.exchange(method, target, body) {
             Ok((status, text)) if status < 300 => Ok(text),
             Ok((status, text)) => Err(fail(Exit::Failed, &refusal(status, &text))),
             Err(message) => Err(fail(Exit::Failed, &message)),
         }
     }
 
-    fn exchange(&self, method: &str, target: &str) -> Result<(u16, String), String> {
+    fn exchange(&self, method: &str, target: &str, body: &str) -> Result<(u16, String), String> {
         let at = settings::listen(&self.admin).map_err(|message| format!("--admin: {message}"))?;
-        exchange(&at, self.token.as_deref(), method, target, TIME)
+        exchange(&at, self.token.as_deref(), (method, target, body), TIME)
     }
 }
 
@@ -50,8 +55,7 @@ impl Admin {
 pub(super) fn exchange(
     at: &Listen,
     token: Option<&str>,
-    method: &str,
-    target: &str,
+    (method, target, body): (&str, &str, &str),
     time: Duration,
 ) -> Result<(u16, String), String> {
     let token = token.filter(|token| !token.is_empty());
@@ -60,7 +64,8 @@ pub(super) fn exchange(
     }
     let field = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let head = format!(
-        "{method} {target} HTTP/1.1\r\nhost: localhost\r\n{field}content-length: 0\r\nconnection: close\r\n\r\n"
+        "{method} {target} HTTP/1.1\r\nhost: localhost\r\n{field}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
     );
     let shown = listing::listen(at);
     let answer = match at {

@@ -23,7 +23,7 @@ use crate::script::words::Word;
 /// Prints the reference that this binary was built with.
 #[derive(Args)]
 pub(super) struct Docs {
-    /// A word such as `route` or `mock`; `req`, `res`, `err`, `templates` or `test`; `codes` for every failure code; `lints` for every warning of check; none for the list of words
+    /// A word such as `route` or `mock`; `req`, `res`, `err`, `templates`, `test` or `admin`; `codes` for every failure code; `lints` for every warning of check; none for the list of words
     #[arg(value_name = "WORD")]
     word: Option<String>,
     /// As JSON
@@ -82,6 +82,7 @@ const TOPICS: &[(&str, &str)] = &[
     ("err", include_str!("docs/err.txt")),
     ("templates", include_str!("docs/templates.txt")),
     ("test", include_str!("docs/test.txt")),
+    ("admin", include_str!("docs/admin.txt")),
 ];
 
 /// What the standard library declares; without it the reference still has every other word.
@@ -108,7 +109,7 @@ fn index(policies: &[Documented]) -> String {
     out.push_str(
         "`moongate docs WORD` tells one of them, `moongate docs codes` every failure code, `lints` every warning;\n",
     );
-    out.push_str("the values that functions meet are told by `moongate docs req`, `res`, `err` and `templates`, what tests may call by `test`.\n");
+    out.push_str("the values that functions meet are told by `moongate docs req`, `res`, `err` and `templates`, what tests may call by `test`,\nwhat the admin listener answers by `admin`.\n");
     out
 }
 

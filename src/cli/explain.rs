@@ -1,31 +1,34 @@
 //! `moongate explain`: one request through the real steps, told step by step.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Exit;
+use crate::cli::ask::Admin;
 use crate::cli::fail;
 use crate::cli::say;
 use crate::cli::settings;
 use crate::cli::settings::Settings;
 use crate::clock::Clock;
+use crate::gateway::listing::story;
 use crate::gateway::stage::Play;
 use crate::gateway::stage::Stage;
 use crate::gateway::stage::explain::Explained;
+use crate::gateway::stage::explain::Looked;
+use crate::proxy::watch;
 use crate::script::LoadOptions;
 use crate::script::load;
 use crate::script::suite::Asked;
 
-/// Show what happens to one request, step by step, offline
+/// Show what happens to one request, step by step
 ///
 /// Sends one request through the real script and its real policies, with mocks for services, and
 /// shows which route takes it and why the others do not, each step with its place, outcome and
-/// changes, what the service would be asked, and the answer. Nothing is sent anywhere.
+/// changes, what the service would be asked, and the answer. Nothing is sent anywhere, unless with
+/// --live: then the gateway that runs is asked, by its admin listener, and its services with it.
 ///
 ///   moongate explain GET /v1/orders/7 -H 'x-tenant: bikes' -u '{"sub":"ann","plan":"free"}'
 #[derive(Args)]
@@ -52,9 +55,14 @@ pub(super) struct Explain {
     /// The client's address
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<std::net::IpAddr>,
+    /// Ask the running gateway: a real request, through what runs now to real services, with the time it all took
+    #[arg(long)]
+    live: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    admin: Admin,
 }
 
 impl Explain {
@@ -63,6 +71,9 @@ impl Explain {
             Ok(asked) => asked,
             Err(message) => return fail(Exit::Usage, &message),
         };
+        if self.live {
+            return self.live(&asked);
+        }
         let (file, options) = match settings.load(self.file.as_deref()) {
             Ok(ready) => ready,
             Err(exit) => return exit,
@@ -78,9 +89,44 @@ impl Explain {
         };
         let explained = Play::new(loaded.program).and_then(|play| Stage::open(&play, &clock)?.explain(asked.clone()));
         match explained {
-            Ok(explained) if self.json => say(format_args!("{}\n", as_json(&explained))),
-            Ok(explained) => say(format_args!("{}", as_text(&asked, &explained))),
-            Err(message) => return fail(Exit::Failed, &message),
+            Ok(explained) => self.tell(&asked, &as_json(&explained)),
+            Err(message) => fail(Exit::Failed, &message),
+        }
+    }
+
+    /// Asks the running gateway instead.
+    fn live(&self, asked: &Asked) -> Exit {
+        if self.user.is_some() {
+            return fail(
+                Exit::Usage,
+                "a running gateway takes nobody's word for who they are: send a credential with -H",
+            );
+        }
+        let question = json!({
+            "method": asked.method,
+            "url": asked.url,
+            "headers": asked.headers,
+            "body": String::from_utf8_lossy(&asked.body),
+            "ip": asked.ip,
+        });
+        let text = match self.admin.put("POST", "/explain", &question.to_string()) {
+            Ok(text) => text,
+            Err(exit) => return exit,
+        };
+        match serde_json::from_str(&text) {
+            Ok(story) => self.tell(asked, &story),
+            Err(_) => fail(Exit::Failed, "what the admin listener answers makes no sense"),
+        }
+    }
+
+    fn tell(&self, asked: &Asked, story: &Value) -> Exit {
+        if self.json {
+            say(format_args!("{story}\n"));
+        } else {
+            say(format_args!("{}", story::told(&asked.method, &asked.url, story)));
+            if self.live {
+                say(format_args!("\n{}", story::waterfall(story)));
+            }
         }
         Exit::Fine
     }
@@ -110,86 +156,21 @@ impl Explain {
     }
 }
 
-fn as_text(asked: &Asked, explained: &Explained) -> String {
-    let mut out =
-        format!("{} {}\n\nroutes that host and path reach, in the order they are asked\n", asked.method, asked.url);
-    let answered = &explained.answered;
-    if explained.routes.is_empty() {
-        out.push_str("  none\n");
-    }
-    let width = explained.routes.iter().map(|looked| looked.name.chars().count()).max().unwrap_or(0);
-    for looked in &explained.routes {
-        let mark = if looked.takes { '>' } else { ' ' };
-        let (file, line) = &looked.place;
-        let _ = writeln!(out, "{mark} {:width$}  {}  ({file}:{line})", looked.name, looked.why);
-    }
-    out.push_str("\nsteps\n");
-    if answered.steps.is_empty() {
-        out.push_str("  none\n");
-    }
-    for trod in &answered.steps {
-        let took =
-            if trod.took > Duration::ZERO { format!(" after {}s", trod.took.as_secs_f64()) } else { String::new() };
-        let (file, line) = &trod.place;
-        let _ = writeln!(out, "  {:8} {} ({file}:{line}, {}){took}", trod.outcome.as_str(), trod.word, trod.level);
-        for change in &trod.changes {
-            let _ = writeln!(out, "             {change}");
-        }
-    }
-    for call in &explained.calls {
-        let query = call.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "\nupstream {} at {} is asked\n  {} {}{query}",
-            call.upstream, call.at, call.method, call.path
-        );
-        let _ = writeln!(out, "  host: {}", call.host);
-        for (name, value) in call.headers.iter().filter(|(name, _)| name != "host") {
-            let _ = writeln!(out, "  {name}: {value}");
-        }
-    }
-    let code = answered.code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
-    let _ = writeln!(out, "\nanswer {}{code}, from {}", answered.status, answered.from);
-    if let Some(cause) = &answered.cause {
-        let _ = writeln!(out, "  because: {cause}");
-    }
-    for (name, value) in &answered.headers {
-        let _ = writeln!(out, "  {name}: {value}");
-    }
-    if !answered.body.is_empty() {
-        let body = String::from_utf8_lossy(&answered.body);
-        let shown: String = body.chars().take(SHOWN).collect();
-        let rest = if shown.len() < body.len() { "…" } else { "" };
-        let _ = writeln!(out, "\n  {}{rest}", shown.trim_end().replace('\n', "\n  "));
-    }
-    out
-}
-
 fn as_json(explained: &Explained) -> Value {
     let answered = &explained.answered;
-    let place = |(file, line): &(String, u32)| json!({ "file": file, "line": line });
-    let routes = explained.routes.iter().map(|looked| {
-        json!({ "name": looked.name, "place": place(&looked.place), "takes": looked.takes, "why": looked.why })
-    });
-    let steps = answered.steps.iter().map(|trod| {
-        json!({
-            "word": trod.word,
-            "level": trod.level,
-            "place": place(&trod.place),
-            "outcome": trod.outcome.as_str(),
-            "changes": trod.changes,
-            "seconds": trod.took.as_secs_f64(),
-        })
-    });
+    let routes = explained.routes.iter().map(Looked::to_json);
+    let steps = answered.steps.iter().map(watch::step);
     let fields = |list: &[(String, String)]| list.iter().map(|(name, value)| json!([name, value])).collect::<Vec<_>>();
     let calls = explained.calls.iter().map(|call| {
+        let others = call.headers.iter().filter(|(name, _)| name != "host").cloned();
+        let headers: Vec<_> = std::iter::once(("host".to_owned(), call.host.clone())).chain(others).collect();
         json!({
             "upstream": call.upstream,
             "host": call.at,
             "method": call.method,
             "path": call.path,
             "query": call.query,
-            "headers": fields(&call.headers),
+            "headers": fields(&headers),
             "body": String::from_utf8_lossy(&call.body),
         })
     });
@@ -207,6 +188,3 @@ fn as_json(explained: &Explained) -> Value {
         },
     })
 }
-
-/// Characters of a body that are shown.
-const SHOWN: usize = 2000;

@@ -21,10 +21,6 @@ pub(super) enum Later {
     #[command(hide = true)]
     Import(Rest),
     #[command(hide = true)]
-    Record(Rest),
-    #[command(hide = true)]
-    Replay(Rest),
-    #[command(hide = true)]
     Reload(Rest),
     #[command(hide = true)]
     Top(Rest),
@@ -35,8 +31,6 @@ impl Later {
     pub(super) fn run(self) -> Exit {
         let (name, instead) = match self {
             Self::Import(_) => ("import", ""),
-            Self::Record(_) => ("record", ""),
-            Self::Replay(_) => ("replay", ""),
             Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
             Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),
         };

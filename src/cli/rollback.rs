@@ -41,7 +41,7 @@ impl Rollback {
             Ok(target) => target,
             Err(exit) => return exit,
         };
-        match ask::exchange(&at, token.as_deref(), "POST", "/rollback", PATIENCE) {
+        match ask::exchange(&at, token.as_deref(), ("POST", "/rollback", ""), PATIENCE) {
             Ok((200, text)) => {
                 let answer: Value = serde_json::from_str(&text).unwrap_or_default();
                 let generation = answer["generation"].as_u64().unwrap_or_default();

@@ -74,6 +74,7 @@ impl Test {
             coverage: self.coverage || self.lcov.is_some(),
         };
         loop {
+            let began = SystemTime::now();
             let pairs = match find::pairs(&self.files) {
                 Ok(pairs) => pairs,
                 Err(message) => return fail(Exit::Failed, &message),
@@ -85,7 +86,7 @@ impl Test {
             if !self.watch {
                 return exit;
             }
-            wait_for_change(&self.files, &played);
+            wait_for_change(&self.files, &played, began);
         }
     }
 
@@ -145,8 +146,8 @@ fn play_all(pairs: &[Pair], task: &play::Task) -> Vec<Played> {
     done.into_iter().map(|(_, played)| played).collect()
 }
 
-/// Returns once a file that counts is another than it was.
-fn wait_for_change(asked: &[PathBuf], played: &[Played]) {
+/// Returns once a file that counts is another than it was at `began`, when the last run began to read.
+fn wait_for_change(asked: &[PathBuf], played: &[Played], began: SystemTime) {
     let look = || -> Vec<(PathBuf, Option<SystemTime>)> {
         let tests = find::pairs(asked).unwrap_or_default().into_iter().map(|pair| pair.test);
         let files = tests.chain(played.iter().flat_map(|played| played.files.iter().cloned()));
@@ -154,10 +155,17 @@ fn wait_for_change(asked: &[PathBuf], played: &[Played]) {
         files.map(|file| (file.clone(), when(&file))).collect()
     };
     let before = look();
+    let during = |(_, saved): &(PathBuf, Option<SystemTime>)| saved.is_some_and(|saved| saved + COARSE >= began);
+    if before.iter().any(during) {
+        return;
+    }
     while look() == before {
         std::thread::sleep(LOOK);
     }
 }
+
+/// The clock of files is behind by as much.
+const COARSE: Duration = Duration::from_millis(10);
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(200);

@@ -4,6 +4,7 @@ mod access;
 mod drain;
 mod pages;
 mod purge;
+mod trace;
 
 pub(super) use pages::Desk;
 
@@ -29,6 +30,7 @@ use crate::gateway::AdminOption;
 use crate::gateway::Options;
 use crate::gateway::control::Event;
 use crate::gateway::control::Events;
+use crate::gateway::inquiry;
 use crate::gateway::listeners::BindError;
 use crate::gateway::listing;
 use crate::gateway::reload::Refused;
@@ -193,6 +195,11 @@ impl Visit {
                 let upstreams = self.desk.hosts.lock().clone();
                 drain::drain(&upstreams, &request, self.worker.clock.now())
             }
+            Ok((page @ (Page::Trace | Page::Record), _)) => match self.desk.watches.get() {
+                Some(shelf) => trace::trace(shelf, &request, page == Page::Record, self.worker.clock.now()),
+                None => *pages::no(503, "admin.trace", "nothing runs yet"),
+            },
+            Ok((Page::Explain, _)) => self.explain(request).await,
             Ok((Page::Reload, _)) => pages::reloaded(self.ask(|reply| Event::Reload(Some(reply))).await),
             Ok((Page::Rollback, _)) => pages::reloaded(self.ask(Event::Rollback).await),
             // Rendering many series takes a while; other visitors and timers go on.
@@ -207,7 +214,21 @@ impl Visit {
         }
     }
 
-    async fn ask(&self, event: impl FnOnce(oneshot::Sender<Result<u64, String>>) -> Event) -> Result<u64, String> {
+    async fn explain(&self, mut request: Request) -> Response {
+        let Ok(body) = request.body.collect(MOST_QUESTION).await else {
+            return *pages::no(413, "admin.explain", "the question is too large");
+        };
+        let question = match inquiry::read(&body) {
+            Ok(question) => question,
+            Err(fault) => return *pages::no(400, "admin.explain", &fault),
+        };
+        match self.ask(|reply| Event::Inquire(Box::new(question), reply)).await {
+            Ok(story) => pages::Sheet::json(200, &story).into_response(),
+            Err(fault) => *pages::no(502, "admin.explain", &fault),
+        }
+    }
+
+    async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<Result<T, String>>) -> Event) -> Result<T, String> {
         let (reply, answer) = oneshot::channel();
         let leaving = || "the gateway is leaving".to_owned();
         self.events.send(event(reply)).map_err(|_| leaving())?;
@@ -224,3 +245,5 @@ fn is_private(listen: &Listen) -> bool {
 }
 
 const MOST_CONNECTIONS: usize = 100;
+/// Bytes of a question.
+const MOST_QUESTION: usize = 64 << 10;

@@ -45,6 +45,8 @@ impl Parts {
             site::Shared::build(Arc::clone(program.plan()), generation, dev).map_err(|faults| faults.join("\n"))?;
         let doors = Door::all(listeners, issued).map_err(|(at, fault)| format!("{}: {fault}", listing::listen(&at)))?;
         shared.doors = doors.into_iter().map(|(at, door)| (at, Arc::new(door))).collect();
+        shared.watches = previous.map(|parts| Arc::clone(&parts.shared.watches)).unwrap_or_default();
+        shared.secrets = program.secrets();
         shared.bounds = bounds(program.plan(), previous.map(|parts| &*parts.shared));
         let before: BTreeMap<_, _> = previous
             .map(|parts| parts.upstreams.iter().map(|shared| (shared.config().name.as_str(), &**shared)).collect())
@@ -60,7 +62,7 @@ impl Parts {
     pub(super) fn site(&self, worker: &Rc<Worker>, hooks: Rc<dyn Hooks>) -> Rc<Site> {
         let upstreams = self.upstreams.iter();
         let upstreams = upstreams.map(|shared| Rc::new(Upstream::new(Arc::clone(shared), Rc::clone(&worker.pools))));
-        Rc::new(Site { shared: Arc::clone(&self.shared), upstreams: upstreams.collect(), hooks })
+        Rc::new(Site { shared: Arc::clone(&self.shared), upstreams: upstreams.collect(), hooks, watch: None })
     }
 }
 

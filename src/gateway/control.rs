@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -34,6 +35,7 @@ use crate::gateway::worker::Kit;
 use crate::gateway::worker::Order;
 use crate::proxy::Worker;
 use crate::script::live;
+use crate::script::suite::Asked;
 use crate::telemetry::access::Batch;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Counter;
@@ -47,6 +49,8 @@ pub(super) enum Event {
     Reload(Option<oneshot::Sender<Result<u64, String>>>),
     /// Back to the generation before.
     Rollback(oneshot::Sender<Result<u64, String>>),
+    /// Somebody wants to know what becomes of a request of theirs.
+    Inquire(Box<Asked>, oneshot::Sender<Result<Value, String>>),
     /// Leave; said twice: now.
     Stop,
 }
@@ -160,6 +164,11 @@ impl Control {
                     }
                 }
                 Event::Rollback(reply) => drop(reply.send(self.roll_back("somebody asked for it").await)),
+                Event::Inquire(asked, reply) => {
+                    if let Some(worker) = self.workers.first() {
+                        worker.tell(Order::Inquire(asked, reply));
+                    }
+                }
                 Event::Stop => break,
             }
         }
@@ -244,6 +253,7 @@ impl Control {
                     let _ = reply.map(|reply| reply.send(Err("the gateway is leaving".to_owned())));
                 }
                 Some(Some(Event::Rollback(reply))) => drop(reply.send(Err("the gateway is leaving".to_owned()))),
+                Some(Some(Event::Inquire(_, reply))) => drop(reply.send(Err("the gateway is leaving".to_owned()))),
                 Some(Some(Event::Stop) | None) => return true,
             }
         }

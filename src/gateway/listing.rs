@@ -1,5 +1,7 @@
 //! A plan as people and tools read it: what `moongate routes` prints and `/state` answers.
 
+pub mod story;
+
 use std::fmt::Write as _;
 
 use serde::Deserialize;

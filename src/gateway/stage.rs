@@ -3,11 +3,12 @@
 //! A request of a test goes through memory into the same `proxy::serve` that clients reach by a socket, and out through
 //! the same pools and retries to the stand-in of its upstream.
 
-mod client;
+pub(super) mod client;
 pub mod explain;
 mod idle;
 mod ledger;
 mod mocks;
+pub mod replay;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -25,13 +26,13 @@ use crate::gateway::build::Parts;
 use crate::proxy::Site;
 use crate::proxy::Worker;
 use crate::proxy::site;
+use crate::proxy::watch::Trod;
 use crate::script::Program;
 use crate::script::Seat;
 use crate::script::forget;
 use crate::script::live::KEYS;
 use crate::script::live::Live;
 use crate::script::offline::Offline;
-use crate::script::offline::Trod;
 use crate::script::suite;
 use crate::script::suite::Answered;
 use crate::script::suite::Asked;
@@ -128,7 +129,7 @@ impl Stage {
         let hooks = parts.program.open(seat).await?;
         let site = parts.site(worker, hooks);
         let hooks = Rc::new(Spy::new(&site.hooks, &self.ledger, &self.offline));
-        let site = Site { shared: Arc::clone(&site.shared), upstreams: site.upstreams.clone(), hooks };
+        let site = Site { shared: Arc::clone(&site.shared), upstreams: site.upstreams.clone(), hooks, watch: None };
         worker.switch(Rc::new(site));
         Ok(())
     }

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
@@ -23,12 +24,14 @@ use crate::downstream::accept::Acceptor;
 use crate::downstream::bind::Listening;
 use crate::downstream::gate::Gate;
 use crate::gateway::build::Parts;
+use crate::gateway::inquiry;
 use crate::proxy;
 use crate::proxy::Caught;
 use crate::proxy::Site;
 use crate::proxy::Worker;
 use crate::script::Seat;
 use crate::script::live::Live;
+use crate::script::suite::Asked;
 use crate::telemetry::AccessWriter;
 use crate::telemetry::log;
 use crate::telemetry::metrics::Registry;
@@ -52,6 +55,8 @@ pub(super) enum Order {
     Switch,
     /// The generation opened last does not take over.
     Discard,
+    /// Send this request through the gateway, and say what became of it.
+    Inquire(Box<Asked>, oneshot::Sender<Result<Value, String>>),
     /// Accept connections here.
     Listen(Listen, Listening),
     /// No longer accept connections here; those that wait in the queue are still served.
@@ -170,6 +175,10 @@ impl Crew {
                 }
             }
             Order::Discard => self.opened = None,
+            Order::Inquire(asked, reply) => {
+                let worker = Rc::clone(&self.worker);
+                self.worker.spawn(Caught::new(inquiry::answer(worker, *asked, reply), &self.kit.metrics));
+            }
             Order::Listen(listen, socket) => self.listen(listen, socket),
             Order::Unlisten(listen) => drop(self.listeners.remove(&listen)),
             Order::Announce => self.worker.drain.announce(),

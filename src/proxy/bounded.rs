@@ -1,5 +1,5 @@
-//! The rarer ways to a service: within a bound on what it is asked at a time (`limit`), and with a second attempt beside a
-//! slow one (`hedge`).
+//! The rarer ways to a service: within a bound on what it is asked at a time (`limit`), with a second attempt beside a slow
+//! one (`hedge`), and under the eyes of somebody (a trace).
 
 use std::rc::Rc;
 use std::task::Context;
@@ -31,9 +31,9 @@ pub(super) async fn send(
     let began = worker.clock.now();
     let permit = enter(worker, site, upstream, outbound).await?;
     outbound.spend(worker.clock.now().since(began));
-    let answer = match hedge {
-        Some(wait) => upstream.send_hedged(outbound, wait).await,
-        None => upstream.send_in_place(outbound).await,
+    let answer = match &site.watch {
+        Some(watch) => watch.call(worker, upstream, outbound, hedge).await,
+        None => pursue(upstream, outbound, hedge).await,
     };
     let mut answer = answer?;
     if let (Some(permit), Body::Stream(_)) = (permit, &answer.response.body) {
@@ -41,6 +41,18 @@ pub(super) async fn send(
         answer.response.body = Body::stream(Held { body, permit: Some(permit) });
     }
     Ok(answer)
+}
+
+/// With a second attempt beside a slow first one, where `hedge` says when.
+pub(super) async fn pursue(
+    upstream: &Upstream,
+    outbound: &mut Outbound,
+    hedge: Option<Duration>,
+) -> Result<Answer, Unanswered> {
+    match hedge {
+        Some(wait) => upstream.send_hedged(outbound, wait).await,
+        None => upstream.send_in_place(outbound).await,
+    }
 }
 
 async fn enter(

@@ -66,7 +66,8 @@ impl Site {
             None => url.path().to_owned(),
         };
         let origin = url.origin().ascii_serialization();
-        self.resolved(worker, origin, Address::Tcp { host, port, tls }).await.map(|upstream| (upstream, path))
+        let upstream = self.resolved(worker, origin, Address::Tcp { host, port, tls }).await?;
+        Ok((if self.watch.is_some() { Rc::new(upstream.watched(None)) } else { upstream }, path))
     }
 
     async fn resolved(&self, worker: &Rc<Worker>, origin: String, address: Address) -> Result<Rc<Upstream>, Failure> {

@@ -217,7 +217,7 @@ async fn send(
     outbound: &mut Outbound,
     hedge: Option<Duration>,
 ) -> Result<Answer, Failure> {
-    let answer = if hedge.is_none() && upstream.shared().config().limit.is_none() {
+    let answer = if hedge.is_none() && upstream.is_plain() {
         upstream.send_in_place(outbound).await
     } else {
         // what is rare is boxed: the future of an ordinary request stays small

@@ -16,6 +16,7 @@ use crate::proxy::User;
 use crate::proxy::Worker;
 use crate::proxy::exchange::Record;
 use crate::proxy::limits::Limits;
+use crate::proxy::watch;
 
 impl Exchange {
     /// The exchange of a request whose head is complete.
@@ -36,6 +37,7 @@ impl Exchange {
         } else {
             drop_claims(&mut request);
         }
+        let site = if site.shared.watches.is_armed() { watch::begin(worker, site, &mut request, client) } else { site };
         let deadline = started.after(site.shared.plan.gateway.timeout.head);
         worker.in_flight.set(worker.in_flight.get() + 1);
         worker.meter.active(1);

@@ -22,6 +22,8 @@ use crate::proxy::Failure;
 use crate::proxy::Hooks;
 use crate::proxy::access::Format;
 use crate::proxy::cors;
+use crate::proxy::watch::Shelf;
+use crate::proxy::watch::Watch;
 use crate::route::Found;
 use crate::route::Json;
 use crate::route::Params;
@@ -44,6 +46,8 @@ pub struct Site {
     pub upstreams: Vec<Rc<Upstream>>,
     /// This worker's hooks.
     pub hooks: Rc<dyn Hooks>,
+    /// The one request this is for, where somebody watches it; all others have none of it.
+    pub watch: Option<Rc<Watch>>,
 }
 
 /// The parts of a generation that all workers share.
@@ -74,6 +78,10 @@ pub struct Shared {
     pub dev: bool,
     /// What is spoken where.
     pub doors: Vec<(Listen, Arc<Door>)>,
+    /// Which requests are watched; the same for every generation.
+    pub watches: Arc<Shelf>,
+    /// Every secret that the script named, which nobody who watches is shown.
+    pub secrets: Vec<(String, Arc<[u8]>)>,
 }
 
 /// A route's settings, ready for use.
@@ -204,6 +212,8 @@ impl Shared {
             dev,
             plan,
             doors,
+            watches: Arc::default(),
+            secrets: Vec::new(),
         })
     }
 

@@ -107,7 +107,7 @@ fn talk(routes: Vec<Route>, client: impl FnOnce(SocketAddr) -> String + Send + '
             .collect();
         let seen = Rc::new(RefCell::new(Vec::new()));
         let shared = Arc::new(Shared::build(Arc::new(plan), 1, false).unwrap());
-        worker.switch(Rc::new(Site { shared, upstreams, hooks: Rc::new(Plain(Rc::clone(&seen))) }));
+        worker.switch(Rc::new(Site { shared, upstreams, hooks: Rc::new(Plain(Rc::clone(&seen))), watch: None }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = thread::spawn(move || client(address));

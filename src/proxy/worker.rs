@@ -107,6 +107,16 @@ impl Worker {
         self.seed.set(seed);
     }
 
+    /// Where chance stands.
+    pub fn seed(&self) -> u64 {
+        self.seed.get()
+    }
+
+    /// Chance goes on from `seed`.
+    pub fn set_seed(&self, seed: u64) {
+        self.seed.set(seed);
+    }
+
     /// What the client connections of this worker use.
     pub fn tools(&self) -> Tools {
         Tools {

@@ -6,12 +6,14 @@ mod any;
 mod fail;
 mod judge;
 mod outward;
+mod picture;
 mod prepare;
 mod rest;
 mod socket;
 mod steps;
 mod stream;
 mod tape;
+mod watch;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -46,6 +48,7 @@ use crate::script::pipeline::Access;
 use crate::script::pipeline::Pipelines;
 pub(crate) use any::any_of;
 pub(crate) use judge::judge;
+use prepare::Maker;
 use prepare::Prepared;
 
 /// The hooks of one machine; in the control thread's also what runs there without a request, for as long as they live.
@@ -66,6 +69,8 @@ struct Inner {
     seats: Rc<Slots>,
     /// Tables that say which step runs, to use again.
     slots: RefCell<Vec<Table>>,
+    /// Makes what is needed only now and then.
+    maker: Maker,
 }
 
 /// The hooks of `pipelines`, whose machine is loaded and sealed.
@@ -80,7 +85,7 @@ pub(crate) fn hooks(
     if pipelines.routes.iter().any(|pipeline| pipeline.socket.is_some()) {
         socket::prepare(lua)?;
     }
-    let maker = prepare::Maker::new(lua)?;
+    let maker = Maker::new(lua)?;
     let listens = plan.timers.iter().any(|(word, _, _)| word == "on");
     let bare = maker.prepare(0, pipelines.bare, listens)?;
     let routes = pipelines.routes.into_iter().enumerate();
@@ -96,6 +101,7 @@ pub(crate) fn hooks(
         hashers: pipelines.hashers,
         seats: Slots::of(lua),
         slots: RefCell::default(),
+        maker,
     });
     lua.set_app_data(Rc::downgrade(&inner));
     let tasks = context.control().then(|| tasks::start(lua, &pipelines.timers)).transpose()?;

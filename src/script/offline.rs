@@ -1,6 +1,5 @@
 //! What a machine notes where nothing is real but the script: the steps that requests meet, and who may sign tokens.
 
-mod picture;
 mod token;
 
 use std::cell::Cell;
@@ -13,15 +12,15 @@ use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
 
-use crate::clock::Moment;
-use crate::plan::Place;
 use crate::primitive::digest;
 use crate::primitive::digest::Hash;
 use crate::proxy::Exchange;
+use crate::proxy::watch::Trail;
+use crate::proxy::watch::Trod;
+use crate::proxy::watch::key;
 use crate::script::context::Context;
 use crate::script::handle;
-use crate::script::pipeline::Step;
-use picture::Picture;
+use crate::script::words::roles;
 pub(crate) use token::Recipe;
 pub(crate) use token::public;
 
@@ -31,58 +30,12 @@ pub struct Offline {
     /// Where chance begins: the same for every run.
     pub seed: u64,
     drawn: Cell<u64>,
-    trail: RefCell<Vec<Trod>>,
+    pub(crate) trail: Trail,
     /// Requests that a test sends as somebody: they pass the steps that ask who is calling.
     known: RefCell<Vec<usize>>,
     recipes: RefCell<Vec<Recipe>>,
     /// The files that ran, whose lines are counted.
     chunks: RefCell<Vec<(String, Function)>>,
-}
-
-/// A step that a request met.
-#[derive(Clone, Debug)]
-pub struct Trod {
-    /// The exchange, by address: it is looked for while it lives only.
-    exchange: usize,
-    /// The policy's word, or `function`.
-    pub word: String,
-    /// `gateway`, `group` or `route`.
-    pub level: &'static str,
-    /// Where it stands.
-    pub place: Place,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// What it changed of the request, one line each.
-    pub changes: Vec<String>,
-    /// When it was met.
-    pub began: Moment,
-    /// How long it took, on the clock of the test.
-    pub took: Duration,
-}
-
-/// What came of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It ended the request, or is still at it.
-    Refused,
-    /// The request went on.
-    Passed,
-    /// It made the answer.
-    Answered,
-    /// Its `when` did not hold.
-    Skipped,
-}
-
-impl Outcome {
-    /// Its word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Passed => "passed",
-            Self::Answered => "answered",
-            Self::Skipped => "skipped",
-        }
-    }
 }
 
 impl Offline {
@@ -95,10 +48,7 @@ impl Offline {
     pub fn take(&self, exchange: &Rc<Exchange>) -> Vec<Trod> {
         let key = key(exchange);
         self.known.borrow_mut().retain(|known| *known != key);
-        let mut trail = self.trail.borrow_mut();
-        let (own, others) = std::mem::take(&mut *trail).into_iter().partition(|trod| trod.exchange == key);
-        *trail = others;
-        own
+        self.trail.take(exchange)
     }
 
     /// `exchange` passes the steps that ask who is calling.
@@ -153,19 +103,6 @@ impl Offline {
         bytes.truncate(count);
         bytes
     }
-
-    fn note(&self, trod: Trod) -> usize {
-        let mut trail = self.trail.borrow_mut();
-        trail.push(trod);
-        trail.len() - 1
-    }
-
-    /// The note at `at`, unless it was taken meanwhile.
-    fn change(&self, at: usize, exchange: &Rc<Exchange>, change: impl FnOnce(&mut Trod)) {
-        if let Some(trod) = self.trail.borrow_mut().get_mut(at).filter(|trod| trod.exchange == key(exchange)) {
-            change(trod);
-        }
-    }
 }
 
 /// Random bytes for a script; `None` when the system has none, or they are more than anybody needs.
@@ -175,78 +112,6 @@ pub(crate) fn random(context: &Context, count: usize) -> Option<Vec<u8>> {
         None => digest::random(count),
     }
 }
-
-/// The request a twin was made of is the one that met the steps.
-fn key(exchange: &Rc<Exchange>) -> usize {
-    let mut first = exchange;
-    while let Some(twin) = &first.twin_of {
-        first = twin;
-    }
-    Rc::as_ptr(first).addr()
-}
-
-/// The functions that `run.luau` notes the steps of a pipeline with: `enter(req)`, `leave(req, at, answered)`,
-/// `skip(req)`.
-pub(crate) fn watcher(lua: &Lua, offline: &Rc<Offline>, step: &Step) -> mlua::Result<Table> {
-    let table = lua.create_table()?;
-    let pictures: Rc<RefCell<Vec<(usize, Picture)>>> = Rc::default();
-    let (notes, own, taken) = (Rc::clone(offline), step.clone(), Rc::clone(&pictures));
-    table.raw_set(
-        "enter",
-        lua.create_function(move |lua, req: Value| {
-            let Some(exchange) = handle::exchange(lua, &req)? else { return Ok(None) };
-            let at = notes.note(begun(lua, &exchange, &own, Outcome::Refused));
-            taken.borrow_mut().push((at, Picture::of(lua, &exchange)));
-            Ok(Some(at))
-        })?,
-    )?;
-    let notes = Rc::clone(offline);
-    table.raw_set(
-        "leave",
-        lua.create_function(move |lua, (req, at, answered): (Value, Option<usize>, Option<bool>)| {
-            let (Some(exchange), Some(at)) = (handle::exchange(lua, &req)?, at) else { return Ok(()) };
-            let found = pictures.borrow().iter().position(|(noted, _)| *noted == at);
-            let before = found.map(|found| pictures.borrow_mut().swap_remove(found).1);
-            let changes = before.map(|before| before.changes(&Picture::of(lua, &exchange))).unwrap_or_default();
-            let now = Context::of(lua).clock().now();
-            notes.change(at, &exchange, |trod| {
-                trod.changes.extend(changes);
-                trod.took = now.since(trod.began);
-                if let Some(answered) = answered {
-                    trod.outcome = if answered { Outcome::Answered } else { Outcome::Passed };
-                }
-            });
-            Ok(())
-        })?,
-    )?;
-    let (notes, own) = (Rc::clone(offline), step.clone());
-    table.raw_set(
-        "skip",
-        lua.create_function(move |lua, req: Value| {
-            if let Some(exchange) = handle::exchange(lua, &req)? {
-                notes.note(begun(lua, &exchange, &own, Outcome::Skipped));
-            }
-            Ok(())
-        })?,
-    )?;
-    Ok(table)
-}
-
-fn begun(lua: &Lua, exchange: &Rc<Exchange>, step: &Step, outcome: Outcome) -> Trod {
-    Trod {
-        exchange: key(exchange),
-        word: step.word.clone(),
-        level: step.level,
-        place: step.place.clone(),
-        outcome,
-        changes: Vec::new(),
-        began: Context::of(lua).clock().now(),
-        took: Duration::ZERO,
-    }
-}
-
-/// The policies that ask who is calling.
-const IDENTITY: &[&str] = &["jwt", "api_key", "basic_auth", "hmac_auth", "mtls", "introspect", "forward_auth"];
 
 /// Registry name of what tells a service who the caller is.
 const FORWARDING: &str = "moongate.offline.forwarding";
@@ -261,7 +126,7 @@ pub(crate) fn shelved(lua: &Lua, core: &Table) -> mlua::Result<()> {
 
 /// `call` of the policy `word`, which lets a test's requests pass that come as somebody.
 pub(crate) fn passing(lua: &Lua, word: &str, call: Function, options: &Table) -> mlua::Result<Function> {
-    let Some(offline) = Context::of(lua).offline().cloned().filter(|_| IDENTITY.contains(&word)) else {
+    let Some(offline) = Context::of(lua).offline().cloned().filter(|_| roles::authenticates(word)) else {
         return Ok(call);
     };
     let passes = lua.create_function(move |lua, req: Value| {

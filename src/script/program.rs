@@ -87,6 +87,11 @@ impl Program {
         self.frozen.secret(name)
     }
 
+    /// Every secret that the script named and that is there.
+    pub(crate) fn secrets(&self) -> Vec<(String, Arc<[u8]>)> {
+        self.frozen.secrets()
+    }
+
     /// Opens the script on a worker: its hooks, once it came to the same plan.
     pub async fn open(self: &Arc<Self>, seat: Seat) -> Result<Rc<dyn Hooks>, String> {
         let (lua, context, pipelines) = self.machine(&seat).await?;

@@ -15,7 +15,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::plan::Place;
-use crate::script::offline::Trod;
+use crate::proxy::watch::Trod;
 use crate::telemetry::log;
 
 pub use run::Failed;

@@ -23,7 +23,7 @@ pub(in crate::script) fn exchange(context: &Rc<Context>, request: Request) -> Rc
 /// A generation without upstreams.
 pub(in crate::script) fn site(plan: Plan, hooks: Rc<dyn Hooks>) -> Rc<Site> {
     let shared = Arc::new(Shared::build(Arc::new(plan), 1, false).unwrap());
-    Rc::new(Site { shared, upstreams: Vec::new(), hooks })
+    Rc::new(Site { shared, upstreams: Vec::new(), hooks, watch: None })
 }
 
 /// An exchange of this generation.

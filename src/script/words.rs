@@ -6,6 +6,7 @@ mod level;
 mod luau;
 mod namespaces;
 mod primitives;
+pub mod roles;
 mod rules;
 mod secure;
 mod service;

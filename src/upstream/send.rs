@@ -35,6 +35,8 @@ use crate::upstream::retry::Setback;
 use crate::upstream::retry::Standing;
 use crate::upstream::upload::Upload;
 use crate::upstream::verdict;
+use crate::upstream::verdict::Eye;
+use crate::upstream::verdict::Tried;
 use crate::upstream::view::View;
 
 /// One worker's view of an upstream: what a request is sent through.
@@ -46,6 +48,10 @@ pub struct Upstream {
     /// Whether what attempts come to is noted.
     notes: bool,
     names_clients: bool,
+    /// Whether requests are sent as they are: nothing bounds or watches them.
+    plain: bool,
+    /// Who looks on.
+    eye: Option<Eye>,
 }
 
 /// Where a request stands between attempts.
@@ -80,14 +86,27 @@ impl Upstream {
     /// This worker's way to `shared`, over its pools.
     pub fn new(shared: Arc<Shared>, pools: Rc<Pools>) -> Self {
         let name = Rc::from(shared.config().name.as_str());
-        let notes = shared.config().eject.is_some() || shared.config().balance == Balance::Ewma;
+        let notes = judges(&shared);
+        let plain = shared.config().limit.is_none();
         let names_clients = shared.config().proxy_protocol.is_some();
-        Self { name, shared, pools, view: RefCell::new(View::new()), notes, names_clients }
+        Self { name, shared, pools, view: RefCell::new(View::new()), notes, names_clients, plain, eye: None }
+    }
+
+    /// The same upstream for a request that is watched; what its attempts come to is told to `eye`.
+    pub fn watched(&self, eye: Option<Eye>) -> Self {
+        let (name, shared, pools) = (Rc::clone(&self.name), Arc::clone(&self.shared), Rc::clone(&self.pools));
+        let (notes, names_clients) = (self.notes || eye.is_some(), self.names_clients);
+        Self { name, shared, pools, view: RefCell::new(View::new()), notes, names_clients, plain: false, eye }
     }
 
     /// Whether its hosts are told who a connection is made for.
     pub fn names_clients(&self) -> bool {
         self.names_clients
+    }
+
+    /// Whether requests are sent as they are: nothing bounds or watches them.
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// Its name in the script.
@@ -299,17 +318,29 @@ impl Upstream {
     /// What an answer's head says about its host; where there is more to come, its end has the last word.
     #[cold]
     fn hear(&self, lane: &Lane, start: Moment, now: Moment, reply: &mut Reply) {
-        let said = Said::status(reply.head.status);
-        verdict::hear(&self.shared, &lane.host, said, (start, now), &self.pools.clock, &mut reply.body);
+        self.tell(lane, start, now, Ok(reply.head.status));
+        if judges(&self.shared) {
+            let said = Said::status(reply.head.status);
+            verdict::hear(&self.shared, &lane.host, said, (start, now), &self.pools.clock, &mut reply.body);
+        }
     }
 
     /// What an attempt without an answer says about its host.
+    #[cold]
     fn lament(&self, lane: &Lane, start: Moment, error: &SendError) {
         let now = self.pools.clock.now();
-        if self.notes
+        self.tell(lane, start, now, Err(error));
+        if judges(&self.shared)
             && let Some(said) = Said::error(error, now.since(start), &self.shared.config().timeout)
         {
             self.shared.note(&lane.host, said, start, now);
+        }
+    }
+
+    /// Tells who looks on what an attempt came to.
+    fn tell(&self, lane: &Lane, start: Moment, end: Moment, outcome: Result<u16, &SendError>) {
+        if let Some(eye) = &self.eye {
+            eye(Tried { host: &lane.label, start, end, outcome });
         }
     }
 
@@ -332,4 +363,9 @@ impl Upstream {
         let (start, arrived) = last;
         Answer { response, attempts, arrived, took: arrived.since(start) }
     }
+}
+
+/// Whether hosts are judged by what attempts come to.
+fn judges(shared: &Shared) -> bool {
+    shared.config().eject.is_some() || shared.config().balance == Balance::Ewma
 }

@@ -1,5 +1,6 @@
-//! What an answer says about its host: its head at once, unless that is good and a body follows; then how the body ends.
+//! What an attempt came to, for whoever looks on, and what an answer says about its host: its head at once, unless that is good and a body follows; then how the body ends.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
@@ -11,8 +12,24 @@ use crate::http::BodyError;
 use crate::http::Headers;
 use crate::http::Source;
 use crate::upstream::Host;
+use crate::upstream::SendError;
 use crate::upstream::Shared;
 use crate::upstream::eject::Said;
+
+/// Somebody who is told what each attempt came to.
+pub type Eye = Rc<dyn Fn(Tried<'_>)>;
+
+/// What an attempt came to.
+pub struct Tried<'a> {
+    /// The host that was asked.
+    pub host: &'a str,
+    /// When it was.
+    pub start: Moment,
+    /// When the answer's head was there, or it was clear that there is none.
+    pub end: Moment,
+    /// The status, or why there is none.
+    pub outcome: Result<u16, &'a SendError>,
+}
 
 /// Notes what the head of an answer said; `from`: when the attempt began and when the head came. A good answer whose body
 /// is still to come counts at its end. One that tries an ejected host counts at once: a stream may last for days.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::gateway::stage::Stage;
 use crate::plan::Plan;
-use crate::script::offline::Outcome;
+use crate::proxy::watch::Outcome;
+use crate::script::words::roles;
 
 /// What was exercised of one script.
 #[derive(Default)]
@@ -113,7 +114,7 @@ fn never(coverage: &Coverage, plan: &Plan) -> Vec<String> {
     }
     let told = all.into_iter().filter_map(|((place, word), met)| {
         let refused = met.contains(Outcome::Refused.as_str()) || met.contains(Outcome::Answered.as_str());
-        let what = match (met.is_empty(), refused || !DECIDING.contains(&word.as_str())) {
+        let what = match (met.is_empty(), refused || !roles::decides(word)) {
             (true, _) => "never ran",
             (false, false) => "never refused",
             (false, true) => return None,
@@ -122,26 +123,6 @@ fn never(coverage: &Coverage, plan: &Plan) -> Vec<String> {
     });
     told.collect()
 }
-
-/// The policies whose refusals a test should have seen.
-const DECIDING: &[&str] = &[
-    "any_of",
-    "api_key",
-    "authorize",
-    "basic_auth",
-    "body_limit",
-    "concurrency",
-    "forward_auth",
-    "hmac_auth",
-    "introspect",
-    "ip_filter",
-    "json_limit",
-    "jwt",
-    "mtls",
-    "quota",
-    "rate_limit",
-    "validate",
-];
 
 /// `1, 3-5`
 fn ranges(lines: &[u32]) -> String {

@@ -1,5 +1,6 @@
 //! Which test files there are, and which script each of them tests.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -28,7 +29,8 @@ pub(super) fn pairs(asked: &[PathBuf]) -> Result<Vec<Pair>, String> {
         let folder = settings::usual().and_then(|script| script.parent().map(Path::to_owned));
         below(&folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| ".".into()), &mut tests);
     }
-    tests.dedup();
+    let mut seen = BTreeSet::new();
+    tests.retain(|test| seen.insert(test.canonicalize().unwrap_or_else(|_| test.clone())));
     if tests.is_empty() {
         return Err("no test file: tests stand in files such as gateway_test.lua, beside gateway.lua".to_owned());
     }
@@ -102,6 +104,10 @@ mod tests {
         let expected = expected.map(|(test, script)| Pair { test: root.join(test), script: root.join(script) });
         assert_eq!(found, expected);
         assert_eq!(pairs(&[root.join("edge.lua")]).unwrap(), expected[..1]);
+        let (file, whole) = (root.join("edge_test.lua"), root.join("tests/.."));
+        let found = pairs(&[file.clone(), whole, file]).unwrap();
+        let names: Vec<_> = found.iter().map(|pair| pair.test.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["edge_test.lua", "a_test.lua"], "each is run once, however often it is named");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::Weak;
 
 use parking_lot::Mutex;
@@ -22,6 +23,7 @@ use crate::http::Response;
 use crate::http::problem;
 use crate::http::problem::Problem;
 use crate::proxy::site;
+use crate::proxy::watch::Shelf;
 use crate::script::live::Live;
 use crate::telemetry::metrics::Registry;
 use crate::upstream;
@@ -46,6 +48,8 @@ pub(crate) struct Desk {
     pub(crate) hosts: Mutex<Vec<Arc<upstream::Shared>>>,
     /// Every generation that may still serve a request.
     generations: Mutex<Vec<Weak<site::Shared>>>,
+    /// Which requests are watched, and what was seen; there once a generation is.
+    pub(crate) watches: OnceLock<Arc<Shelf>>,
 }
 
 /// What a request asks for.
@@ -59,6 +63,9 @@ pub(super) enum Page {
     Rollback,
     Purge,
     Drain,
+    Trace,
+    Record,
+    Explain,
     Index,
 }
 
@@ -73,21 +80,25 @@ pub(super) struct Sheet {
 ///
 /// Also says whether the caller is known; of those that are not, only probes get here.
 pub(super) fn page(request: &Request, token: Option<&str>) -> Result<(Page, bool), Box<Response>> {
-    let (page, method) = match request.path.as_str() {
-        "/livez" => (Page::Live, "GET"),
-        "/readyz" => (Page::Ready, "GET"),
-        "/metrics" => (Page::Metrics, "GET"),
-        "/state" => (Page::State, "GET"),
-        "/reload" => (Page::Reload, "POST"),
-        "/rollback" => (Page::Rollback, "POST"),
-        "/purge" => (Page::Purge, "POST"),
-        "/drain" => (Page::Drain, "POST"),
-        "/" => (Page::Index, "GET"),
+    let (page, methods): (_, &[&str]) = match request.path.as_str() {
+        "/livez" => (Page::Live, READING),
+        "/readyz" => (Page::Ready, READING),
+        "/metrics" => (Page::Metrics, READING),
+        "/state" => (Page::State, READING),
+        "/reload" => (Page::Reload, &["POST"]),
+        "/rollback" => (Page::Rollback, &["POST"]),
+        "/purge" => (Page::Purge, &["POST"]),
+        "/drain" => (Page::Drain, &["POST"]),
+        "/explain" => (Page::Explain, &["POST"]),
+        path if is_below(path, "/trace") => (Page::Trace, WATCHING),
+        path if is_below(path, "/record") => (Page::Record, WATCHING),
+        "/" => (Page::Index, READING),
         _ => {
             return Err(no(
                 404,
                 "admin.none",
-                "the pages are /livez, /readyz, /metrics, /state, POST /reload, /rollback, /purge, /drain",
+                "the pages are /livez, /readyz, /metrics, /state, POST /reload, /rollback, /purge, /drain, \
+                 /explain, /trace, /record",
             ));
         }
     };
@@ -99,9 +110,9 @@ pub(super) fn page(request: &Request, token: Option<&str>) -> Result<(Page, bool
         checked.map_err(refused)?;
     }
     let asked = request.method.as_str();
-    if asked != method && !(method == "GET" && asked == "HEAD") {
+    if !methods.contains(&asked) {
         let mut answer = no(405, "admin.method", "this page has another method");
-        answer.headers.set("allow", if method == "GET" { "GET, HEAD" } else { method });
+        answer.headers.set("allow", methods.join(", "));
         return Err(answer);
     }
     Ok((page, known))
@@ -120,6 +131,7 @@ impl Desk {
             live: Arc::clone(&kit.live),
             hosts: Mutex::default(),
             generations: Mutex::default(),
+            watches: OnceLock::new(),
         }
     }
 
@@ -130,9 +142,8 @@ impl Desk {
             Page::Ready => self.ready(known),
             Page::Metrics => Sheet { status: 200, media: PROMETHEUS, text: self.series() },
             Page::State => Sheet::json(200, &self.state()),
-            Page::Index | Page::Reload | Page::Rollback | Page::Purge | Page::Drain => {
-                Sheet { status: 200, media: TEXT, text: INDEX.to_owned() }
-            }
+            // What does something is answered elsewhere.
+            _ => Sheet::text(INDEX.to_owned()),
         }
     }
 
@@ -141,6 +152,8 @@ impl Desk {
         let mut generations = self.generations.lock();
         generations.retain(|earlier| earlier.strong_count() > 0);
         generations.push(Arc::downgrade(generation));
+        // All generations have the same.
+        let _ = self.watches.set(Arc::clone(&generation.watches));
     }
 
     fn series(&self) -> String {
@@ -201,7 +214,11 @@ impl Desk {
 }
 
 impl Sheet {
-    fn json(status: u16, value: &Value) -> Self {
+    pub(super) fn text(text: String) -> Self {
+        Self { status: 200, media: TEXT, text }
+    }
+
+    pub(super) fn json(status: u16, value: &Value) -> Self {
         Self { status, media: "application/json", text: format!("{value}\n") }
     }
 
@@ -211,6 +228,11 @@ impl Sheet {
         answer.headers.set("cache-control", "no-store");
         answer
     }
+}
+
+/// Whether `path` is `page` or something below it.
+fn is_below(path: &str, page: &str) -> bool {
+    path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The answer to `POST /reload`.
@@ -246,6 +268,9 @@ fn refused(why: Refused) -> Box<Response> {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const READING: &[&str] = &["GET", "HEAD"];
+/// Methods of the pages that watch requests.
+const WATCHING: &[&str] = &["GET", "HEAD", "POST", "DELETE"];
 const INDEX: &str = "\
 moongate admin
   GET  /livez    the process answers
@@ -256,6 +281,12 @@ moongate admin
   POST /rollback back to what ran before the last reload
   POST /purge    forget stored answers: ?tag=a&tag=b, ?key=k, ?prefix=/x, ?tag=*; &hard=true, &space=name
   POST /drain    take a host out: ?upstream=users&host=10.0.0.1:80; &undo=true: in again
+  POST /trace    watch requests: ?path=/v1/*&method=GET&header=x-tenant:a&query=q=1&host=…&ip=…&count=1&for=60s,
+                 or those with the field that the answer names alone: ?signed=true
+  GET  /trace    what is asked for and what was seen; /trace/ID one of them, ?as=text as a waterfall
+  DELETE /trace  no longer, and forget
+  POST /record   the same with bodies, for `moongate replay`; GET, DELETE /record/ORDER
+  POST /explain  one request through the running gateway: { method, url, headers = [[name, value]], body }
 ";
 
 #[cfg(test)]

@@ -29,30 +29,30 @@ use crate::upstream::Pools;
 use crate::upstream::Upstream;
 
 /// Sends the requests of tests.
-pub(super) struct Client {
+pub(in crate::gateway) struct Client {
     front: Rc<Front>,
     gateway: Upstream,
     asked: Cell<u16>,
 }
 
 /// One request's place: who sends it, and where to.
-pub(super) struct Seat {
+pub(in crate::gateway) struct Seat {
     /// Where it comes from; the port tells requests apart.
-    pub(super) from: SocketAddr,
+    pub(in crate::gateway) from: SocketAddr,
     /// Whether it asks for https.
-    pub(super) secure: bool,
+    pub(in crate::gateway) secure: bool,
     host: String,
     target: String,
 }
 
 impl Seat {
     /// Path and query.
-    pub(super) fn target(&self) -> &str {
+    pub(in crate::gateway) fn target(&self) -> &str {
         &self.target
     }
 
     /// Whom it asks.
-    pub(super) fn host(&self) -> &str {
+    pub(in crate::gateway) fn host(&self) -> &str {
         &self.host
     }
 }
@@ -77,7 +77,7 @@ impl Connector for Front {
 }
 
 impl Client {
-    pub(super) fn new(worker: &Rc<Worker>) -> Self {
+    pub(in crate::gateway) fn new(worker: &Rc<Worker>) -> Self {
         let front = Rc::new(Front { worker: Rc::clone(worker), peer: RefCell::default() });
         let pools = Pools::new(&worker.clock, &worker.alarms, &worker.buffers, 1);
         pools.offline(Rc::clone(&front) as Rc<_>, 0);
@@ -93,7 +93,7 @@ impl Client {
     }
 
     /// Where `asked` comes from and goes to.
-    pub(super) fn seat(&self, asked: &Asked) -> Result<Seat, String> {
+    pub(in crate::gateway) fn seat(&self, asked: &Asked) -> Result<Seat, String> {
         self.asked.set(self.asked.get().wrapping_add(1));
         let from = SocketAddr::new(asked.ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.asked.get().max(1));
         let named = asked.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
@@ -114,7 +114,7 @@ impl Client {
     }
 
     /// Sends it, and waits for the whole answer.
-    pub(super) async fn send(&self, seat: &Seat, asked: &Asked) -> Result<Answered, String> {
+    pub(in crate::gateway) async fn send(&self, seat: &Seat, asked: &Asked) -> Result<Answered, String> {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, if seat.secure { 443 } else { 80 }));
         *self.front.peer.borrow_mut() = Peer { address: Some(seat.from), local: Some(local) };
         let mut fields = Vec::new();

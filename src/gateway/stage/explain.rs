@@ -8,10 +8,12 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::Stage;
+use super::client::Seat;
 use crate::http::Headers;
 use crate::http::Method;
 use crate::http::path::canonical;
 use crate::plan::Place;
+use crate::proxy::site::Shared;
 use crate::route::Json;
 use crate::route::Outcome;
 use crate::route::View;
@@ -43,6 +45,14 @@ pub struct Looked {
     pub why: &'static str,
 }
 
+impl Looked {
+    /// As JSON.
+    pub fn to_json(&self) -> Value {
+        let place = json!({ "file": self.place.0, "line": self.place.1 });
+        json!({ "name": self.name, "place": place, "takes": self.takes, "why": self.why })
+    }
+}
+
 impl Stage {
     /// Sends `asked` through the gateway; every service answers 200 with a note of what it was asked.
     pub fn explain(&self, asked: Asked) -> Result<Explained, String> {
@@ -53,39 +63,40 @@ impl Stage {
             Ok(note(&call))
         }));
         let answered = suite::Stage::ask(self, asked.clone())?;
-        let routes = self.ranking(&asked, answered.route.as_ref().map(|(name, ..)| name.as_str()))?;
+        let taken = answered.route.as_ref().map(|(name, ..)| name.as_str());
+        let routes = ranking(&self.shared, &self.client.seat(&asked)?, &asked, taken);
         Ok(Explained { routes, answered, calls: calls.take() })
     }
+}
 
-    fn ranking(&self, asked: &Asked, taken: Option<&str>) -> Result<Vec<Looked>, String> {
-        let seat = self.client.seat(asked)?;
-        let (raw, query) = match seat.target().split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (seat.target(), None),
-        };
-        let Ok(path) = canonical(raw, self.shared.plan.gateway.limits.path) else { return Ok(Vec::new()) };
-        let mut headers = Headers::default();
-        asked.headers.iter().for_each(|(name, value)| headers.add(name, value));
-        let body: Option<Value> = serde_json::from_slice(&asked.body).ok();
-        let view = View {
-            method: &Method::of(&asked.method),
-            host: seat.host(),
-            path: &path,
-            query,
-            headers: &headers,
-            sni: None,
-            json: body.as_ref().map_or(Json::None, Json::Value),
-        };
-        let mut over = false;
-        let looked = self.shared.routes.ranking(&view).into_iter().map(|candidate| {
-            let route = &self.shared.plan.routes[candidate.route];
-            let takes = !over && taken == Some(route.name.as_str());
-            let why = if takes { "takes the request" } else { why(candidate.outcome, over) };
-            over |= takes;
-            Looked { name: route.name.clone(), place: route.place.clone(), takes, why }
-        });
-        Ok(looked.collect())
-    }
+/// The routes that host and path of `asked` reach; `taken` is the one that took it.
+pub(in crate::gateway) fn ranking(shared: &Shared, seat: &Seat, asked: &Asked, taken: Option<&str>) -> Vec<Looked> {
+    let (raw, query) = match seat.target().split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (seat.target(), None),
+    };
+    let Ok(path) = canonical(raw, shared.plan.gateway.limits.path) else { return Vec::new() };
+    let mut headers = Headers::default();
+    asked.headers.iter().for_each(|(name, value)| headers.add(name, value));
+    let body: Option<Value> = serde_json::from_slice(&asked.body).ok();
+    let view = View {
+        method: &Method::of(&asked.method),
+        host: seat.host(),
+        path: &path,
+        query,
+        headers: &headers,
+        sni: None,
+        json: body.as_ref().map_or(Json::None, Json::Value),
+    };
+    let mut over = false;
+    let looked = shared.routes.ranking(&view).into_iter().map(|candidate| {
+        let route = &shared.plan.routes[candidate.route];
+        let takes = !over && taken == Some(route.name.as_str());
+        let why = if takes { "takes the request" } else { why(candidate.outcome, over) };
+        over |= takes;
+        Looked { name: route.name.clone(), place: route.place.clone(), takes, why }
+    });
+    looked.collect()
 }
 
 fn why(outcome: Outcome, over: bool) -> &'static str {

@@ -18,10 +18,10 @@ use crate::proxy::Run;
 use crate::proxy::Verdict;
 use crate::proxy::Wants;
 use crate::proxy::exchange::Record;
+use crate::proxy::watch::Trod;
 use crate::proxy::websocket::Line;
 use crate::proxy::websocket::Talk;
 use crate::script::offline::Offline;
-use crate::script::offline::Trod;
 use crate::script::suite::Answered;
 use crate::script::suite::Asked;
 
@@ -148,6 +148,10 @@ impl Hooks for Spy {
 
     fn target(&self, exchange: &Rc<Exchange>) -> Run<Result<String, Failure>> {
         self.script.target(exchange)
+    }
+
+    fn hash_by(&self, exchange: &Rc<Exchange>, upstream: &str) -> Result<Option<String>, Failure> {
+        self.script.hash_by(exchange, upstream)
     }
 
     fn on_response(&self, exchange: &Rc<Exchange>, response: Response) -> Run<Response> {

@@ -1,5 +1,7 @@
 //! `assert_routes { "/admin/**", has = "jwt" }`: what must hold of every route under a path, whoever adds one.
 
+use std::collections::BTreeSet;
+
 use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
@@ -17,6 +19,7 @@ use crate::script::options::Check;
 use crate::script::options::List;
 use crate::script::options::describe;
 use crate::script::words;
+use crate::script::words::roles;
 
 /// One `assert_routes`.
 pub(crate) struct Assertion {
@@ -64,21 +67,43 @@ fn assert_routes(lua: &Lua, table: Value) -> mlua::Result<()> {
 
 /// Routes that do not have what was asserted of them.
 pub(crate) fn judge(session: &Session, plan: &Plan) {
+    let mut told = BTreeSet::new();
     for Assertion { anchor, paths, has } in &*session.asserts.borrow() {
         let own: Vec<String> = session.own_words();
-        for word in has.iter().filter(|word| !words::is_global(word) && !own.contains(word)) {
-            let label = words::nearest(word, words::globals()).map(|near| format!("did you mean `{near}`?"));
-            session.fault(anchor.clone(), format!("no policy `{word}`"), label.unwrap_or_default(), "");
+        let unknown: Vec<_> = has.iter().filter(|word| !words::is_global(word) && !own.contains(word)).collect();
+        for word in &unknown {
+            if told.insert((*word).clone()) {
+                let label = words::nearest(word, words::globals()).map(|near| format!("did you mean `{near}`?"));
+                session.fault(anchor.clone(), format!("no policy `{word}`"), label.unwrap_or_default(), "");
+            }
+        }
+        if !unknown.is_empty() {
+            // Nothing is known of the routes before the word is one.
+            continue;
         }
         for route in plan.routes.iter().filter(|route| paths.iter().any(|path| covers(path, &route.matcher.path))) {
-            if route.steps.iter().any(|step| is_met(step, has)) {
+            let lock = route.steps.iter().position(|step| is_met(step, has));
+            let before = &route.steps[..lock.unwrap_or(0)];
+            let early = before.iter().find(|step| roles::serves(&step.word));
+            if lock.is_some() && early.is_none() {
                 continue;
             }
             let (file, line) = &route.place;
             let words = has.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
-            let said = format!("route `{}` at {file}:{line} has no {words}", route.pattern);
             let at = Anchor { spot: Spot::Subject, ..anchor.clone() };
-            let help = "a step with a `when` does not count, nor an `any_of` that lets others in too";
+            let (said, help) = match early {
+                Some(Step { word, place: (at, row), .. }) => (
+                    format!(
+                        "route `{}` at {file}:{line} may be answered by `{word}` at {at}:{row} before {words}",
+                        route.pattern
+                    ),
+                    "steps run in the order written, outer levels first: write the lock in front of what answers",
+                ),
+                None => (
+                    format!("route `{}` at {file}:{line} has no {words}", route.pattern),
+                    "a step with a `when` does not count, nor an `any_of` that lets others in too",
+                ),
+            };
             session.fault(at, said, "asserted here", help);
         }
     }

@@ -1,6 +1,6 @@
 //! Pipelines made ready: their functions handed to Lua once, what exists noted, failures' answers sorted.
 
-use std::rc::Rc;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use mlua::Function;
@@ -11,13 +11,13 @@ use mlua::Value;
 use mlua::chunk::ChunkMode;
 
 use crate::plan::Plan;
+use crate::proxy::Exchange;
 use crate::proxy::Wants;
 use crate::script::context::Context;
 use crate::script::handle;
 use crate::script::hooks::outward;
 use crate::script::hooks::rest;
-use crate::script::offline;
-use crate::script::offline::Offline;
+use crate::script::hooks::watch::watcher;
 use crate::script::pipeline::Level;
 use crate::script::pipeline::Pipeline;
 use crate::script::pipeline::Socket;
@@ -26,7 +26,7 @@ use crate::script::pipeline::Step;
 /// A pipeline, ready to run.
 pub(super) struct Prepared {
     /// All steps from a place on: `run(req, slot, at)`.
-    pub(super) run: Option<Function>,
+    run: Option<Function>,
     /// `on_response` of every level: `outward(req, slot, at, res)`.
     pub(super) outward: Option<Function>,
     /// The levels that have one, by their place in `levels`.
@@ -41,6 +41,44 @@ pub(super) struct Prepared {
     pub(super) answers: Vec<Turn>,
     pub(super) wants: Wants,
     pub(super) socket: Option<Socket>,
+    /// The plan's index plus one, 0 for requests without a route.
+    index: usize,
+    /// The same steps for a request that somebody watches; made when the first one comes.
+    watched: OnceCell<Watched>,
+}
+
+/// Steps that say what comes of them, and what runs them.
+pub(super) struct Watched {
+    run: Option<Function>,
+    steps: Vec<Step>,
+}
+
+impl Prepared {
+    /// What runs the steps of `exchange`.
+    pub(super) fn run(&self, maker: &Maker, exchange: &Exchange) -> mlua::Result<Option<&Function>> {
+        match exchange.site.watch {
+            None => Ok(self.run.as_ref()),
+            Some(_) => Ok(self.watched(maker)?.run.as_ref()),
+        }
+    }
+
+    /// The steps of `exchange`.
+    pub(super) fn steps(&self, maker: &Maker, exchange: &Exchange) -> mlua::Result<&[Step]> {
+        match exchange.site.watch {
+            None => Ok(&self.steps),
+            Some(_) => Ok(&self.watched(maker)?.steps),
+        }
+    }
+
+    fn watched(&self, maker: &Maker) -> mlua::Result<&Watched> {
+        if self.watched.get().is_none() {
+            let mut steps = self.steps.clone();
+            steps.iter_mut().try_for_each(|step| maker.watch(step))?;
+            let run = if steps.is_empty() { None } else { Some(maker.run(self.index, &steps)?) };
+            let _ = self.watched.set(Watched { run, steps });
+        }
+        self.watched.get().ok_or_else(|| mlua::Error::runtime("the steps cannot be watched"))
+    }
 }
 
 /// What turns a failure into an answer.
@@ -72,17 +110,18 @@ impl Turn {
 }
 
 /// Makes pipelines in one machine.
-pub(super) struct Maker<'a> {
-    lua: &'a Lua,
+pub(super) struct Maker {
+    lua: Lua,
     pipeline: Function,
     straight: Function,
     outward: Function,
-    /// Notes the steps of a gateway without sockets.
-    watched: Option<(Function, Rc<Offline>)>,
+    watched: Function,
+    /// Every request is watched: that of a test.
+    all: bool,
 }
 
-impl<'a> Maker<'a> {
-    pub(super) fn new(lua: &'a Lua) -> mlua::Result<Self> {
+impl Maker {
+    pub(super) fn new(lua: &Lua) -> mlua::Result<Self> {
         let core = lua.create_table()?;
         core.raw_set("calm", handle::calm(lua)?)?;
         core.raw_set("follow", rest::follow(lua)?)?;
@@ -90,24 +129,21 @@ impl<'a> Maker<'a> {
         core.raw_set("adopt", lua.create_function(outward::adopt)?)?;
         let chunk = lua.load(include_str!("run.luau")).set_name("=[moongate]").set_mode(ChunkMode::Text);
         let made: Table = chunk.call(core)?;
-        let watched = match Context::of(lua).offline() {
-            Some(offline) => Some((made.get("watched")?, Rc::clone(offline))),
-            None => None,
-        };
         Ok(Self {
-            lua,
+            lua: lua.clone(),
             pipeline: made.get("pipeline")?,
             straight: made.get("straight")?,
             outward: made.get("outward")?,
-            watched,
+            watched: made.get("watched")?,
+            all: Context::of(lua).offline().is_some(),
         })
     }
 
     /// `index` is the plan's plus one, 0 for requests without a route; `listens`: some function hears of failures.
     pub(super) fn prepare(&self, index: usize, pipeline: Pipeline, listens: bool) -> mlua::Result<Prepared> {
         let Pipeline { mut steps, when, cors, target, levels, socket } = pipeline;
-        for step in &mut steps {
-            self.watch(step)?;
+        if self.all {
+            steps.iter_mut().try_for_each(|step| self.watch(step))?;
         }
         let run = if steps.is_empty() { None } else { Some(self.run(index, &steps)?) };
         let responders: Vec<_> = (0..levels.len()).filter(|&level| levels[level].on_response.is_some()).collect();
@@ -120,14 +156,28 @@ impl<'a> Maker<'a> {
             on_error: !answers.is_empty() || listens,
             on_log: levels.iter().any(|level| level.on_log.is_some()),
         };
-        Ok(Prepared { run, outward, responders, steps, when, cors, target, levels, answers, wants, socket })
+        let watched = OnceCell::new();
+        Ok(Prepared {
+            run,
+            outward,
+            responders,
+            steps,
+            when,
+            cors,
+            target,
+            levels,
+            answers,
+            wants,
+            socket,
+            index,
+            watched,
+        })
     }
 
-    /// Puts around a step what notes how requests fare with it, where somebody reads that.
+    /// Puts around a step what notes how requests fare with it.
     fn watch(&self, step: &mut Step) -> mlua::Result<()> {
-        let Some((watched, offline)) = &self.watched else { return Ok(()) };
-        let notes = offline::watcher(self.lua, offline, step)?;
-        (step.call, step.when) = watched.call((&step.call, step.wraps, step.when.as_ref(), notes))?;
+        let notes = watcher(&self.lua, step)?;
+        (step.call, step.when) = self.watched.call((&step.call, step.wraps, step.when.as_ref(), notes))?;
         Ok(())
     }
 
@@ -143,7 +193,7 @@ impl<'a> Maker<'a> {
     }
 
     fn or_false(&self, function: Option<&Function>) -> mlua::Result<Value> {
-        function.map_or(Ok(Value::Boolean(false)), |function| function.into_lua(self.lua))
+        function.map_or(Ok(Value::Boolean(false)), |function| function.into_lua(&self.lua))
     }
 }
 

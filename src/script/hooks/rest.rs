@@ -65,7 +65,8 @@ pub(super) fn dry(lua: &Lua) -> mlua::Result<Function> {
         let exchange = hooks.context.exchange().ok_or_else(|| mlua::Error::runtime("a step belongs to a request"))?;
         Ok(Box::pin(async move {
             let prepared = hooks.pipeline(pipeline.checked_sub(1));
-            let Some(step) = prepared.steps.get(at.wrapping_sub(1)) else { return Ok(MultiValue::new()) };
+            let steps = prepared.steps(&hooks.maker, &exchange)?;
+            let Some(step) = steps.get(at.wrapping_sub(1)) else { return Ok(MultiValue::new()) };
             let req = hooks.request(&exchange);
             let asked = exchange.finishers.borrow().len();
             let run = driver::drive(&hooks.context, Some(Rc::clone(&exchange)), &step.call, (req, next));

@@ -21,7 +21,11 @@ use crate::script::pipeline::Step;
 impl Inner {
     /// The steps of a pipeline from the one at `at` (from 1) on.
     pub(super) fn steps(self: &Rc<Self>, exchange: &Rc<Exchange>, route: Option<usize>, at: usize) -> Run<Verdict> {
-        let Some(run) = &self.pipeline(route).run else { return Run::Done(Verdict::Continue) };
+        let run = match self.pipeline(route).run(&self.maker, exchange) {
+            Ok(Some(run)) => run,
+            Ok(None) => return Run::Done(Verdict::Continue),
+            Err(error) => return Run::Done(Verdict::Fail(driver::fault::failure(&self.context, error))),
+        };
         let slot = match self.slot() {
             Ok(slot) => slot,
             Err(error) => return Run::Done(Verdict::Fail(driver::fault::failure(&self.context, error))),

@@ -13,6 +13,7 @@ use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Diagnostic;
 use crate::script::diagnose::sketch::Field;
 use crate::script::diagnose::sketch::Sketch;
+use crate::script::words::roles;
 
 /// The warnings.
 pub(super) fn warnings(plan: &Plan, sketches: &BTreeMap<String, Sketch>) -> Vec<Diagnostic> {
@@ -20,7 +21,7 @@ pub(super) fn warnings(plan: &Plan, sketches: &BTreeMap<String, Sketch>) -> Vec<
     for route in &plan.routes {
         for (at, step) in route.steps.iter().enumerate().filter(|(_, step)| step.word == "cache") {
             let options: Value = serde_json::from_str(&step.options).unwrap_or_default();
-            let identity = route.steps[..at].iter().find(|step| IDENTITIES.contains(&&*step.word));
+            let identity = route.steps[..at].iter().find(|step| roles::identifies(&step.word));
             if let Some(identity) = identity.filter(|_| is_idle(&options))
                 && told.insert((step.place.clone(), identity.word.clone()))
             {
@@ -94,6 +95,3 @@ fn unkeyed(file: &str, field: &Field, step: &Step) -> Diagnostic {
 fn anchor((file, line): &Place, word: &str) -> Anchor {
     Anchor { file: file.clone(), line: *line, word: word.into(), ..Anchor::default() }
 }
-
-/// Policies after which a caller is somebody.
-const IDENTITIES: [&str; 7] = ["jwt", "api_key", "basic_auth", "hmac_auth", "mtls", "introspect", "any_of"];

@@ -28,6 +28,12 @@ impl Frozen {
     pub(crate) fn secret(&self, name: &str) -> Option<Vec<u8>> {
         self.secrets.get(name)?.as_ref().map(|value| value.to_vec())
     }
+
+    /// Every secret that was read, by name.
+    pub(crate) fn secrets(&self) -> Vec<(String, Arc<[u8]>)> {
+        let known = self.secrets.iter();
+        known.filter_map(|(name, value)| Some((name.clone(), Arc::clone(value.as_ref()?)))).collect()
+    }
 }
 
 /// Files as a loading script reaches them.

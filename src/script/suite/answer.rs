@@ -7,7 +7,7 @@ use mlua::Table;
 use super::Answered;
 use super::Call;
 use crate::primitive::query::Query;
-use crate::script::offline::Trod;
+use crate::proxy::watch::Trod;
 
 /// Registry name of the functions of `suite.luau`.
 pub(super) const LUA: &str = "moongate.suite";

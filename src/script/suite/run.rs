@@ -195,7 +195,7 @@ fn tell(failed: &mut Failed, asked: &Asked, answered: &Answered) {
     failed.steps.extend(answered.upstream.iter().map(upstream));
 }
 
-fn line(trod: &crate::script::offline::Trod) -> String {
+fn line(trod: &crate::proxy::watch::Trod) -> String {
     format!("{}:{} {} {}", trod.place.0, trod.place.1, trod.word, trod.outcome.as_str())
 }
 

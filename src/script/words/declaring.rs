@@ -285,7 +285,7 @@ fn loading() -> Vec<Word> {
         declare(
             "assert_routes",
             "assert_routes { \"/admin/**\", has = \"jwt\" }",
-            "Refuses to load a file in which a route under one of these paths can be passed without one of these policies: whoever adds a route cannot forget the lock. A step with a `when` or `enforce = false` does not count; `any_of` counts when each of its ways does.",
+            "Refuses to load a file in which a route under one of these paths can be passed without one of these policies: whoever adds a route cannot forget the lock. A step with a `when` or `enforce = false` does not count; `any_of` counts when each of its ways does. Nor may a step that serves (mock, redirect, static, cache, compose) stand before it; into functions nobody looks.",
             "local members = api_key { keys = { k = \"ann\" } }\nassert_routes { \"/admin/**\", has = { \"api_key\", \"mtls\" } }\nroute \"GET /admin/stock\" { members, mock {} }",
         )
         .takes(vec![

@@ -22,6 +22,7 @@ fn desk() -> Desk {
         listeners: Mutex::new(vec![":8080".into()]),
         hosts: Mutex::default(),
         generations: Mutex::default(),
+        watches: OnceLock::new(),
     }
 }
 

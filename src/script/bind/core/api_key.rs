@@ -53,6 +53,9 @@ impl Places {
     fn take(&self, exchange: &Exchange) -> mlua::Result<Vec<u8>> {
         let request = exchange.request.borrow();
         let key = self.sources.iter().find_map(|source| source.read(&request.headers, request.query.as_deref()));
+        if let (Some(key), Some(watch)) = (&key, &exchange.site.watch) {
+            watch.hide(key);
+        }
         key.map_or_else(
             || {
                 let failure = Failure::new(Code::ApiKeyMissing, "a key is needed, and none came with the request");

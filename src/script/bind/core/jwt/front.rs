@@ -38,7 +38,12 @@ impl Front {
         for from in &self.from {
             match from.find(exchange) {
                 Ok(None) => {}
-                Ok(token) => return Ok(token),
+                Ok(Some(token)) => {
+                    if let Some(watch) = &exchange.site.watch {
+                        watch.hide(&token);
+                    }
+                    return Ok(Some(token));
+                }
                 Err(why) => {
                     let failure = Failure::new(self.codes.1.clone(), why).status(400);
                     return self.refuse(exchange, failure, Some("invalid_request"));

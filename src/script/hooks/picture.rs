@@ -8,18 +8,24 @@ use serde_json::Value as Json;
 
 use crate::http::Body;
 use crate::proxy::Exchange;
+use crate::proxy::watch::Watch;
+use crate::proxy::watch::key;
+use crate::proxy::watch::redact::Redactor;
 use crate::script::bind::json;
 use crate::script::handle;
 
 /// What a step may change of a request.
 pub(super) struct Picture {
+    /// Which exchange it is of.
+    pub(super) exchange: usize,
     parts: BTreeMap<String, String>,
 }
 
 impl Picture {
-    /// `exchange` now.
+    /// `exchange` now. Of a real request credentials are not shown, and of its body how much there is of it.
     pub(super) fn of(lua: &Lua, exchange: &Rc<Exchange>) -> Self {
         let mut parts = BTreeMap::new();
+        let real = exchange.site.watch.as_ref().map(|watch| watch.redactor());
         {
             let request = exchange.request.borrow();
             parts.insert("method".to_owned(), request.method.as_str().to_owned());
@@ -34,7 +40,11 @@ impl Picture {
                 parts.entry(name).and_modify(|all| *all = format!("{all}, {value}")).or_insert_with(|| value.into());
             }
             if let Body::Full(bytes) = &request.body {
-                parts.insert("body".to_owned(), String::from_utf8_lossy(bytes).into_owned());
+                let text = match &real {
+                    Some(real) => format!("{} bytes {}", bytes.len(), real.mark(&String::from_utf8_lossy(bytes))),
+                    None => String::from_utf8_lossy(bytes).into_owned(),
+                };
+                parts.insert("body".to_owned(), text);
             }
         }
         if let Some(claims) = handle::claims(lua, exchange) {
@@ -44,7 +54,16 @@ impl Picture {
         if let Some(Json::Object(members)) = ctx {
             parts.extend(members.into_iter().map(|(name, value)| (format!("ctx.{name}"), value.to_string())));
         }
-        Self { parts }
+        if let Some(real) = &real {
+            parts.iter_mut().for_each(|(name, value)| *value = redacted(real, name, value));
+        }
+        Self { exchange: key(exchange), parts }
+    }
+
+    /// Hides what only became known as a credential after this picture was taken.
+    pub(super) fn hide(&mut self, watch: &Watch) {
+        let real = watch.redactor();
+        self.parts.values_mut().for_each(|value| *value = real.text(value));
     }
 
     /// What is different in `after`, one line each.
@@ -65,6 +84,20 @@ impl Picture {
     }
 }
 
+/// A part as somebody may see it who watches a real request.
+fn redacted(real: &Redactor<'_>, name: &str, value: &str) -> String {
+    match name {
+        "query" => real.query(value),
+        "body" => value.to_owned(),
+        "user" => {
+            let mut claims = serde_json::from_str(value).unwrap_or(Json::Null);
+            real.json(&mut claims);
+            claims.to_string()
+        }
+        _ => real.named(name, value),
+    }
+}
+
 /// Long texts are cut where a reader has understood.
 fn short(text: &str) -> String {
     match text.char_indices().nth(MOST) {
@@ -81,7 +114,10 @@ mod tests {
     use super::Picture;
 
     fn picture(parts: &[(&str, &str)]) -> Picture {
-        Picture { parts: parts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
+        Picture {
+            exchange: 0,
+            parts: parts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        }
     }
 
     #[test]
