@@ -12,7 +12,7 @@ use crate::script::LoadOptions;
 use crate::script::load;
 
 const SCRIPT: &str = r#"
-upstream "users" { "10.0.0.1:9000" }
+upstream "users" { "10.0.0.1:9000", timeout = { response = "5s" } }
 local members = api_key { keys = { k1 = "ann" } }
 route "GET /users/{id}" { members, function(req) req.headers["x-sub"] = req.user.sub end, to = "users" }
 route "/{rest*}" { rate_limit "1/min", mock { json = { fine = true } } }
@@ -75,7 +75,7 @@ fn the_same_script_gives_the_same_answers_at_the_recorded_times() {
 #[test]
 fn another_script_shows_in_status_route_header_body_and_calls() {
     let script = r#"
-upstream "users" { "10.0.0.1:9000" }
+upstream "users" { "10.0.0.1:9000", timeout = { response = "5s" } }
 route "GET /users/{id}" {
   function(req) local res = fetch("users/v2/" .. req.params.id) return { status = 203, text = "new", headers = { ["x-a"] = "1" } } end,
   name = "user",
