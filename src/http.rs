@@ -17,6 +17,7 @@ pub mod message;
 pub mod method;
 pub mod path;
 pub mod problem;
+pub mod quote;
 pub mod range;
 pub(crate) mod trailers;
 

@@ -67,7 +67,7 @@ pub fn validators(entry: &Entry) -> Vec<(&'static str, Vec<u8>)> {
 /// part (416). `None` when the body's first bytes are gone. `now` in Unix seconds.
 pub fn response(entry: &Arc<Entry>, request: &Headers, age: Duration, now: u64) -> Option<Response> {
     let mut response = Response { status: entry.status, origin: Origin::Cache, ..Response::default() };
-    response.headers = entry.headers.clone();
+    response.headers = entry.headers.for_now();
     response.headers.set("age", itoa::Buffer::new().format(age.as_secs()));
     if entry.status == 200 && conditional::not_modified(request, &entry.headers, now) {
         response.status = 304;

@@ -12,10 +12,9 @@ pub fn not_modified(request: &Headers, answer: &Headers, now: u64) -> bool {
         return request.all("if-none-match").any(|line| listed(line, own));
     }
     let date = |headers: &Headers, name| headers.get(name).and_then(|text| date::parse(text, now));
-    match (date(request, "if-modified-since"), date(answer, "last-modified")) {
-        (Some(since), Some(modified)) => modified <= since,
-        _ => false,
-    }
+    // The answer's date is read only for the few who ask.
+    date(request, "if-modified-since")
+        .is_some_and(|since| date(answer, "last-modified").is_some_and(|modified| modified <= since))
 }
 
 /// Whether `If-Range` allows a part of this answer (§13.1.5): absent, the same strong validator, or the same date.

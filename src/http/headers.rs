@@ -47,6 +47,16 @@ impl Headers {
         headers
     }
 
+    /// A copy that more is added to and that is soon gone: in memory that others have left, with room.
+    pub fn for_now(&self) -> Self {
+        let (list, mut copy) = (self.list(), spare::take());
+        copy.bytes.reserve(list.bytes.len() + 256);
+        copy.bytes.extend_from_slice(&list.bytes);
+        copy.fields.extend_from_slice(&list.fields);
+        copy.present = list.present;
+        Self(Some(copy))
+    }
+
     /// The bytes the positions noted so far are in; some room is left behind them for what is added.
     pub(crate) fn fill(&mut self, bytes: &[u8]) {
         let list = self.list_mut();

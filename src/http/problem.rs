@@ -1,9 +1,7 @@
 //! Problem documents (RFC 9457): how the gateway says no.
 
-use serde_json::Map;
-use serde_json::Value;
-
 use crate::http::h1::write::reason;
+use crate::http::quote::quote;
 
 /// The facts of one problem; absent ones are left out.
 pub struct Problem<'a> {
@@ -29,28 +27,64 @@ pub const MEDIA: &str = "application/problem+json";
 impl Problem<'_> {
     /// The document as `application/problem+json`.
     pub fn to_json(&self) -> String {
-        let mut object = Map::new();
-        object.insert("title".into(), reason(self.status).into());
-        object.insert("status".into(), self.status.into());
-        object.insert("code".into(), self.code.into());
-        if !self.detail.is_empty() {
-            object.insert("detail".into(), self.detail.into());
-        }
+        let mut out = String::with_capacity(320);
+        out.push_str("{\"title\":");
+        quote(&mut out, reason(self.status));
+        out.push_str(",\"status\":");
+        out.push_str(itoa::Buffer::new().format(self.status));
+        member(&mut out, "code", Some(self.code));
+        member(&mut out, "detail", Some(self.detail).filter(|detail| !detail.is_empty()));
         if !self.errors.is_empty() {
-            let errors = self.errors.iter().map(|(pointer, detail)| pair(pointer, detail)).collect();
-            object.insert("errors".into(), Value::Array(errors));
+            out.push_str(",\"errors\":[");
+            for (index, (pointer, detail)) in self.errors.iter().enumerate() {
+                out.push_str(if index == 0 { "{\"pointer\":" } else { ",{\"pointer\":" });
+                quote(&mut out, pointer);
+                member(&mut out, "detail", Some(detail));
+                out.push('}');
+            }
+            out.push(']');
         }
-        object.insert("request_id".into(), self.request_id.into());
-        if let Some(trace) = self.trace_id {
-            object.insert("trace_id".into(), trace.into());
-        }
-        if let Some(debug) = self.debug {
-            object.insert("debug".into(), debug.into());
-        }
-        Value::Object(object).to_string()
+        member(&mut out, "request_id", Some(self.request_id));
+        member(&mut out, "trace_id", self.trace_id);
+        member(&mut out, "debug", self.debug);
+        out.push('}');
+        out
     }
 }
 
-fn pair(pointer: &str, detail: &str) -> Value {
-    serde_json::json!({ "pointer": pointer, "detail": detail })
+fn member(out: &mut String, name: &str, value: Option<&str>) {
+    let Some(value) = value else { return };
+    out.push_str(",\"");
+    out.push_str(name);
+    out.push_str("\":");
+    quote(out, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_holds_what_there_is_in_order_and_escaped() {
+        let errors = [("/a\"b".to_owned(), "not\nso".to_owned()), (String::new(), "x".to_owned())];
+        let mut problem = Problem {
+            status: 422,
+            code: "request.body",
+            detail: "",
+            request_id: "r1",
+            trace_id: None,
+            errors: &[],
+            debug: None,
+        };
+        let plain = r#"{"title":"Unprocessable Content","status":422,"code":"request.body","request_id":"r1"}"#;
+        assert_eq!(problem.to_json(), plain);
+        (problem.detail, problem.errors) = ("a \"b\"", &errors);
+        (problem.trace_id, problem.debug) = (Some("t"), Some("at\t1"));
+        let whole = serde_json::json!({
+            "title": "Unprocessable Content", "status": 422, "code": "request.body", "detail": "a \"b\"",
+            "errors": [{ "pointer": "/a\"b", "detail": "not\nso" }, { "pointer": "", "detail": "x" }],
+            "request_id": "r1", "trace_id": "t", "debug": "at\t1",
+        });
+        assert_eq!(problem.to_json(), whole.to_string());
+    }
 }

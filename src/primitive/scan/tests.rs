@@ -58,3 +58,22 @@ proptest::proptest! {
         proptest::prop_assert_eq!(whole(text.as_bytes()).is_ok(), theirs, "{}", text);
     }
 }
+
+#[test]
+fn a_string_ends_where_its_first_special_byte_is() {
+    for length in 0..40 {
+        for special in ['"', '\\', '\u{1}', '\u{1f}', '\0'] {
+            // Neighbours in the alphabet, and bytes with the high bit set, stand for themselves.
+            for filler in ["a", " ", "!", "#", "[", "]", "\u{7f}", "\u{a2}", "\u{dc}"] {
+                let text = format!("\"{}{special}!\"", filler.repeat(length));
+                let mut scan = Scan::new(text.as_bytes()).unwrap();
+                let (told, at) = (scan.text(), 1 + filler.len() * length);
+                match special {
+                    '"' => assert_eq!((told.unwrap().len(), scan.at()), (at - 1, at + 1), "{text:?}"),
+                    '\\' => assert!(told.unwrap_err().what != What::Control, "{text:?}"),
+                    _ => assert_eq!(told, Err(ScanFault { what: What::Control, at }), "{text:?}"),
+                }
+            }
+        }
+    }
+}

@@ -1,7 +1,5 @@
 //! Writes Lua values as JSON text: names in the order they were read, else sorted, so that equal values give equal text.
 
-use std::fmt::Write as _;
-
 use mlua::LuaString;
 use mlua::Table;
 use mlua::Value;
@@ -10,6 +8,7 @@ use super::Exact;
 use super::walk::EncodeError;
 use super::walk::Inside;
 use super::walk::Walk;
+use crate::http::quote::quote;
 use crate::script::bind::text::LARGEST;
 use crate::script::bind::text::kind;
 use crate::script::secret::Secret;
@@ -19,29 +18,6 @@ pub(crate) fn encode(value: &Value) -> Result<String, EncodeError> {
     let mut writer = Writer { out: String::new(), walk: Walk::default() };
     writer.value(value)?;
     Ok(writer.out)
-}
-
-/// `text` in quotes, escaped.
-fn quote(out: &mut String, text: &str) {
-    out.push('"');
-    let mut start = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' && byte != 0x7f {
-            continue;
-        }
-        out.push_str(&text[start..at]);
-        start = at + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            byte => drop(write!(out, "\\u{byte:04x}")),
-        }
-    }
-    out.push_str(&text[start..]);
-    out.push('"');
 }
 
 struct Writer {

@@ -180,20 +180,24 @@ impl Sources {
     ) -> Result<(Map<String, Json>, f64), Refused> {
         let context = Context::of(lua);
         let token = Token::parse(text)?;
-        let claims = token.claims()?;
-        let issuer = claims.get("iss").and_then(Json::as_str);
+        let claims = OnceCell::new();
+        // Read when they are needed: what is signed wrongly is not worth it.
+        let said = || match claims.get() {
+            Some(read) => Ok(read),
+            None => token.claims().map(|read| claims.get_or_init(|| read)),
+        };
         let mut why = Refused::Token(Fault::Claim("`iss` is not an issuer whose tokens are taken".to_owned()));
         for source in &self.list {
             let tried = match source {
                 Source::Fixed(keys) => jwt::verify(&token, keys.iter(), &rules.algorithms).map_err(Refused::Token),
                 Source::Asked { gives, function } => {
-                    let value = asked(lua, function, &claims, &token).map_err(Refused::Script)?;
+                    let value = asked(lua, function, said()?, &token).map_err(Refused::Script)?;
                     match (gives, value) {
                         (_, Value::Nil) => Err(Fault::UnknownKey(token.header().kid.clone()).into()),
                         (Gives::Address { discovery }, value) => {
                             let address = options::address(&value, *discovery).map_err(Refused::Script)?;
                             let remote = Remote::named(lua, address);
-                            self.remote(&context, &remote, &token, issuer, rules, last)
+                            self.remote(&context, &remote, &token, issuer(said()?), rules, last)
                         }
                         (gives, value) => {
                             let keys = self.made(lua, value, *gives == Gives::Secret).map_err(Refused::Script)?;
@@ -201,12 +205,12 @@ impl Sources {
                         }
                     }
                 }
-                Source::Remote(remote) => self.remote(&context, remote, &token, issuer, rules, last),
+                Source::Remote(remote) => self.remote(&context, remote, &token, issuer(said()?), rules, last),
             };
             match tried {
                 Ok(()) => {
-                    let until = rules.check(token.header(), &claims, context.unix())?;
-                    return Ok((claims, until));
+                    let until = rules.check(token.header(), said()?, context.unix())?;
+                    return Ok((claims.into_inner().unwrap_or_default(), until));
                 }
                 Err(Refused::Other) => {}
                 Err(Refused::Fetch) => return Err(Refused::Fetch),
@@ -260,6 +264,10 @@ impl Sources {
     fn made(&self, lua: &Lua, value: Value, secret: bool) -> mlua::Result<Rc<Vec<Key>>> {
         self.made.borrow_mut().keys(&lua.unpack(value)?, secret).map_err(mlua::Error::runtime)
     }
+}
+
+fn issuer(claims: &Map<String, Json>) -> Option<&str> {
+    claims.get("iss").and_then(Json::as_str)
 }
 
 /// What a function says of the keys of a token.
