@@ -6,6 +6,7 @@ mod fault;
 pub(super) mod fill;
 pub mod format;
 mod params;
+mod pattern;
 pub mod read;
 pub(super) mod schema;
 
@@ -21,6 +22,7 @@ pub use fault::MOST;
 pub(super) use fault::escape;
 pub use params::Params;
 pub use params::Read;
+pub use pattern::Pattern;
 pub use schema::Schema;
 pub use schema::SchemaError;
 
@@ -86,7 +88,7 @@ pub struct Text {
     /// Most characters.
     pub max: Option<usize>,
     /// What it must match, somewhere.
-    pub pattern: Option<regex::Regex>,
+    pub pattern: Option<Pattern>,
     /// What it must be.
     pub format: Option<Format>,
 }
@@ -231,11 +233,11 @@ impl Bounds {
             return true;
         }
         // Doubles compare exactly with integers below 2^53; a larger whole number is compared as the integer it is.
-        let small = digits.len() < 16;
+        let whole = (digits.len() >= 16).then(|| digits.parse::<i128>().ok()).flatten();
         let value: f64 = digits.parse().unwrap_or(f64::INFINITY);
-        let order = |bound: f64| match digits.parse::<i128>() {
+        let order = |bound: f64| match whole {
             #[allow(clippy::cast_possible_truncation, reason = "saturates, and bounds beyond 2^127 are none")]
-            Ok(whole) if !small && bound.fract() == 0.0 => whole.cmp(&(bound as i128)),
+            Some(whole) if bound.fract() == 0.0 => whole.cmp(&(bound as i128)),
             _ => value.total_cmp(&bound),
         };
         self.min.is_none_or(|min| order(min).is_ge()) && self.max.is_none_or(|max| order(max).is_le())

@@ -10,6 +10,7 @@ use crate::primitive::validate::Bounds;
 use crate::primitive::validate::Field;
 use crate::primitive::validate::List;
 use crate::primitive::validate::Object;
+use crate::primitive::validate::Pattern;
 use crate::primitive::validate::format::Format;
 use crate::script::bind::json;
 use crate::script::bind::schema::Schema;
@@ -130,9 +131,10 @@ fn plain(place: &str, rule: &Rule) -> Result<validate::Rule, String> {
     })
 }
 
-fn pattern_of(place: &str, pattern: &str) -> Result<regex::Regex, String> {
+fn pattern_of(place: &str, pattern: &str) -> Result<Pattern, String> {
     regex::RegexBuilder::new(pattern)
         .size_limit(1 << 20)
         .build()
+        .map(Pattern::from)
         .map_err(|_| format!("`{place}`: the pattern `{pattern}` is no regular expression in linear time"))
 }
