@@ -49,12 +49,12 @@ impl Headers {
 
     /// A copy that more is added to and that is soon gone: in memory that others have left, with room.
     pub fn for_now(&self) -> Self {
-        let (list, mut copy) = (self.list(), spare::take());
-        copy.bytes.reserve(list.bytes.len() + 256);
-        copy.bytes.extend_from_slice(&list.bytes);
-        copy.fields.extend_from_slice(&list.fields);
-        copy.present = list.present;
-        Self(Some(copy))
+        let (list, mut copy) = (self.list(), Self::with_room());
+        copy.fill(&list.bytes);
+        let own = copy.list_mut();
+        own.fields.extend_from_slice(&list.fields);
+        own.present = list.present;
+        copy
     }
 
     /// The bytes the positions noted so far are in; some room is left behind them for what is added.
