@@ -259,6 +259,37 @@ fn a_connection_may_be_enough_and_a_status_may_be_of_a_class() {
 }
 
 #[test]
+fn checks_share_a_connection_for_a_minute_and_one_that_broke_meanwhile_counts_for_nothing() {
+    let clock = clock();
+    let (kept, _) = patient("kept");
+    let closes = upstream::serve(|conn| {
+        conn.head();
+        conn.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        // closed without a word once the next check is under way
+        conn.head();
+    });
+    let gateway = gateway::script(
+        r#"upstream "s" { "$A", "$B", health = { every = "20s", timeout = "18s", fall = 1 } } route "/" { to = "s" }"#,
+    )
+    .with("$A", kept.address())
+    .with("$B", closes.address())
+    .clock(&clock)
+    .start();
+    wait::until("both were checked thrice", || {
+        clock.advance(STEP);
+        checks(&kept) == 3 && closes.calls() == 5
+    });
+    assert_eq!((kept.connections(), closes.connections()), (1, 3), "what broke was asked for again at once");
+    assert_eq!(states(&gateway), ["up", "up"]);
+    wait::until("after a minute there is a new one", || {
+        clock.advance(STEP);
+        kept.connections() == 2
+    });
+    assert!((4..=5).contains(&checks(&kept)), "{}", checks(&kept));
+    assert_eq!(gateway.metric("moongate_upstream_host_changes_total{upstream=\"s\",to=\"down\"}"), 0.0);
+}
+
+#[test]
 fn a_host_that_a_reload_takes_away_while_it_is_checked_is_gone() {
     let clock = clock();
     let hangs = upstream::serve(|conn| {

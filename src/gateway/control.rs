@@ -105,7 +105,7 @@ impl Control {
         let failed = |error: std::io::Error| StartError::System(error.to_string());
         let state = options.state.as_ref().map(State::open).transpose().map_err(failed)?;
         let worker = super::new_worker(kit.workers, &kit);
-        spawn_local(Rc::clone(&worker).housekeeping());
+        spawn_local(Rc::clone(&worker).housekeeping(|| {}));
         let standing = Standing::default();
         let posts = spawn_local(export::run(Rc::clone(&worker), Rc::clone(&standing), batches, dropped));
         let desk = Arc::new(Desk::new(&options, &kit, Arc::clone(&status)));

@@ -16,7 +16,6 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
-use crate::clock::Alarms;
 use crate::clock::Clock;
 use crate::clock::Moment;
 use crate::downstream::Listen;
@@ -57,6 +56,8 @@ pub(super) enum Order {
     Discard,
     /// Send this request through the gateway, and say what became of it.
     Inquire(Box<Asked>, oneshot::Sender<Result<Value, String>>),
+    /// The machine of new requests is worn out.
+    Renew,
     /// Accept connections here.
     Listen(Listen, Listening),
     /// No longer accept connections here; those that wait in the queue are still served.
@@ -80,13 +81,15 @@ impl Handle {
         let (orders, receiver) = mpsc::unbounded_channel();
         let idle = Arc::<AtomicBool>::default();
         let told = Arc::clone(&idle);
+        // weak: a worker ends when the control thread lets go of it
+        let own = orders.downgrade();
         let (tell, ready) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             // Whoever starts a worker waits for this word.
             let _ = match super::runtime() {
                 Ok(runtime) => {
                     let heard = tell.send(Ok(()));
-                    runtime.block_on(work(index, kit, receiver, told));
+                    runtime.block_on(work(index, kit, receiver, own, told));
                     heard
                 }
                 Err(error) => tell.send(Err(error)),
@@ -124,9 +127,17 @@ impl Handle {
 }
 
 /// A worker's life. When it returns, what still runs on the thread is dropped.
-async fn work(index: usize, kit: Kit, mut orders: mpsc::UnboundedReceiver<Order>, idle: Arc<AtomicBool>) {
+async fn work(
+    index: usize,
+    kit: Kit,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    own: mpsc::WeakUnboundedSender<Order>,
+    idle: Arc<AtomicBool>,
+) {
     let worker = super::new_worker(index, &kit);
-    spawn_local(Rc::clone(&worker).housekeeping());
+    spawn_local(Rc::clone(&worker).housekeeping(move || {
+        let _ = own.upgrade().map(|orders| orders.send(Order::Renew));
+    }));
     let mut crew = Crew {
         worker,
         kit,
@@ -137,13 +148,10 @@ async fn work(index: usize, kit: Kit, mut orders: mpsc::UnboundedReceiver<Order>
         patience: Moment::default(),
         listeners: BTreeMap::new(),
     };
-    loop {
-        match crew.worker.clock.timeout(Alarms::TICK, orders.recv()).await {
-            Some(Some(order)) => crew.obey(order).await,
-            Some(None) => return crew.worker.access.flush(),
-            None => crew.renew().await,
-        }
+    while let Some(order) = orders.recv().await {
+        crew.obey(order).await;
     }
+    crew.worker.access.flush();
 }
 
 struct Crew {
@@ -175,6 +183,7 @@ impl Crew {
                 }
             }
             Order::Discard => self.opened = None,
+            Order::Renew => self.renew().await,
             Order::Inquire(asked, reply) => {
                 let worker = Rc::clone(&self.worker);
                 self.worker.spawn(Caught::new(inquiry::answer(worker, *asked, reply), &self.kit.metrics));

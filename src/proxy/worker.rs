@@ -159,10 +159,14 @@ impl Worker {
     /// Warnings about requests, a second and worker; the access log and the metrics have every one.
     const WARNINGS: u32 = 20;
 
-    /// What a worker does every [`Alarms::TICK`], for ever: alarms, and access log lines on their way.
-    pub async fn housekeeping(self: Rc<Self>) {
+    /// What a worker does every [`Alarms::TICK`], for ever: alarms, access log lines on their way, and `worn` where the
+    /// machine of new requests is worn out. One timer for all of it: a worker that is idle wakes for nothing else.
+    pub async fn housekeeping(self: Rc<Self>, worn: impl Fn()) {
         loop {
             self.clock.sleep(Alarms::TICK).await;
+            if self.site().is_some_and(|site| site.hooks.worn()) {
+                worn();
+            }
             self.alarms.tick(self.clock.now());
             self.access.flush();
             self.pools.sweep();

@@ -1,8 +1,11 @@
 //! When each host is checked: at its own time, a few at once, again after its interval, whatever is reloaded in between.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -17,12 +20,16 @@ use crate::upstream::Shared;
 use crate::upstream::balance::digest;
 use crate::upstream::balance::fraction;
 use crate::upstream::health::probe;
+use crate::upstream::health::probe::Kept;
 
 /// Checks of one upstream under way at a time.
 const AT_ONCE: usize = 100;
 
 /// How soon a change of the members is noticed.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// Connections for the next check, by the host's number.
+type Lines = Rc<RefCell<HashMap<u64, Kept>>>;
 
 /// Checks the hosts of `upstreams`, for as long as it is polled, on the thread that polls it.
 pub async fn keep(upstreams: Vec<Arc<Shared>>, clock: Clock) {
@@ -36,30 +43,38 @@ pub async fn keep(upstreams: Vec<Arc<Shared>>, clock: Clock) {
 
 async fn watch(shared: Arc<Shared>, clock: Clock) {
     let Some(rule) = shared.config().health.clone() else { return };
-    let mut checks = JoinSet::new();
+    let (mut checks, lines) = (JoinSet::new(), Lines::default());
     loop {
-        let next = begin(&shared, &rule, &clock, &mut checks);
+        let next = begin(&shared, &rule, &clock, &mut checks, &lines);
         let mut sleep = pin!(clock.sleep_until(next));
-        poll_fn(|cx| match checks.poll_join_next(cx) {
-            Poll::Ready(Some(_)) => Poll::Ready(()),
-            Poll::Ready(None) | Poll::Pending => sleep.as_mut().poll(cx),
+        poll_fn(|cx| {
+            let full = checks.len() >= AT_ONCE;
+            while let Poll::Ready(Some(_)) = checks.poll_join_next(cx) {}
+            if full && checks.len() < AT_ONCE { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }
         })
         .await;
     }
 }
 
-/// Begins the checks that are due, those that waited longest first; when to look again.
-fn begin(shared: &Arc<Shared>, rule: &Health, clock: &Clock, checks: &mut JoinSet<()>) -> Moment {
+/// Begins the checks that are due, those that waited longest first; when to look again. What is due within a fiftieth
+/// of the interval is begun with the others: one look and one turn of the event loop do for all of it.
+fn begin(shared: &Arc<Shared>, rule: &Health, clock: &Clock, checks: &mut JoinSet<()>, lines: &Lines) -> Moment {
     let (now, members) = (clock.now(), shared.members());
+    let soon = now.after(rule.every / 50);
     let dues = members.iter().map(|member| (due(rule, &member.host, now), &member.host));
-    let (mut waiting, later): (Vec<_>, Vec<_>) = dues.partition(|(due, _)| *due <= now);
+    let (mut waiting, later): (Vec<_>, Vec<_>) = dues.partition(|(due, _)| *due <= soon);
     waiting.sort_by_key(|(due, _)| *due);
-    for (_, host) in waiting.into_iter().take(AT_ONCE.saturating_sub(checks.len())) {
+    for (due, host) in waiting.into_iter().take(AT_ONCE.saturating_sub(checks.len())) {
         let mut record = host.vitals().record.lock();
-        record.due = Some(now.after(jittered(rule.every, host, now)));
+        record.due = Some(due.max(now).after(jittered(rule.every, host, now)));
         record.began = Some(now);
         drop(record);
-        checks.spawn_local(check(Arc::clone(shared), rule.clone(), Arc::clone(host), clock.clone()));
+        let check = check(Arc::clone(shared), rule.clone(), Arc::clone(host), clock.clone(), Rc::clone(lines));
+        checks.spawn_local(check);
+    }
+    let mut lines = lines.borrow_mut();
+    if lines.len() > members.len() {
+        lines.retain(|id, _| members.iter().any(|member| member.host.id == *id));
     }
     later.into_iter().map(|(due, _)| due).min().unwrap_or(Moment::NEVER).min(now.after(LOOK))
 }
@@ -71,10 +86,14 @@ fn due(rule: &Health, host: &Host, now: Moment) -> Moment {
     record.due.map_or(now, |due| due.min(latest))
 }
 
-async fn check(shared: Arc<Shared>, rule: Health, host: Arc<Host>, clock: Clock) {
-    let probe = probe::ask(&host, &rule.check, shared.tls(), &clock);
+async fn check(shared: Arc<Shared>, rule: Health, host: Arc<Host>, clock: Clock, lines: Lines) {
+    let mut line = lines.borrow_mut().remove(&host.id);
+    let probe = probe::ask(&host, &rule.check, shared.tls(), &clock, &mut line);
     let result = clock.timeout(rule.timeout, probe).await;
     let result = result.unwrap_or_else(|| Err("no answer in time".to_owned()));
+    if let Some(line) = line {
+        lines.borrow_mut().insert(host.id, line);
+    }
     shared.checked(&host, &rule, result, clock.now());
 }
 
