@@ -26,6 +26,7 @@ use crate::plan::Plan;
 use crate::proxy::hooks::NoHooks;
 use crate::script::LoadOptions;
 use crate::script::Loaded;
+use crate::script::Opened;
 use crate::script::Program;
 use crate::script::Seat;
 use crate::script::diagnose;
@@ -178,25 +179,19 @@ impl Control {
         Ok(())
     }
 
-    /// Every worker opens the generation, each beside its requests; then the control thread, whose timers start.
+    /// Every worker opens the generation, each beside its requests, and the control thread as well; its timers start once
+    /// all did.
     async fn open(&mut self, parts: &Arc<Parts>) -> Result<(), String> {
         let opening: Vec<_> = self.workers.iter().map(|worker| worker.open(parts)).collect();
+        let seat =
+            Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: true, offline: None };
+        let own = parts.program.run(seat).await;
         let mut result = Ok(());
         for opened in opening {
             result = result.and(opened.await);
         }
-        if result.is_ok() {
-            let seat = Seat {
-                worker: Rc::clone(&self.worker),
-                live: Arc::clone(&self.kit.live),
-                control: true,
-                offline: None,
-            };
-            match parts.program.open(seat).await {
-                Ok(hooks) => drop(self.worker.switch(parts.site(&self.worker, hooks))),
-                Err(error) => result = Err(error),
-            }
-        }
+        let hooks = result.and(own).and_then(Opened::hooks);
+        let result = hooks.map(|hooks| drop(self.worker.switch(parts.site(&self.worker, hooks))));
         if result.is_err() {
             for worker in &self.workers {
                 worker.tell(super::worker::Order::Discard);

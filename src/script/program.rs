@@ -10,6 +10,7 @@ use mlua::thread::ThreadStatus;
 use crate::plan::Plan;
 use crate::proxy::Hooks;
 use crate::proxy::Worker;
+use crate::script::context::Context;
 use crate::script::context::Setting;
 use crate::script::context::Snapshot;
 use crate::script::declare;
@@ -41,6 +42,22 @@ pub struct Seat {
     pub control: bool,
     /// Where a gateway without sockets notes what happens.
     pub offline: Option<Rc<Offline>>,
+}
+
+/// A program that ran in a machine of a worker and came to the same plan there.
+pub struct Opened {
+    lua: mlua::Lua,
+    context: Rc<Context>,
+    pipelines: Pipelines,
+    plan: Arc<Plan>,
+}
+
+impl Opened {
+    /// Its hooks; on the control thread timers start.
+    pub fn hooks(self) -> Result<Rc<dyn Hooks>, String> {
+        let hooks = hooks::hooks(&self.lua, &self.context, self.pipelines, &self.plan);
+        hooks.map_err(|error| crate::script::driver::fault::message(&error))
+    }
 }
 
 impl Program {
@@ -94,16 +111,17 @@ impl Program {
 
     /// Opens the script on a worker: its hooks, once it came to the same plan.
     pub async fn open(self: &Arc<Self>, seat: Seat) -> Result<Rc<dyn Hooks>, String> {
+        self.run(seat).await?.hooks()
+    }
+
+    /// The first half of [`Program::open`], which takes all the time and starts nothing.
+    pub async fn run(self: &Arc<Self>, seat: Seat) -> Result<Opened, String> {
         let (lua, context, pipelines) = self.machine(&seat).await?;
-        hooks::hooks(&lua, &context, pipelines, &self.plan)
-            .map_err(|error| crate::script::driver::fault::message(&error))
+        Ok(Opened { lua, context, pipelines, plan: Arc::clone(&self.plan) })
     }
 
     /// Runs the file in a machine of this worker, pausing between slices, and confirms the plan.
-    pub(crate) async fn machine(
-        &self,
-        seat: &Seat,
-    ) -> Result<(mlua::Lua, Rc<crate::script::context::Context>, Pipelines), String> {
+    pub(crate) async fn machine(&self, seat: &Seat) -> Result<(mlua::Lua, Rc<Context>, Pipelines), String> {
         let files = Rc::new(Files::known(&self.snapshot.root, self.frozen.clone()));
         let setting = Setting {
             worker: Some(Rc::clone(&seat.worker)),

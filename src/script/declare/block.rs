@@ -7,6 +7,7 @@ use mlua::Value;
 use super::Declared;
 use super::Poison;
 use super::Session;
+use super::read::Options;
 use super::session::Block;
 use super::session::Item;
 use crate::script::diagnose::Anchor;
@@ -29,7 +30,7 @@ pub(crate) fn read(
 ) -> mlua::Result<(Block, Vec<usize>)> {
     let options = Check::new(lua, session, anchor, owner, List::Steps).options(table, options)?;
     let (steps, children) = list(session, anchor, owner, table)?;
-    Ok((Block { options, steps, anchor: anchor.clone(), owner: owner.to_owned() }, children))
+    Ok((Block { options: Options::of(options), steps, anchor: anchor.clone(), owner: owner.to_owned() }, children))
 }
 
 /// The list part alone: steps, then routes and groups.

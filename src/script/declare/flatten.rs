@@ -193,7 +193,7 @@ impl Builder<'_> {
         inner.levels.insert(0, own);
         inner.timeout = gateway::timeout(&block.options).or(inner.timeout);
         inner.to_hosts.extend(super::matching::globs(self.session, block, "to_hosts"));
-        if block.options.contains_key("to").unwrap_or(false) {
+        if block.options.has("to") {
             inner.to = Some(block);
         }
     }

@@ -12,6 +12,7 @@ use super::address;
 use super::block;
 use super::here;
 use super::read;
+use super::read::Fields;
 use super::secure;
 use super::secure::Said;
 use super::session::Block;
@@ -92,9 +93,9 @@ pub(super) fn plan(session: &Session, block: Option<&Block>) -> Gateway {
     gateway.listen = listen(session, block, tls).unwrap_or_else(usual);
     admin(session, block, &mut gateway.admin);
     gateway.trust = trust(session, block);
-    gateway.proxy_status = match options.raw_get::<Value>("proxy_status") {
-        Ok(Value::Boolean(true)) => ProxyStatus::Plain,
-        Ok(Value::String(_)) => ProxyStatus::Full,
+    gateway.proxy_status = match read::get(options, "proxy_status") {
+        Some(Value::Boolean(true)) => ProxyStatus::Plain,
+        Some(Value::String(_)) => ProxyStatus::Full,
         _ => ProxyStatus::Off,
     };
     limits(options, &mut gateway);
@@ -121,9 +122,8 @@ pub(super) fn plan(session: &Session, block: Option<&Block>) -> Gateway {
 }
 
 fn listen(session: &Session, block: &Block, tls: Option<&TlsConfig>) -> Option<Vec<Listener>> {
-    let value: Value = block.options.raw_get("listen").ok()?;
+    let value: Value = read::get(&block.options, "listen")?;
     let values = match &value {
-        Value::Nil => return None,
         Value::Table(list) => read::list(list),
         one => vec![one.clone()],
     };
@@ -194,7 +194,7 @@ fn first_text(table: &Table) -> Option<String> {
 }
 
 fn admin(session: &Session, block: &Block, admin: &mut Option<Admin>) {
-    let value: Value = block.options.raw_get("admin").unwrap_or(Value::Nil);
+    let value = read::get(&block.options, "admin").unwrap_or(Value::Nil);
     let at = || block.value(&["admin"]);
     let (text, token) = match &value {
         Value::Nil => return,
@@ -274,7 +274,7 @@ fn networks(session: &Session, list: &Table, anchor: &Anchor) -> Vec<ipnet::IpNe
     networks
 }
 
-fn limits(options: &Table, gateway: &mut Gateway) {
+fn limits(options: &impl Fields, gateway: &mut Gateway) {
     let usual = Limits::default();
     let limits = &mut gateway.limits;
     if let Some(table) = read::table(options, "limits") {
@@ -306,7 +306,7 @@ const GUARDED: Duration = Duration::from_secs(60);
 const LEAST_MEMORY: usize = 4 << 20;
 
 /// `timeout` of any level.
-pub(super) fn timeout(options: &Table) -> Option<Timeout> {
+pub(super) fn timeout(options: &impl Fields) -> Option<Timeout> {
     if let Some(head) = read::duration(options, "timeout") {
         return Some(Timeout { head, total: None });
     }

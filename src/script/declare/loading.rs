@@ -9,6 +9,7 @@ use super::Poison;
 use super::Session;
 use super::here;
 use super::nodes;
+use super::read::Options;
 use super::session::Block;
 use super::session::Kind;
 use super::session::Node;
@@ -271,6 +272,6 @@ fn close(lua: &Lua, (pattern, mark): (Value, usize)) -> mlua::Result<Value> {
         }
     }
     let owner = format!("include `{text}`");
-    let block = Block { options: lua.create_table()?, steps: Vec::new(), anchor, owner };
+    let block = Block { options: Options::of(lua.create_table()?), steps: Vec::new(), anchor, owner };
     nodes::add(lua, &session, Node { kind: Kind::Include, text, block, children, claimed: None })
 }

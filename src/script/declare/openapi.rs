@@ -13,6 +13,7 @@ use super::block;
 use super::here;
 use super::nodes;
 use super::read;
+use super::read::Options;
 use super::session::Block;
 use super::session::Item;
 use super::session::Kind;
@@ -109,7 +110,7 @@ fn begin(lua: &Lua, (name, options, ticket): (Value, Value, Option<usize>)) -> m
     made.raw_set("routes", lua.create_table()?)?;
     let steps = lua.create_sequence_from(block.steps.into_iter().map(|item| item.value))?;
     made.raw_set("steps", steps)?;
-    made.raw_set("options", block.options)?;
+    made.raw_set("options", block.options.table())?;
     Ok(Some(made))
 }
 
@@ -172,7 +173,7 @@ fn operation(lua: &Lua, made: &Table, index: usize) -> mlua::Result<()> {
     let steps = steps.into_iter().filter(|step| !Poison::is(step)).map(|value| Item { value }).collect();
     let text = format!("{} {}", operation.method, operation.path);
     let claimed = Some((anchor.file.clone(), anchor.line));
-    let block = Block { options, steps, anchor, owner };
+    let block = Block { options: Options::of(options), steps, anchor, owner };
     let node = Node { kind: Kind::Route, text, block, children: Vec::new(), claimed };
     let route = nodes::add(lua, &session, node)?;
     made.raw_get::<Table>("routes")?.raw_push(route)
@@ -235,6 +236,6 @@ fn finish(lua: &Lua, made: Table) -> mlua::Result<Value> {
     let children = read::list(&routes).iter().filter_map(super::Declared::of).collect();
     let anchor = here(lua, "openapi", Some(&document.name));
     let owner = format!("openapi `{}`", document.name);
-    let block = Block { options: made.raw_get("options")?, steps: Vec::new(), anchor, owner };
+    let block = Block { options: Options::of(made.raw_get("options")?), steps: Vec::new(), anchor, owner };
     nodes::add(lua, &session, Node { kind: Kind::Group, text: String::new(), block, children, claimed: None })
 }

@@ -7,50 +7,93 @@ use mlua::Function;
 use mlua::Table;
 use mlua::Value;
 
+/// Where options stand.
+pub(crate) trait Fields {
+    /// The value at `name`, if it is there and of that Lua type.
+    fn field<T: FromLua>(&self, name: &str) -> Option<T>;
+}
+
+impl Fields for Table {
+    fn field<T: FromLua>(&self, name: &str) -> Option<T> {
+        self.raw_get::<Option<T>>(name).ok().flatten()
+    }
+}
+
+/// Typed options, and the names of those that are there: most tables have two of thirty, and the machine is slow to say
+/// that it has no other.
+pub(crate) struct Options {
+    table: Table,
+    names: Vec<String>,
+}
+
+impl Options {
+    /// The options in `table`, which no longer changes.
+    pub(crate) fn of(table: Table) -> Self {
+        let names = table.pairs::<Value, Value>().filter_map(Result::ok);
+        let names = names.filter_map(|(name, _)| Some(name.as_string()?.to_string_lossy())).collect();
+        Self { table, names }
+    }
+
+    /// Whether `name` is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|there| there == name)
+    }
+
+    /// As the machine has them.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+}
+
+impl Fields for Options {
+    fn field<T: FromLua>(&self, name: &str) -> Option<T> {
+        if self.has(name) { self.table.field(name) } else { None }
+    }
+}
+
 /// An option, if it is there and of that Lua type.
-pub(crate) fn get<T: FromLua>(table: &Table, name: &str) -> Option<T> {
-    table.raw_get::<Option<T>>(name).ok().flatten()
+pub(crate) fn get<T: FromLua>(options: &impl Fields, name: &str) -> Option<T> {
+    options.field(name)
 }
 
 /// A table option.
-pub(crate) fn table(table: &Table, name: &str) -> Option<Table> {
-    get(table, name)
+pub(crate) fn table(options: &impl Fields, name: &str) -> Option<Table> {
+    get(options, name)
 }
 
 /// A function option.
-pub(crate) fn function(table: &Table, name: &str) -> Option<Function> {
-    get(table, name)
+pub(crate) fn function(options: &impl Fields, name: &str) -> Option<Function> {
+    get(options, name)
 }
 
 /// A duration, which was typed to seconds.
-pub(crate) fn duration(table: &Table, name: &str) -> Option<Duration> {
-    get::<f64>(table, name).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+pub(crate) fn duration(options: &impl Fields, name: &str) -> Option<Duration> {
+    get::<f64>(options, name).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
 /// A size or count.
-pub(crate) fn size(table: &Table, name: &str) -> Option<u64> {
+pub(crate) fn size(options: &impl Fields, name: &str) -> Option<u64> {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "typed: whole, not negative, below 9e15"
     )]
-    get::<f64>(table, name).map(|bytes| bytes as u64)
+    get::<f64>(options, name).map(|bytes| bytes as u64)
 }
 
 /// A size that must fit memory.
-pub(crate) fn count(table: &Table, name: &str) -> Option<usize> {
-    size(table, name).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+pub(crate) fn count(options: &impl Fields, name: &str) -> Option<usize> {
+    size(options, name).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// A number of 32 bits, capped.
-pub(crate) fn small(table: &Table, name: &str) -> Option<u32> {
-    size(table, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
+pub(crate) fn small(options: &impl Fields, name: &str) -> Option<u32> {
+    size(options, name).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Text.
-pub(crate) fn text(table: &Table, name: &str) -> Option<String> {
-    let value: Value = table.raw_get(name).ok()?;
-    value.as_string().map(|text| text.to_string_lossy())
+pub(crate) fn text(options: &impl Fields, name: &str) -> Option<String> {
+    get::<Value>(options, name)?.as_string().map(|text| text.to_string_lossy())
 }
 
 /// The values of a list.
@@ -59,8 +102,8 @@ pub(crate) fn list(table: &Table) -> Vec<Value> {
 }
 
 /// The texts of a list.
-pub(crate) fn texts(table: &Table, name: &str) -> Vec<String> {
-    let values = self::table(table, name).map(|values| list(&values)).unwrap_or_default();
+pub(crate) fn texts(options: &impl Fields, name: &str) -> Vec<String> {
+    let values = table(options, name).map(|values| list(&values)).unwrap_or_default();
     values.iter().filter_map(Value::as_string).map(|text| text.to_string_lossy()).collect()
 }
 

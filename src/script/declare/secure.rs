@@ -8,6 +8,7 @@ use mlua::Value;
 use super::Session;
 use super::acme;
 use super::read;
+use super::read::Fields;
 use crate::downstream::certs::Certs;
 use crate::downstream::listener::ClientCert;
 use crate::downstream::listener::MinVersion;
@@ -32,12 +33,12 @@ pub(super) enum Said {
 }
 
 /// `tls` of `options`, which stands at `at`.
-pub(super) fn read(session: &Session, options: &Table, at: &Anchor) -> Said {
+pub(super) fn read(session: &Session, options: &impl Fields, at: &Anchor) -> Said {
     let mut at = Anchor { spot: Spot::Value, ..at.clone() };
     at.path.push(Segment::Key("tls".into()));
-    let table = match options.raw_get("tls") {
-        Ok(Value::Table(table)) => table,
-        Ok(Value::Boolean(_)) => return Said::Off,
+    let table = match options.field("tls") {
+        Some(Value::Table(table)) => table,
+        Some(Value::Boolean(_)) => return Said::Off,
         _ => return Said::Nothing,
     };
     let mut config = TlsConfig::default();

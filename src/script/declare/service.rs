@@ -16,6 +16,7 @@ use super::discovery;
 use super::here;
 use super::nodes;
 use super::read;
+use super::read::Fields;
 use crate::primitive::units;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
@@ -210,7 +211,7 @@ fn pool(typed: &Table) -> Pool {
 }
 
 /// `retry` of a route or upstream; `None` when it is not written.
-pub(super) fn retry(session: &Session, typed: &Table, anchor: &Anchor) -> Option<Retry> {
+pub(super) fn retry(session: &Session, typed: &impl Fields, anchor: &Anchor) -> Option<Retry> {
     let usual = Retry::default();
     if read::get::<bool>(typed, "retry") == Some(false) {
         return Some(Retry { times: 0, ..usual });

@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use mlua::Function;
 use mlua::Lua;
-use mlua::Table;
 use mlua::Value;
 
+use super::read::Options;
 use crate::plan::Place;
 use crate::script::declare::assert::Assertion;
 use crate::script::declare::slots::Slots;
@@ -92,7 +92,7 @@ pub(crate) struct Found {
 /// A table that was declared: its typed options, its steps, its place.
 pub(crate) struct Block {
     /// Typed options.
-    pub(crate) options: Table,
+    pub(crate) options: Options,
     /// The list part's steps.
     pub(crate) steps: Vec<Item>,
     /// Where it stands.

@@ -30,7 +30,7 @@ pub(super) struct Scope<'a> {
 /// `to` of the block that has one.
 pub(super) fn read(scope: &mut Scope<'_>, block: &Block) -> Option<To> {
     let at = || block.value(&["to"]);
-    match block.options.raw_get("to").ok()? {
+    match read::get::<Value>(&block.options, "to")? {
         Value::Function(_) => Some(To::Function),
         Value::String(text) => text_target(scope, &text.to_string_lossy(), at()),
         service @ Value::UserData(_) => text_target(scope, &super::Service::of(&service)?, at()),

@@ -209,7 +209,7 @@ impl Builder<'_> {
             };
             self.session.fault(block.value(&["rewrite"]), "`rewrite` does not begin with `/`", label, "");
         }
-        if block.options.contains_key("strip_prefix").unwrap_or(false) {
+        if block.options.has("strip_prefix") {
             self.session.fault(
                 block.value(&["strip_prefix"]),
                 "`strip_prefix` beside `rewrite`",

@@ -37,7 +37,7 @@ pub(super) fn request(lua: &Lua, (this, name): (Value, Value)) -> mlua::Result<V
         "raw_path" => request.raw_path().into_lua(lua),
         "version" => request.version.as_str().into_lua(lua),
         "type" => media_type(&request.headers).into_lua(lua),
-        "id" => exchange.id().as_ref().into_lua(lua),
+        "id" => (**exchange.id()).into_lua(lua),
         "port" => exchange.peer.map(|peer| peer.port()).into_lua(lua),
         "tls" => exchange.tls().map(|session| tls(lua, session)).transpose().map(|tls| tls.unwrap_or(Value::Nil)),
         "bytes" => Ok(Value::Nil),
