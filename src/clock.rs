@@ -9,8 +9,6 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
 use slab::Slab;
@@ -64,7 +62,10 @@ impl Clock {
     /// Now, as time since the Unix epoch.
     pub fn unix(&self) -> Duration {
         match &self.fake {
-            None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            None => {
+                let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+                Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+            }
             Some(fake) => {
                 let fake = fake.lock();
                 fake.wall + Duration::from_nanos(fake.now)

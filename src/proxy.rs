@@ -18,6 +18,7 @@ pub mod lookup;
 pub mod meter;
 pub mod multiplex;
 pub mod receive;
+pub mod request_id;
 pub mod respond;
 pub mod serve;
 pub mod site;

@@ -35,5 +35,6 @@ pub use declare::listener;
 pub use load::LoadOptions;
 pub use load::Loaded;
 pub use load::load;
+pub use program::Opened;
 pub use program::Program;
 pub use program::Seat;

@@ -1,15 +1,19 @@
 //! A socket of any kind, read and written by polling.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::pin::pin;
 use std::task::Context;
 use std::task::Poll;
 
 use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 
 use crate::downstream::Stream;
+use crate::net::tcp;
 
 impl Stream {
     /// Ready when a read would not wait; over TLS it still may, for the rest of a record.
@@ -21,6 +25,18 @@ impl Stream {
             Self::Unix(stream) => stream.poll_read_ready(cx),
             // a read tells, and leaves the waker
             Self::Memory(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Reads what is there into the spare room of `buffer`, which must have some, once [`Stream::poll_read_ready`] said
+    /// that there is something; 0 is the end.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => match tcp::try_fill(stream, buffer) {
+                Some(read) => Poll::Ready(read),
+                None => tcp::poll_fill(stream, cx, buffer),
+            },
+            other => pin!(other.read_buf(buffer)).poll(cx),
         }
     }
 
@@ -60,7 +76,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tcp(stream) => tcp::poll_send(stream, cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),

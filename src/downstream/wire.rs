@@ -2,17 +2,14 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
-use std::future::Future;
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
-use std::pin::pin;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 
 use crate::clock::Alarm;
@@ -154,8 +151,7 @@ impl Wire {
             return Poll::Pending;
         }
         input.make_room(&self.tools);
-        let read = pin!(stream.read_buf(&mut input.buffer)).poll(cx);
-        match read {
+        match stream.poll_fill(cx, &mut input.buffer) {
             Poll::Ready(Ok(n)) => {
                 input.eof = n == 0;
                 if input.eof {

@@ -22,6 +22,7 @@ use crate::proxy::Failure;
 use crate::proxy::User;
 use crate::proxy::cors::Standing;
 use crate::proxy::limits::Limits;
+use crate::proxy::request_id::RequestId;
 use crate::proxy::site::Setting;
 use crate::proxy::trace::Trace;
 use crate::proxy::tunnel::Place;
@@ -48,7 +49,7 @@ pub struct Exchange {
     /// Query parameters that a validation read as something else than text.
     pub typed: RefCell<Vec<(Box<str>, serde_json::Value)>>,
     /// The request id: a trusted client's, else a UUIDv7 made on first use.
-    pub id: OnceCell<Rc<str>>,
+    pub id: OnceCell<RequestId>,
     /// When the head was complete.
     pub started: Moment,
     /// When the answer's head must be there.
@@ -99,11 +100,11 @@ pub enum Unrouted {
 
 impl Exchange {
     /// The request id: a trusted client's, else a UUIDv7 (RFC 9562) made on first use.
-    pub fn id(&self) -> &Rc<str> {
+    pub fn id(&self) -> &RequestId {
         self.id.get_or_init(|| {
             let now = self.worker.clock.unix();
             let millis = now.as_secs() * 1000 + u64::from(now.subsec_millis());
-            Rc::from(hex::uuid7(millis, (self.worker.chance(), self.worker.chance())).as_str())
+            RequestId::Made(hex::uuid7(millis, (self.worker.chance(), self.worker.chance())))
         })
     }
 

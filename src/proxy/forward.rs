@@ -78,9 +78,17 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     }
     exchange.record.borrow_mut().upstream = Some(Rc::clone(upstream.name()));
     let hedge = exchange.setting().and_then(|setting| setting.hedge);
-    let answer = send(&exchange.worker, &exchange.site, &upstream, &mut outbound, hedge).await;
-    note(exchange, &answer);
-    let response = answer.map_err(|failure| whose_time(exchange, failure))?.response;
+    let response = match send(&exchange.worker, &exchange.site, &upstream, &mut outbound, hedge).await {
+        Ok(answer) => {
+            note(exchange, answer.response.host.as_ref(), answer.attempts, answer.took);
+            answer.response
+        }
+        Err(failed) => {
+            let failure = Failure::from_send(failed, upstream.name());
+            note(exchange, failure.host.as_ref(), failure.attempts, Duration::ZERO);
+            return Err(whose_time(exchange, failure));
+        }
+    };
     handshake::check_answer(exchange, &response)?;
     Ok(response)
 }
@@ -216,7 +224,7 @@ async fn send(
     upstream: &Rc<Upstream>,
     outbound: &mut Outbound,
     hedge: Option<Duration>,
-) -> Result<Answer, Failure> {
+) -> Result<Answer, Unanswered> {
     let answer = if hedge.is_none() && upstream.is_plain() {
         upstream.send_in_place(outbound).await
     } else {
@@ -229,22 +237,14 @@ async fn send(
         Err(_) => (0, worker.clock.now()),
     };
     worker.meter.call(worker, upstream.name(), status, end.since(outbound.began.unwrap_or(end)));
-    answer.map_err(|failed| Failure::from_send(failed, upstream.name()))
+    answer
 }
 
-fn note(exchange: &Exchange, answer: &Result<Answer, Failure>) {
+fn note(exchange: &Exchange, host: Option<&Rc<str>>, attempts: u32, took: Duration) {
     let mut record = exchange.record.borrow_mut();
-    match answer {
-        Ok(answer) => {
-            record.host.clone_from(&answer.response.host);
-            record.attempts += answer.attempts;
-            record.upstream_time += u64::try_from(answer.took.as_nanos()).unwrap_or(u64::MAX);
-        }
-        Err(failure) => {
-            record.host.clone_from(&failure.host);
-            record.attempts += failure.attempts;
-        }
-    }
+    record.host = host.cloned();
+    record.attempts += attempts;
+    record.upstream_time += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
 }
 
 /// A service that had less time than it may take is not the one that was late.
@@ -299,7 +299,8 @@ pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Re
     let method = call.method;
     let mut outbound =
         Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends, key, began };
-    send(worker, site, &upstream, &mut outbound, None).await.map(|answer| answer.response)
+    let answer = send(worker, site, &upstream, &mut outbound, None).await;
+    answer.map(|answer| answer.response).map_err(|failed| Failure::from_send(failed, upstream.name()))
 }
 
 /// How long `fetch` waits where nothing else bounds it.

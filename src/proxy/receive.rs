@@ -16,6 +16,7 @@ use crate::proxy::User;
 use crate::proxy::Worker;
 use crate::proxy::exchange::Record;
 use crate::proxy::limits::Limits;
+use crate::proxy::request_id::RequestId;
 use crate::proxy::watch;
 
 impl Exchange {
@@ -32,7 +33,7 @@ impl Exchange {
         if trusted {
             request.scheme = identity::scheme(&request.headers).unwrap_or(request.scheme);
             if let Some(given) = request.headers.known(Known::XRequestId).next().and_then(sound_id) {
-                let _ = id.set(Rc::from(given));
+                let _ = id.set(RequestId::Given(given.into()));
             }
         } else {
             drop_claims(&mut request);

@@ -174,7 +174,13 @@ impl Upstream {
                     let response = Box::pin(echo::answer(outbound, &mut upload))
                         .await
                         .map_err(|error| course.ends(error.into()))?;
-                    return Ok(self.answer(response, &lane, course.attempts, (start, self.pools.clock.now())));
+                    let response = Response {
+                        headers: response.headers,
+                        body: response.body,
+                        ..self.blank(response.status, &lane)
+                    };
+                    let arrived = self.pools.clock.now();
+                    return Ok(Answer { response, attempts: course.attempts, arrived, took: arrived.since(start) });
                 }
             };
             match attempt {
@@ -193,15 +199,14 @@ impl Upstream {
                             continue;
                         }
                     }
+                    self.pools.buffers.give(std::mem::take(&mut outbound.fields));
                     let response = Response {
-                        status: reply.head.status,
                         headers: reply.head.headers,
                         body: reply.body,
                         tunnel: reply.tunnel,
-                        ..Response::default()
+                        ..self.blank(reply.head.status, &lane)
                     };
-                    self.pools.buffers.give(std::mem::take(&mut outbound.fields));
-                    return Ok(self.answer(response, &lane, course.attempts, (start, arrived)));
+                    return Ok(Answer { response, attempts: course.attempts, arrived, took: arrived.since(start) });
                 }
                 Err(lost) => {
                     self.lament(&lane, start, &lost.error);
@@ -356,12 +361,11 @@ impl Upstream {
         }
     }
 
-    fn answer(&self, mut response: Response, lane: &Lane, attempts: u32, last: (Moment, Moment)) -> Answer {
-        response.origin = Origin::Upstream;
-        response.upstream = Some(Rc::clone(&self.name));
-        response.host = Some(Rc::clone(&lane.label));
-        let (start, arrived) = last;
-        Answer { response, attempts, arrived, took: arrived.since(start) }
+    /// What every answer of `lane`'s host says of itself.
+    #[inline]
+    fn blank(&self, status: u16, lane: &Lane) -> Response {
+        let (upstream, host) = (Some(Rc::clone(&self.name)), Some(Rc::clone(&lane.label)));
+        Response { status, origin: Origin::Upstream, upstream, host, ..Response::default() }
     }
 }
 

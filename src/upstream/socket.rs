@@ -20,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::net::tcp;
+
 /// A connected stream.
 #[derive(Debug)]
 pub(crate) enum Socket {
@@ -46,7 +48,7 @@ impl Socket {
     /// Reads what is there into the spare room of `buffer`, which must have some; 0 is the end.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => pin!(stream.read_buf(buffer)).poll(cx),
+            Self::Tcp(stream) => tcp::poll_fill(stream, cx, buffer),
             Self::Tls(stream) => pin!(stream.read_buf(buffer)).poll(cx),
             Self::Unix(stream) => pin!(stream.read_buf(buffer)).poll(cx),
             Self::Memory(stream) => pin!(stream.read_buf(buffer)).poll(cx),
@@ -124,7 +126,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tcp(stream) => tcp::poll_send(stream, cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
