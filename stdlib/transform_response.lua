@@ -25,10 +25,13 @@ policy "transform_response" {
     end
 
     local always, by_status = compile(o), {}
+    local touches = always.json or always.body
     for status, edits in o.on or {} do
-      local key = core.status_key(status)
-      by_status[key] = compile(edits)
+      local key, made = core.status_key(status), compile(edits)
+      by_status[key] = made
+      touches = touches or made.json or made.body
     end
+    local choosy = next(by_status) ~= nil
 
     local function apply(edits, req, res, fixed)
       if edits.reads then req:text() end
@@ -49,8 +52,10 @@ policy "transform_response" {
       local res = next()
       local status = res.status
       -- RFC 9110 §7.7: what carries no-transform keeps its content.
-      local fixed = string.find(string.lower(res.headers["cache-control"] or ""), "no-transform", 1, true) ~= nil
+      local fixed = touches
+        and string.find(string.lower(res.headers["cache-control"] or ""), "no-transform", 1, true) ~= nil
       local answer = apply(always, req, res, fixed)
+      if not choosy then return answer end
       for _, key in { tostring(status), `{status // 100}xx` } do
         local edits = by_status[key]
         if edits then answer = apply(edits, req, res, fixed) or answer end
