@@ -37,6 +37,7 @@ pub use health::Health;
 pub use host::Host;
 pub use lineup::Lineup;
 pub use outbound::Answer;
+pub use outbound::Hear;
 pub use outbound::Outbound;
 pub use outbound::SendError;
 pub use outbound::Unanswered;

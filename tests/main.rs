@@ -108,6 +108,7 @@ mod fuzzed;
 mod gone;
 mod h2_upstream;
 mod health;
+mod hints;
 mod hmac_auth;
 mod introspect;
 mod ip_filter;

@@ -361,7 +361,7 @@ impl Upstream {
         response.upstream = Some(Rc::clone(&self.name));
         response.host = Some(Rc::clone(&lane.label));
         let (start, arrived) = last;
-        Answer { response, attempts, arrived, took: arrived.since(start) }
+        Answer { response, attempts, arrived, took: arrived.since(start), held: None }
     }
 }
 
