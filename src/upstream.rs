@@ -4,7 +4,7 @@ mod attempt;
 pub mod balance;
 mod connect;
 mod connector;
-mod dns;
+pub mod dns;
 mod echo;
 mod eject;
 mod h1;

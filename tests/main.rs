@@ -85,6 +85,7 @@ mod budgets;
 mod bulkhead;
 mod caching;
 mod cli;
+mod clients;
 mod collapsing;
 mod commands;
 mod composing;
