@@ -153,7 +153,8 @@ fn it_is_renewed_in_time_without_dropping_a_connection() {
     let mut old = visit(&authority, &gateway, "a.dev").unwrap();
     old.get("/who").with(200);
     let generation = gateway.generation();
-    leap(&clock, &authority, "it is renewed", || authority.issued() == 2);
+    // Asked each time, the gateway keeps up with the clock on a busy machine too.
+    leap(&clock, &authority, "it is renewed", || failed(&gateway) == 0.0 && authority.issued() == 2);
     let hours = (clock.unix().as_secs() - began) / 3600;
     assert!((11..=13).contains(&hours), "a day's certificate was renewed after {hours} hours");
     // Its time begins in what is the future for a client with a watch; the bytes are what counts.
@@ -308,14 +309,14 @@ fn gateways_that_share_a_folder_order_once_and_take_up_what_another_renewed() {
     let old = shown(&authority, &second);
     assert_eq!((old.is_some(), old == shown(&authority, &first)), (true, true));
     let began = clock.unix().as_secs();
-    leap(&clock, &authority, "it is renewed", || authority.issued() == 2);
+    leap(&clock, &authority, "it is renewed", || failed(&first) == 0.0 && authority.issued() == 2);
     assert!(clock.unix().as_secs() - began > 11 * 3600, "after half of its time");
     turn(&clock, "it is shown", || shown_to_anyone(&first) != old);
     let new = shown_to_anyone(&first);
     // Long before it is due there too.
     wait::until("the other one has it as well", || {
         other_clock.advance(Duration::from_secs(600));
-        shown_to_anyone(&second) == new
+        failed(&second) == 0.0 && shown_to_anyone(&second) == new
     });
     assert!(other_clock.unix().as_secs() - began < 11 * 3600);
     assert_eq!((authority.orders(), authority.accounts()), (2, 1));
