@@ -162,6 +162,7 @@ impl Options {
 
 /// Starts a gateway; returns once it serves.
 pub fn start(options: Options) -> Result<Running, StartError> {
+    limits::use_small_pages();
     limits::raise_open_files();
     let system = |error: io::Error| StartError::System(error.to_string());
     let metrics = Registry::default();

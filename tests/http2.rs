@@ -5,6 +5,7 @@ mod clients;
 mod ends;
 mod floods;
 mod grpc;
+mod memory;
 mod smuggling;
 mod upgrades;
 

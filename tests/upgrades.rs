@@ -176,6 +176,35 @@ fn a_route_takes_so_many_upgrades_and_no_more() {
 }
 
 #[test]
+fn an_open_tunnel_is_one_that_is_under_way_for_every_bound() {
+    let service = echoing();
+    let gateway = gateway::script(
+        r#"
+        upstream "bound" { "$UP", limit = { inflight = 1, queue = 0 } }
+        route "/step" { concurrency { 1 }, to = "service" }
+        route "/end" { concurrency { 1 }, websocket = { message = function(ws, data) ws:send(data) end } }
+        route "/upstream" { to = "bound" }
+        "#,
+    )
+    .with("$UP", service.address())
+    .service("service", &service)
+    .start();
+    for target in ["/step", "/end", "/upstream"] {
+        let handshake = HANDSHAKE.replacen("/ws", target, 1);
+        let open = || {
+            let mut client = gateway.client();
+            client.send(&handshake);
+            (client.head().0.status, client)
+        };
+        let (status, first) = open();
+        assert_eq!(status, 101, "{target}");
+        assert_eq!(open().0, 503, "{target}");
+        drop(first);
+        wait::until("there is a place again", || open().0 == 101);
+    }
+}
+
+#[test]
 fn pages_of_other_origins_do_not_get_in() {
     let service = echoing();
     let gateway = gateway::script(

@@ -16,24 +16,28 @@ def plain(port):
     return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
-def warm(server, connect):
+def ask(client):
+    """One request over HTTP/1.1."""
+    client.sendall(GET)
+    load.read_answer(client)
+
+
+def warm(server, connect, ask=ask):
     """Fifty clients have come and gone."""
     for _ in range(50):
         with connect(server.port) as client:
-            client.sendall(GET)
-            load.read_answer(client)
+            ask(client)
 
 
-def idle_kb(server, connect=plain):
+def idle_kb(server, connect=plain, ask=ask):
     """Resident KB per idle keep-alive connection, each of which has made one request."""
-    warm(server, connect)
+    warm(server, connect, ask)
     pids = server.pids()
     before = measure.memory_kb(pids)
     clients = []
     for _ in range(IDLE):
         client = connect(server.port)
-        client.sendall(GET)
-        load.read_answer(client)
+        ask(client)
         clients.append(client)
     grown = measure.memory_kb(pids) - before
     for client in clients:

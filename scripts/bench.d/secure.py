@@ -39,9 +39,9 @@ class SecureGateway(Gateway):
 class SecureNginx(Nginx):
     """nginx with the same certificate, and tickets as we give them."""
 
-    def __init__(self, pair, port):
+    def __init__(self, pair, port, more=""):
         tls = f"ssl_certificate {pair}.pem; ssl_certificate_key {pair}.key; ssl_protocols TLSv1.3; ssl_session_tickets on;"
-        super().__init__(proxy_locations(port, more=tls).replace("listen 127.0.0.1:$PORT", "listen 127.0.0.1:$PORT ssl"))
+        super().__init__(proxy_locations(port, more=tls).replace("listen 127.0.0.1:$PORT", f"listen 127.0.0.1:$PORT ssl{more}"))
 
     def answers(self):
         return up(self.port)
@@ -67,10 +67,10 @@ def context():
 CONTEXT = context()
 
 
-def connect(port, session=None):
+def connect(port, session=None, context=None):
     client = extras.plain(port)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return CONTEXT.wrap_socket(client, session=session)
+    return (context or CONTEXT).wrap_socket(client, session=session)
 
 
 def handshakes(seconds, resumed):
@@ -105,6 +105,8 @@ WORKLOADS = [
 
 def run(options, port, counters, compare):
     """Ours and nginx's, workload by workload."""
+    import http2  # which speaks by what stands above
+
     print("\nTLS (ratios to nginx)")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="moongate-bench-"))
     pair = certificate(folder)
@@ -115,6 +117,11 @@ def run(options, port, counters, compare):
         for server in (SecureGateway(options.binary, pair, port), SecureNginx(pair, port)):
             server.start()
             print(f"  {server.name:<10}{extras.idle_kb(server, connect):>8.2f}", flush=True)
+            server.stop()
+        print(f"\n{extras.IDLE} idle connections over TLS that speak HTTP/2, KB each")
+        for server in (SecureGateway(options.binary, pair, port), SecureNginx(pair, port, " http2")):
+            server.start()
+            print(f"  {server.name:<10}{extras.idle_kb(server, http2.connect, http2.ask):>8.2f}", flush=True)
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@
 mod head;
 mod incoming;
 mod reply;
+mod room;
 mod tally;
 mod tunnel;
 mod watch;
@@ -21,7 +22,6 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::Ping;
 use h2::PingPong;
 use h2::Reason;
@@ -39,6 +39,8 @@ use crate::downstream::Stream;
 use crate::downstream::Tools;
 use crate::downstream::serve_h2::incoming::Incoming;
 use crate::downstream::serve_h2::reply::Line;
+use crate::downstream::serve_h2::room::Piece;
+use crate::downstream::serve_h2::room::Room;
 use crate::downstream::serve_h2::watch::Io;
 use crate::downstream::serve_h2::watch::Place;
 use crate::downstream::serve_h2::watch::Watch;
@@ -64,6 +66,7 @@ pub struct Connection {
     codec: Codec,
     tools: Tools,
     watch: Rc<Watch>,
+    room: Rc<Room>,
     alarm: Alarm,
     /// Our place among those that wait for the word to leave.
     seat: Seat,
@@ -77,8 +80,8 @@ pub struct Connection {
 }
 
 enum Codec {
-    Greeting(Handshake<Io, Bytes>),
-    Open(h2::server::Connection<Io, Bytes>),
+    Greeting(Handshake<Io, Piece>),
+    Open(h2::server::Connection<Io, Piece>),
 }
 
 /// Whether the connection takes requests.
@@ -119,7 +122,7 @@ impl Connection {
             // A page that is left takes all its requests back at once.
             .max_pending_accept_reset_streams(STREAMS as usize)
             .enable_connect_protocol()
-            .handshake(Io::new(stream, early, &watch));
+            .handshake::<_, Piece>(Io::new(stream, early, &watch));
         Self {
             codec: Codec::Greeting(codec),
             alarm: tools.alarms.alarm(&tools.clock),
@@ -131,6 +134,7 @@ impl Connection {
             ending: Ending::No,
             arrival,
             watch,
+            room: Room::new(),
             tools,
         }
     }
@@ -255,7 +259,7 @@ impl Connection {
     fn begin(
         &mut self,
         request: http::Request<RecvStream>,
-        respond: SendResponse<Bytes>,
+        respond: SendResponse<Piece>,
         limits: &Limits,
     ) -> (Result<Request, Refusal>, Reply) {
         self.served += 1;
@@ -264,7 +268,7 @@ impl Connection {
         }
         let (parts, stream) = request.into_parts();
         let line = Line::new(respond);
-        let reply = Reply::new(&line, Place::take(&self.watch), &self.tools, limits.body_timeout);
+        let reply = Reply::new(&line, Place::take(&self.watch), &self.room, &self.tools, limits.body_timeout);
         let ended = stream.is_end_stream();
         let head = match head::read(&parts, ended, self.arrival.scheme(), limits) {
             Ok(head) => head,

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
+use std::task::ready;
 use std::time::Duration;
 
 use tokio::io::AsyncWrite;
@@ -39,6 +40,8 @@ pub(super) struct Wire {
     pub(super) expects: Cell<bool>,
     /// The head of the final answer was begun.
     pub(super) answered: Cell<bool>,
+    /// Interim answers on their way: nothing else may be written before they are.
+    pub(super) interim: RefCell<Vec<u8>>,
     /// Body bytes received of the current request.
     pub(super) received: Cell<u64>,
     /// The reading direction's deadline.
@@ -125,6 +128,7 @@ impl Wire {
             unread: RefCell::new(None),
             expects: Cell::new(false),
             answered: Cell::new(false),
+            interim: RefCell::default(),
             received: Cell::new(0),
             alarm: tools.alarms.alarm(&tools.clock),
             tools,
@@ -165,6 +169,23 @@ impl Wire {
                 Poll::Pending
             }
         }
+    }
+
+    /// Whether an interim answer is due or under way.
+    pub(super) fn is_owed(&self) -> bool {
+        self.expects.get() || !self.interim.borrow().is_empty()
+    }
+
+    /// Ready when the interim answers are with the system.
+    pub(super) fn poll_interim(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut interim = self.interim.borrow_mut();
+        while !interim.is_empty() {
+            match ready!(self.poll_write(cx, &interim))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => drop(interim.drain(..n)),
+            }
+        }
+        self.poll_flush(cx)
     }
 
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

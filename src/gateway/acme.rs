@@ -141,9 +141,19 @@ impl Job {
         let mut failures = 0;
         loop {
             self.until_due().await;
+            let Some(turn) = self.shelf.turn() else {
+                self.worker.clock.sleep(TURN).await;
+                self.take_from_shelf();
+                continue;
+            };
+            // Who had it before may have got what we are about to ask for.
+            if self.take_from_shelf() {
+                continue;
+            }
             self.patience.set(Duration::ZERO);
             let trying = Box::pin(self.attempt());
             let result = self.worker.clock.timeout(LONGEST, trying).await;
+            drop(turn);
             self.issued.forget();
             match result.unwrap_or_else(|| Err("the authority takes too long".to_owned())) {
                 Ok(leaf) => {
@@ -250,15 +260,19 @@ impl Job {
         Client::new(&self.acme, Rc::clone(&self.worker), Rc::clone(&self.patience))
     }
 
-    /// What lies on the shelf is in force from now on, if it is newer and can be used.
-    fn take_from_shelf(&self) {
-        let Some(text) = self.shelf.certificate() else { return };
+    /// What lies on the shelf is in force from now on, if it is newer and can be used; whether it was.
+    fn take_from_shelf(&self) -> bool {
+        let Some(text) = self.shelf.certificate() else { return false };
         match self.usable(&Pem::new(text)) {
             Ok(pair) if self.issued.leaf().is_none_or(|leaf| leaf.not_after < pair.leaf.not_after) => {
                 self.install(pair);
+                true
             }
-            Ok(_) => {}
-            Err(cause) => log::warn("a certificate that was kept cannot be used", &[("cause", &cause)]),
+            Ok(_) => false,
+            Err(cause) => {
+                log::warn("a certificate that was kept cannot be used", &[("cause", &cause)]);
+                false
+            }
         }
     }
 
@@ -315,5 +329,7 @@ impl TryFrom<String> for Instant {
 const LOOK: Duration = Duration::from_secs(6 * 3600);
 /// After one that was issued: an authority that wants each renewed at once is not obeyed at once.
 const REST: Duration = Duration::from_secs(3600);
+/// Before it is asked again whether another process has had its turn.
+const TURN: Duration = Duration::from_secs(5);
 /// For one attempt.
 const LONGEST: Duration = Duration::from_secs(600);

@@ -26,6 +26,9 @@ pub trait Source {
     fn trailers(&mut self) -> Option<Headers> {
         None
     }
+
+    /// Many bodies are read beside this one, each a piece at a time: little is to be read ahead.
+    fn be_modest(&mut self) {}
 }
 
 /// A body that is read once, from front to back.
@@ -86,6 +89,13 @@ impl Body {
         match self {
             Self::Stream(source) => source.trailers(),
             _ => None,
+        }
+    }
+
+    /// As [`Source::be_modest`].
+    pub fn be_modest(&mut self) {
+        if let Self::Stream(source) = self {
+            source.be_modest();
         }
     }
 

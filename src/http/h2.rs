@@ -4,7 +4,7 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 
-use bytes::Bytes;
+use bytes::Buf;
 use h2::SendStream;
 use http::HeaderMap;
 use http::HeaderName;
@@ -66,8 +66,8 @@ pub(crate) fn trailers(map: &HeaderMap) -> Option<Headers> {
 }
 
 /// How many of `wanted` bytes the other side of a stream takes now, at least one; `None` when it takes no more.
-pub(crate) fn poll_room(
-    stream: &mut SendStream<Bytes>,
+pub(crate) fn poll_room<B: Buf>(
+    stream: &mut SendStream<B>,
     cx: &mut Context<'_>,
     wanted: usize,
 ) -> Poll<Option<Result<usize, h2::Error>>> {

@@ -36,9 +36,13 @@ pub(super) async fn send(
         None => pursue(upstream, outbound, hedge).await,
     };
     let mut answer = answer?;
-    if let (Some(permit), Body::Stream(_)) = (permit, &answer.response.body) {
-        let body = std::mem::take(&mut answer.response.body);
-        answer.response.body = Body::stream(Held { body, permit: Some(permit) });
+    match (permit, &answer.response.body) {
+        (Some(permit), Body::Stream(_)) => {
+            let body = std::mem::take(&mut answer.response.body);
+            answer.response.body = Body::stream(Held { body, permit: Some(permit) });
+        }
+        (Some(permit), _) if answer.response.tunnel.is_some() => answer.held = Some(Box::new(permit)),
+        _ => {}
     }
     Ok(answer)
 }
@@ -102,5 +106,9 @@ impl Source for Held {
 
     fn trailers(&mut self) -> Option<Headers> {
         self.body.trailers()
+    }
+
+    fn be_modest(&mut self) {
+        self.body.be_modest();
     }
 }

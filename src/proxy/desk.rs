@@ -82,7 +82,7 @@ async fn sit<W: Way>(tray: Rc<Tray<W>>) {
         };
         let answered = match stopped {
             Some(response) => Some(response),
-            None => or_gone(&client.way, pin!(client.way.decide(exchange, &client.alarm))).await,
+            None => or_gone(&client.way, exchange, pin!(client.way.decide(exchange, &client.alarm))).await,
         };
         let after = match answered {
             Some(response) if !is_for_nobody(exchange, &response) => deliver(client, exchange, response, *head).await,

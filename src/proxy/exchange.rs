@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::downstream::Arrival;
 use crate::downstream::tls::Session;
+use crate::http::Headers;
 use crate::http::Request;
 use crate::http::Response;
 use crate::http::headers::Known;
@@ -27,6 +28,7 @@ use crate::proxy::site::Setting;
 use crate::proxy::trace::Trace;
 use crate::proxy::tunnel::Place;
 use crate::route::Params;
+use crate::upstream::Hear;
 
 /// What belongs to one request: shared between the data path and the hooks of one worker, by `Rc`.
 ///
@@ -74,6 +76,8 @@ pub struct Exchange {
     pub hooks: RefCell<Option<Box<dyn Any>>>,
     /// Its place among its route's upgraded connections, from the handshake on.
     pub place: Cell<Option<Place>>,
+    /// What a service said ahead of its answer (103), until the client is told.
+    pub hints: RefCell<Vec<Headers>>,
     /// Functions talk on its socket: the request as such is over.
     pub upgraded: Cell<bool>,
     /// The exchange this one is the twin of, see [`Exchange::twin`].
@@ -143,6 +147,12 @@ impl Exchange {
     }
 }
 
+impl Hear for Exchange {
+    fn hint(&self, fields: Headers) {
+        self.hints.borrow_mut().push(fields);
+    }
+}
+
 /// Facts of an exchange for the access log, metrics and `on_log`.
 #[derive(Clone, Default)]
 pub struct Record {
@@ -171,5 +181,5 @@ pub struct Record {
     /// No access log line for this one.
     pub silent: bool,
     /// The fields of the answer, where a function is going to look at what was sent.
-    pub headers: Option<Box<crate::http::Headers>>,
+    pub headers: Option<Box<Headers>>,
 }

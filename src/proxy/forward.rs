@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::http::Body;
 use crate::http::Headers;
 use crate::http::Method;
+use crate::http::Request;
 use crate::http::Response;
 use crate::http::Version;
 use crate::http::headers::Known;
@@ -31,6 +32,7 @@ use crate::proxy::target::destination;
 use crate::proxy::websocket::handshake;
 use crate::upstream::Answer;
 use crate::upstream::Balance;
+use crate::upstream::Hear;
 use crate::upstream::Outbound;
 use crate::upstream::Retry;
 use crate::upstream::SendError;
@@ -81,6 +83,9 @@ pub async fn forward(exchange: &Rc<Exchange>, with: Override) -> Result<Response
     let response = match send(&exchange.worker, &exchange.site, &upstream, &mut outbound, hedge).await {
         Ok(answer) => {
             note(exchange, answer.response.host.as_ref(), answer.attempts, answer.took);
+            if let Some(held) = answer.held {
+                exchange.limits.hold(held);
+            }
             answer.response
         }
         Err(failed) => {
@@ -141,7 +146,21 @@ fn outbound(exchange: &Rc<Exchange>, with: &Override, target: String, host: Opti
     let repeatable = request.method.is_idempotent() || request.headers.has("idempotency-key");
     let upgrade = request.upgrade.clone();
     let method = request.method.clone();
-    Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends: None, key, began: None }
+    // Who asks for everybody has nobody to tell.
+    let hear = takes_hints(&request) && exchange.twin_of.is_none();
+    let hear = hear.then(|| Rc::clone(exchange) as Rc<dyn Hear>);
+    let (ends, began) = (None, None);
+    Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends, key, began, hear }
+}
+
+/// Whether a client understands an answer ahead of its answer (RFC 8297 §3; S-06): over HTTP/2 all do, over HTTP/1.1 some
+/// take it for the answer, but no browser does, nor who passes on what a browser says.
+fn takes_hints(request: &Request) -> bool {
+    match request.version {
+        Version::Http2 => true,
+        Version::Http11 => request.headers.has("sec-fetch-mode"),
+        Version::Http10 => false,
+    }
 }
 
 /// The client and the port it called, for hosts that are told. A client that a proxy told us of has no port of its own,
@@ -295,10 +314,10 @@ pub async fn call(worker: &Rc<Worker>, site: &Rc<Site>, call: Call) -> Result<Re
     let deadline = within(worker, Some(call.timeout.unwrap_or(DEFAULT_CALL)));
     let repeatable = call.method.is_idempotent() || call.headers.has("idempotency-key");
     let body = Body::from(call.body);
-    let (upgrade, ends, key, began) = (None, None, worker.chance(), None);
+    let (upgrade, ends, key, began, hear) = (None, None, worker.chance(), None, None);
     let method = call.method;
     let mut outbound =
-        Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends, key, began };
+        Outbound { method, target, host, fields, body, upgrade, repeatable, deadline, retry, ends, key, began, hear };
     let answer = send(worker, site, &upstream, &mut outbound, None).await;
     answer.map(|answer| answer.response).map_err(|failed| Failure::from_send(failed, upstream.name()))
 }

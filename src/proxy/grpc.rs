@@ -8,6 +8,7 @@ use percent_encoding::utf8_percent_encode;
 
 use crate::clock::Moment;
 use crate::http::Body;
+use crate::http::Headers;
 use crate::http::Response;
 use crate::http::grpc::TIMEOUT;
 use crate::http::grpc::is_grpc;
@@ -39,6 +40,20 @@ pub(crate) fn translate(exchange: &Exchange, response: &mut Response) {
     fields.set("content-type", "application/grpc");
     fields.set("grpc-status", status.to_string());
     fields.set("grpc-message", utf8_percent_encode(detail, UNSAFE).to_string());
+}
+
+/// The trailers that end a stream whose time is over: a bare reset would leave its client guessing. `None` where the answer
+/// is none of gRPC's, or said how long it is.
+pub(crate) fn overdue(exchange: &Exchange, response: &Response) -> Option<Headers> {
+    let streams = response.body.left().is_none() && !response.headers.has("content-length");
+    if !streams || !is_grpc(&response.headers) || !is_grpc(&exchange.request.borrow().headers) {
+        return None;
+    }
+    exchange.record.borrow_mut().noted.push(("grpc_status".to_owned(), DEADLINE_EXCEEDED.into()));
+    let mut trailers = Headers::default();
+    trailers.set("grpc-status", DEADLINE_EXCEEDED.to_string());
+    trailers.set("grpc-message", "the request took too long");
+    Some(trailers)
 }
 
 /// Lets a client's `grpc-timeout` end the request, if the route does not end it before.

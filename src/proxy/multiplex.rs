@@ -10,6 +10,7 @@ use crate::downstream::Peer;
 use crate::downstream::Refusal;
 use crate::downstream::serve_h2::Connection;
 use crate::downstream::serve_h2::Reply;
+use crate::http::Headers;
 use crate::http::Method;
 use crate::http::Request;
 use crate::http::Response;
@@ -48,6 +49,10 @@ impl Way for Stream {
         self.reply.gone()
     }
 
+    fn hint(&self, fields: &Headers) {
+        self.reply.hint(fields);
+    }
+
     /// To an extended CONNECT every 2xx says that the tunnel stands (RFC 8441 §5).
     async fn decide(&self, exchange: &Rc<Exchange>, alarm: &Alarm) -> Response {
         let response = answer(exchange, alarm).await;
@@ -60,6 +65,10 @@ impl Way for Stream {
 
     fn answer(&mut self, response: &mut Response, head: bool) -> impl Future<Output = Result<u64, Gone>> {
         self.reply.answer(response, head)
+    }
+
+    fn conclude(&mut self, trailers: &Headers) {
+        self.reply.conclude(trailers);
     }
 }
 

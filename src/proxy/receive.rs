@@ -64,6 +64,7 @@ impl Exchange {
             record: RefCell::new(Record::default()),
             hooks: RefCell::default(),
             place: Cell::default(),
+            hints: RefCell::default(),
             upgraded: Cell::new(false),
             twin_of: None,
             worker: Rc::clone(worker),

@@ -25,6 +25,7 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Worker;
 use crate::proxy::access::Format;
+use crate::proxy::grpc;
 use crate::proxy::refused;
 use crate::proxy::tunnel::Terms;
 use crate::proxy::tunnel::join;
@@ -168,10 +169,16 @@ pub(crate) async fn deliver<W: Way>(
     // Whoever wanted the request's body has it by now; what is left of it goes back to the connection.
     drop(std::mem::take(&mut exchange.request.borrow_mut().body));
     exchange.record.borrow_mut().bytes_in = way.received();
-    let (sent, broke) = match before_end(exchange, alarm, pin!(way.answer(&mut response, head))).await {
+    let done = before_end(exchange, alarm, pin!(way.answer(&mut response, head))).await;
+    let (sent, broke) = match done {
         Some(Ok(sent)) => (sent, None),
         Some(Err(gone)) => (gone.sent, Some(reason(gone.why))),
-        None => (0, Some(Code::RouteTimeout)),
+        None => {
+            if let Some(trailers) = grpc::overdue(exchange, &response) {
+                way.conclude(&trailers);
+            }
+            (0, Some(Code::RouteTimeout))
+        }
     };
     if let Some(code) = &broke {
         exchange.record.borrow_mut().reason.get_or_insert_with(|| Rc::from(code.as_str()));
@@ -215,11 +222,18 @@ pub(crate) async fn refuse<W: Way>(
     After::Next
 }
 
-/// `work`, or `None` when the client leaves: dropping it cancels what was asked of a service.
-pub(crate) async fn or_gone<W: Way, T>(way: &W, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+/// `work`, or `None` when the client leaves: dropping it cancels what was asked of a service. What a service says ahead of
+/// its answer goes on at once.
+pub(crate) async fn or_gone<W: Way, T>(
+    way: &W,
+    exchange: &Exchange,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     let mut gone = pin!(way.gone());
     poll_fn(|cx| {
-        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+        let done = work.as_mut().poll(cx);
+        exchange.hints.take().iter().for_each(|fields| way.hint(fields));
+        if let Poll::Ready(output) = done {
             return Poll::Ready(Some(output));
         }
         gone.as_mut().poll(cx).map(|()| None)

@@ -5,7 +5,7 @@
 //! | both sides have | as they did: a half-close is passed on |
 //! | `websocket.idle` without a byte, `websocket.max` after its start, the gateway leaves | a WebSocket gets a close frame (1001) between two frames, towards both sides; anything else is cut (when the gateway leaves: at `drain.max`) |
 
-mod boundary;
+pub mod boundary;
 mod pipe;
 
 use std::future::poll_fn;

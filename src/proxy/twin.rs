@@ -50,6 +50,7 @@ impl Exchange {
             finishers: RefCell::default(),
             limits: Limits::default(),
             place: Cell::default(),
+            hints: RefCell::default(),
             upgraded: Cell::new(false),
             twin_of: Some(Rc::clone(self)),
             worker: Rc::clone(&self.worker),

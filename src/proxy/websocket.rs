@@ -5,7 +5,7 @@
 
 mod conversation;
 mod end;
-mod frames;
+pub mod frames;
 pub mod handshake;
 mod line;
 

@@ -3,7 +3,7 @@
 //! A stub that asks servers which do the work of finding out: no cache, since whoever asks keeps what is known. A question
 //! has an unguessable id and, by the system's choice, an unguessable port; what answers another question is not believed.
 
-mod message;
+pub mod message;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;

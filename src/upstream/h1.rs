@@ -30,6 +30,7 @@ use crate::http::h1::Scan;
 use crate::http::h1::response;
 use crate::http::h1::write;
 use crate::http::message::Duplex;
+use crate::upstream::Hear;
 use crate::upstream::Outbound;
 use crate::upstream::Timeouts;
 use crate::upstream::h1::incoming::Input;
@@ -41,8 +42,8 @@ use crate::upstream::pool::Conn;
 use crate::upstream::pool::Lane;
 use crate::upstream::upload::Upload;
 
-/// Interim answers passed over before one answer; more are an attack or a loop.
-const INTERIM: u32 = 16;
+/// Interim answers before one answer; more are an attack or a loop.
+pub(super) const INTERIM: u32 = 16;
 
 /// The connection an exchange is on, and its place among those that keep the host busy.
 pub(crate) struct Seat {
@@ -58,6 +59,7 @@ pub(crate) struct Attempt<'a> {
     interim: u32,
     to_head: bool,
     upgrade: Option<&'a str>,
+    hear: Option<&'a dyn Hear>,
     /// The connection accepts no more; what it has to say is still read.
     deaf: bool,
     /// When it began, as long as nothing else was noted.
@@ -108,6 +110,7 @@ impl<'a> Attempt<'a> {
             interim: 0,
             to_head: *outbound.method == Method::Head,
             upgrade: outbound.upgrade,
+            hear: outbound.hear,
             deaf: false,
             started: Some(started),
             buffers,
@@ -173,7 +176,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The answer's head, if it is complete; interim ones are passed over.
+    /// The answer's head, if it is complete; of interim ones only hints are for anybody's ears.
     fn understand(&mut self) -> Result<Option<(ResponseHead, usize)>, Broke> {
         loop {
             let memo = &mut *self.memo.borrow_mut();
@@ -197,6 +200,9 @@ impl<'a> Attempt<'a> {
             self.interim += 1;
             if self.interim > INTERIM {
                 return Err(Broke::Protocol("too many interim answers".into()));
+            }
+            if let (103, Some(hear)) = (head.status, self.hear) {
+                hear.hint(head.headers);
             }
             self.input.drain(..length);
         }
@@ -258,6 +264,7 @@ pub(crate) struct Head<'a> {
     pub(crate) host: &'a str,
     pub(crate) fields: &'a [u8],
     pub(crate) upgrade: Option<&'a str>,
+    pub(crate) hear: Option<&'a dyn Hear>,
 }
 
 impl<'a> Head<'a> {
@@ -268,6 +275,7 @@ impl<'a> Head<'a> {
             host: outbound.host.as_deref().unwrap_or(host),
             fields: &outbound.fields,
             upgrade: outbound.upgrade.as_deref(),
+            hear: outbound.hear.as_deref(),
         }
     }
 

@@ -83,6 +83,7 @@ fn twin(outbound: &Outbound, policy: &Retry) -> Option<Outbound> {
         ends: outbound.ends.clone(),
         key: outbound.key,
         began: None,
+        hear: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What goes out to a service, what comes back, and the ways it can fail.
 
+use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::http::Body;
 use crate::http::BodyError;
+use crate::http::Headers;
 use crate::http::Method;
 use crate::http::Response;
 use crate::http::grpc;
@@ -39,6 +41,14 @@ pub struct Outbound {
     pub key: u64,
     /// When it was begun to be worked at; noted by whoever does so first.
     pub began: Option<Moment>,
+    /// Who hears what a service says ahead of its answer.
+    pub hear: Option<Rc<dyn Hear>>,
+}
+
+/// Hears what a service says ahead of its answer.
+pub trait Hear {
+    /// Early hints (103, RFC 8297).
+    fn hint(&self, fields: Headers);
 }
 
 impl Outbound {
@@ -59,6 +69,8 @@ pub struct Answer {
     pub arrived: Moment,
     /// From the first byte of the last attempt to the answer's head.
     pub took: Duration,
+    /// What is held for as long as its tunnel is open.
+    pub held: Option<Box<dyn Any>>,
 }
 
 /// A request that got no answer: why, and after how many attempts.

@@ -180,7 +180,13 @@ impl Upstream {
                         ..self.blank(response.status, &lane)
                     };
                     let arrived = self.pools.clock.now();
-                    return Ok(Answer { response, attempts: course.attempts, arrived, took: arrived.since(start) });
+                    return Ok(Answer {
+                        response,
+                        attempts: course.attempts,
+                        arrived,
+                        took: arrived.since(start),
+                        held: None,
+                    });
                 }
             };
             match attempt {
@@ -206,7 +212,13 @@ impl Upstream {
                         tunnel: reply.tunnel,
                         ..self.blank(reply.head.status, &lane)
                     };
-                    return Ok(Answer { response, attempts: course.attempts, arrived, took: arrived.since(start) });
+                    return Ok(Answer {
+                        response,
+                        attempts: course.attempts,
+                        arrived,
+                        took: arrived.since(start),
+                        held: None,
+                    });
                 }
                 Err(lost) => {
                     self.lament(&lane, start, &lost.error);

@@ -103,6 +103,10 @@ impl Source for Judged {
     fn trailers(&mut self) -> Option<Headers> {
         self.body.trailers()
     }
+
+    fn be_modest(&mut self) {
+        self.body.be_modest();
+    }
 }
 
 impl Drop for Judged {

@@ -3,6 +3,8 @@
 // Said twice over: this file is a module of libFuzzer's program and of the tests.
 #[path = "targets/heads.rs"]
 mod heads;
+#[path = "targets/messages.rs"]
+mod messages;
 #[path = "targets/values.rs"]
 mod values;
 
@@ -26,6 +28,12 @@ pub(crate) const TARGETS: &[Target] = &[
     ("url", values::url),
     ("certificate", values::certificate),
     ("form", values::form),
+    ("token", messages::token),
+    ("signature", messages::signature),
+    ("multipart", messages::multipart),
+    ("frames", messages::frames),
+    ("dns", messages::dns),
+    ("grpc", messages::grpc_lines),
     ("script", values::script),
 ];
 

@@ -1,27 +1,11 @@
 //! Clients that others wrote, where this machine has them.
 
-use std::path::Path;
-use std::process::Command;
-
 use super::WHO;
 use super::clear;
 use super::secure;
+use crate::support::program::run;
 use crate::support::tls::Authority;
 use crate::support::upstream;
-
-/// What a program printed; `None` where it is not installed.
-fn run(program: &str, arguments: &[&str]) -> Option<String> {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file()));
-    if !found {
-        println!("{program} is not installed: not asked");
-        return None;
-    }
-    let output = Command::new(program).args(arguments).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {}{text}", String::from_utf8_lossy(&output.stderr));
-    Some(text)
-}
 
 #[test]
 fn curl_is_served_over_tls_and_in_clear_text() {

@@ -102,6 +102,35 @@ fn requests_taken_back_at_once_end_the_connection() {
     assert_eq!(gateway.metric("http_server_active_requests"), 0.0);
 }
 
+/// Answered at once, they were never under way; when they come in small batches the codec has no reason to mind.
+#[test]
+fn requests_taken_back_at_once_end_the_connection_where_answers_take_no_time_too() {
+    let service = mute();
+    let gateway = with(r#"limits = { uri = "1KB" }"#, ROUTES).service("service", &service).start();
+    let long = format!("/{}", "x".repeat(2000));
+    for path in ["/quick", "/nowhere/..%2f", &long] {
+        let mut wire = Wire::open(gateway.address(), &[]);
+        let cancel = |stream| frame(RESET, 0, stream, 8_u32.to_be_bytes());
+        let mut sent = 0;
+        let reason = loop {
+            let batch: Vec<u8> =
+                (sent..sent + 10).flat_map(|n| [get(2 * n + 1, path), cancel(2 * n + 1)].concat()).collect();
+            sent += 10;
+            if !wire.0.try_send([batch, frame(PING, 0, 0, [0; 8])].concat()) {
+                break wire.end();
+            }
+            // The next batch comes when this one was looked at.
+            match wire.0.some() {
+                Some(bytes) if !bytes.windows(5).any(|bytes| bytes == [GOAWAY, 0, 0, 0, 0]) => {}
+                _ => break wire.end(),
+            }
+            assert!(sent < 2000, "nobody minds {path}");
+        };
+        assert!(matches!(reason, None | Some(ENHANCE_YOUR_CALM)), "{reason:?}");
+        fine(&gateway);
+    }
+}
+
 #[test]
 fn heads_without_end_end_the_connection() {
     let service = mute();

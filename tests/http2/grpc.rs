@@ -14,6 +14,7 @@ use crate::support::h2_service;
 use crate::support::h2_service::Reply;
 use crate::support::upstream;
 use crate::support::wait;
+use crate::support::wire::*;
 
 const GRPC: (&str, &str) = ("content-type", "application/grpc+proto");
 
@@ -218,7 +219,42 @@ fn a_stream_ends_when_the_time_of_its_client_is_over() {
     client.send(&mut call, b"\0\0\0\0\x01b", false);
     assert_eq!(client.piece(&mut body).unwrap().unwrap(), &b"\0\0\0\0\x01b"[..]);
     clock.advance(Duration::from_secs(26));
-    assert!(client.piece(&mut body).unwrap().is_err(), "the stream is reset");
+    assert!(client.piece(&mut body).is_none(), "the stream ends");
+    let trailers = client.block_on(body.trailers()).unwrap().unwrap();
+    assert_eq!(trailers.get("grpc-status").unwrap(), "4");
+    assert_eq!(trailers.get("grpc-message").unwrap(), "the request took too long");
+    assert_eq!(gateway.metric("moongate_failures_total{code=\"route.timeout\"}"), 1.0);
+}
+
+#[test]
+fn a_stream_ends_when_the_time_of_its_route_is_over_though_its_client_takes_nothing() {
+    let clock = Clock::fake(Duration::from_secs(1_800_000_000));
+    let service = h2_service::answers(|_, _| Reply {
+        status: 200,
+        fields: vec![GRPC],
+        body: vec![0; 1 << 20],
+        trailers: vec![("grpc-status", "0")],
+    });
+    let script = r#"
+        upstream "service" { "$UP", protocol = "grpc" }
+        route "/{rest*}" { to = "service", timeout = { head = "5s", total = "20s" } }
+    "#;
+    let gateway = clear(script).with("$UP", service.address()).clock(&clock).start();
+    let mut wire = Wire::open(gateway.address(), &[]);
+    wire.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, head("POST", "/", &[GRPC, ("te", "trailers")])));
+    let mut taken = 0;
+    while taken < 65_535 {
+        taken += wire.next_of(DATA).payload.len();
+    }
+    clock.advance(Duration::from_secs(21));
+    let last = wire.next();
+    assert_eq!((last.kind, last.stream, last.flags & END_STREAM), (HEADERS, 1, END_STREAM), "{last:?}");
+    // Answers of other kinds are cut: nothing in them says that they are not whole.
+    wire.send(frame(HEADERS, END_STREAM | END_HEADERS, 3, head("POST", "/", &[])));
+    wire.send(frame(WINDOW_UPDATE, 0, 0, 10_u32.to_be_bytes()));
+    wire.next_of(DATA);
+    clock.advance(Duration::from_secs(21));
+    assert_eq!(wire.next_of(RESET).stream, 3);
 }
 
 #[test]

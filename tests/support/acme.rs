@@ -112,7 +112,17 @@ pub(crate) fn start(clock: &Clock, days: u64) -> Acme {
 
 impl Acme {
     pub(crate) fn directory(&self) -> String {
-        format!("{}/dir", self.server.url())
+        format!("{}/dir", self.state.lock().unwrap().address)
+    }
+
+    /// Where it really listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// It is known by this address from now on.
+    pub(crate) fn is_known_as(&self, address: String) {
+        self.state.lock().unwrap().address = address;
     }
 
     /// Names lead there: to a listener in clear text, and to one of TLS.

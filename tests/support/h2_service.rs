@@ -46,16 +46,22 @@ pub(crate) struct Reply {
     pub(crate) trailers: Vec<(&'static str, &'static str)>,
 }
 
+type Fields = &'static [(&'static str, &'static str)];
 type Answers = Arc<dyn Fn(&Seen, &[u8]) -> Reply + Send + Sync>;
 
 /// Sends every piece of a request's body back as it comes, ends with `grpc-status: 0` and the trailers it got.
 pub(crate) fn echo() -> Service {
-    start(None, None)
+    start(None, None, &[])
 }
 
 /// Answers every request, read to its end, with what `reply` makes of it.
 pub(crate) fn answers(reply: impl Fn(&Seen, &[u8]) -> Reply + Send + Sync + 'static) -> Service {
-    start(None, Some(Arc::new(reply)))
+    start(None, Some(Arc::new(reply)), &[])
+}
+
+/// Says this ahead of every answer (103).
+pub(crate) fn hinting(fields: &'static [(&'static str, &'static str)]) -> Service {
+    start(None, None, fields)
 }
 
 /// The same over TLS, for those that agree on one of `protocols`.
@@ -64,10 +70,10 @@ pub(crate) fn secure(
     protocols: &[&str],
     reply: impl Fn(&Seen, &[u8]) -> Reply + Send + Sync + 'static,
 ) -> Service {
-    start(Some(pair.acceptor(protocols)), Some(Arc::new(reply)))
+    start(Some(pair.acceptor(protocols)), Some(Arc::new(reply)), &[])
 }
 
-fn start(tls: Option<TlsAcceptor>, answers: Option<Answers>) -> Service {
+fn start(tls: Option<TlsAcceptor>, answers: Option<Answers>, hints: Fields) -> Service {
     let (stop, stopped) = oneshot::channel();
     let (ready, address) = std::sync::mpsc::channel();
     let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
@@ -78,7 +84,7 @@ fn start(tls: Option<TlsAcceptor>, answers: Option<Answers>) -> Service {
         local.block_on(&runtime, async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             ready.send(listener.local_addr().unwrap()).unwrap();
-            tokio::task::spawn_local(accept(listener, tls, answers, list));
+            tokio::task::spawn_local(accept(listener, tls, (answers, hints), list));
             let _ = stopped.await;
         });
     });
@@ -88,18 +94,18 @@ fn start(tls: Option<TlsAcceptor>, answers: Option<Answers>) -> Service {
 async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    answers: Option<Answers>,
+    says: (Option<Answers>, Fields),
     seen: Arc<Mutex<Vec<Seen>>>,
 ) {
     for connection in 0.. {
         let (stream, _) = listener.accept().await.unwrap();
-        let (seen, tls, answers) = (Arc::clone(&seen), tls.clone(), answers.clone());
+        let (seen, tls, says) = (Arc::clone(&seen), tls.clone(), says.clone());
         tokio::task::spawn_local(async move {
             match tls {
-                None => speak(stream, connection, answers, seen).await,
+                None => speak(stream, connection, says, seen).await,
                 Some(tls) => {
                     let Ok(stream) = tls.accept(stream).await else { return };
-                    speak(stream, connection, answers, seen).await;
+                    speak(stream, connection, says, seen).await;
                 }
             }
         });
@@ -109,11 +115,16 @@ async fn accept(
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     connection: usize,
-    answers: Option<Answers>,
+    (answers, hints): (Option<Answers>, Fields),
     seen: Arc<Mutex<Vec<Seen>>>,
 ) {
     let Ok(mut accepted) = h2::server::handshake(stream).await else { return };
-    while let Some(Ok((request, respond))) = accepted.accept().await {
+    while let Some(Ok((request, mut respond))) = accepted.accept().await {
+        if !hints.is_empty() {
+            let hint =
+                hints.iter().fold(Response::builder().status(103), |hint, (name, value)| hint.header(*name, *value));
+            respond.send_informational(hint.body(()).unwrap()).unwrap();
+        }
         let head = Seen {
             method: request.method().to_string(),
             uri: request.uri().to_string(),

@@ -82,7 +82,11 @@ pub(crate) struct Wire(pub(crate) Client);
 impl Wire {
     /// Greeted, with these settings.
     pub(crate) fn open(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let mut client = Client::connect(address);
+        Self::over(Client::connect(address), settings)
+    }
+
+    /// The same over a connection that is there already.
+    pub(crate) fn over(mut client: Client, settings: &[(u16, u32)]) -> Self {
         let pairs = settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").send(frame(SETTINGS, 0, 0, pairs.collect::<Vec<_>>()));
         Self(client)

@@ -4,15 +4,18 @@ use std::future::poll_fn;
 use std::io::IoSlice;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Waker;
 
 use crate::downstream::serve_h1::Connection;
 use crate::downstream::serve_h1::State;
 use crate::http::Body;
 use crate::http::BodyError;
+use crate::http::Headers;
 use crate::http::Response;
 use crate::http::Version;
 use crate::http::h1::tokens;
 use crate::http::h1::write;
+use crate::http::h2;
 use crate::http::headers::Known;
 
 /// Pieces up to this size are copied behind what waits to be written; larger ones are written from where they are.
@@ -94,6 +97,21 @@ impl Connection {
         }
     }
 
+    /// Tells the client these hints ahead of its answer (103, RFC 8297).
+    pub fn hint(&self, fields: &Headers) {
+        if self.asked.version == Version::Http10 {
+            return;
+        }
+        {
+            let mut out = self.wire.interim.borrow_mut();
+            write::status_line(&mut out, 103);
+            fields.write_to(&mut out, |known| !h2::is_of_a_connection(known) && known != Known::ContentLength);
+            out.extend_from_slice(b"\r\n");
+        }
+        // What cannot be written now goes with the answer, which also notices a client that is gone.
+        let _ = self.wire.poll_interim(&mut Context::from_waker(Waker::noop()));
+    }
+
     /// After a whole answer: what does the connection do next?
     fn settle(&mut self) {
         if self.state == State::Open && !self.can_pass_over() {
@@ -126,6 +144,7 @@ impl Connection {
         self.state = if close { State::Linger } else { State::Open };
 
         let mut out = self.wire.tools.buffers.take();
+        out.append(&mut self.wire.interim.borrow_mut());
         write::status_line(&mut out, status);
         let announced = response.headers.known(Known::Trailer).next().is_some();
         let keeps_length = bodiless && status != 101 && status != 204;

@@ -25,8 +25,6 @@ pub(super) struct Incoming {
     /// Bytes that may still come before the body is too large.
     room: u64,
     patience: Patience,
-    /// Bytes of `100 Continue` sent.
-    continued: usize,
     trailers: Option<Headers>,
 }
 
@@ -47,7 +45,6 @@ impl Incoming {
             state: State::Open,
             room: limit,
             patience: Patience::new(timeout),
-            continued: 0,
             trailers: None,
         }
     }
@@ -79,7 +76,7 @@ impl Incoming {
                 Some(0) => {}
                 ready => return Poll::Ready(Ok(ready)),
             }
-            if self.wire.expects.get() && self.poll_continue(cx)?.is_pending() {
+            if self.wire.is_owed() && self.poll_continue(cx)?.is_pending() {
                 return Poll::Pending;
             }
             match self.wire.poll_read(cx, &mut self.input) {
@@ -92,15 +89,10 @@ impl Incoming {
 
     /// Tells a client that waits to be asked that its body is wanted, unless it was answered already.
     fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        while !self.wire.answered.get() && self.continued < CONTINUE.len() {
-            match self.wire.poll_write(cx, &CONTINUE[self.continued..]) {
-                Poll::Ready(Ok(n)) if n > 0 => self.continued += n,
-                Poll::Ready(_) => return Poll::Ready(Err(BodyError::Cut)),
-                Poll::Pending => return Poll::Pending,
-            }
+        if self.wire.expects.replace(false) && !self.wire.answered.get() {
+            self.wire.interim.borrow_mut().extend_from_slice(CONTINUE);
         }
-        self.wire.expects.set(false);
-        Poll::Ready(Ok(()))
+        self.wire.poll_interim(cx).map_err(|_| BodyError::Cut)
     }
 
     fn arrived(&mut self) {

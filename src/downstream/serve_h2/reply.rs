@@ -10,6 +10,7 @@ use std::task::Waker;
 use std::task::ready;
 use std::time::Duration;
 
+use bytes::Buf as _;
 use bytes::Bytes;
 use h2::Reason;
 use h2::RecvStream;
@@ -24,10 +25,15 @@ use crate::clock::Alarm;
 use crate::downstream::Gone;
 use crate::downstream::Tools;
 use crate::downstream::serve_h1::Broke;
+use crate::downstream::serve_h2::room::Grant;
+use crate::downstream::serve_h2::room::Piece;
+use crate::downstream::serve_h2::room::Room;
+use crate::downstream::serve_h2::room::Turn;
 use crate::downstream::serve_h2::tunnel::Tunnel;
 use crate::downstream::serve_h2::watch::Place;
 use crate::http::Body;
 use crate::http::BodyError;
+use crate::http::Headers;
 use crate::http::Response;
 use crate::http::h2::PIECE;
 use crate::http::h2::map;
@@ -36,7 +42,7 @@ use crate::http::headers::Known;
 
 /// What a request's way back shares with its body on the way in.
 pub(super) struct Line {
-    respond: RefCell<SendResponse<Bytes>>,
+    respond: RefCell<SendResponse<Piece>>,
     /// The client waits for `100 Continue`, which was not sent.
     expects: Cell<bool>,
     /// Body bytes received.
@@ -44,7 +50,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(respond: SendResponse<Bytes>) -> Rc<Self> {
+    pub(super) fn new(respond: SendResponse<Piece>) -> Rc<Self> {
         Rc::new(Self { respond: RefCell::new(respond), expects: Cell::default(), received: Cell::default() })
     }
 
@@ -76,9 +82,13 @@ pub struct Reply {
     line: Rc<Line>,
     tools: Tools,
     place: Option<Place>,
-    /// What an extended CONNECT sends on, once it is a tunnel.
+    /// What an extended CONNECT goes on with, once it is a tunnel.
     inward: Option<RecvStream>,
-    outward: Option<SendStream<Bytes>>,
+    /// Where the answer under way goes, or the tunnel.
+    outward: Option<SendStream<Piece>>,
+    room: Rc<Room>,
+    /// Its place among those that wait for room.
+    turn: Option<Turn>,
     /// How long a client may let an answer wait.
     patience: Duration,
     /// The deadline of a client that does not read, once there was one.
@@ -97,13 +107,15 @@ enum State {
 }
 
 impl Reply {
-    pub(super) fn new(line: &Rc<Line>, place: Place, tools: &Tools, patience: Duration) -> Self {
+    pub(super) fn new(line: &Rc<Line>, place: Place, room: &Rc<Room>, tools: &Tools, patience: Duration) -> Self {
         Self {
             line: Rc::clone(line),
             tools: tools.clone(),
             place: Some(place),
             inward: None,
             outward: None,
+            room: Rc::clone(room),
+            turn: None,
             patience,
             slow: None,
             state: State::Asked,
@@ -126,6 +138,15 @@ impl Reply {
         self.line.received()
     }
 
+    /// Tells the client these hints ahead of its answer (103, RFC 8297).
+    pub fn hint(&self, fields: &Headers) {
+        let mut interim = http::Response::new(());
+        *interim.status_mut() = StatusCode::EARLY_HINTS;
+        *interim.headers_mut() = map(fields, |known, _| known != Known::ContentLength);
+        // Whoever takes no hint may still take the answer, or is told why not then.
+        let _ = self.line.respond.borrow_mut().send_informational(interim);
+    }
+
     /// Resolves when the client takes its request back, or the connection is over. For use while an answer is awaited.
     pub async fn gone(&self) {
         // Whatever it says, nobody waits for an answer.
@@ -142,11 +163,12 @@ impl Reply {
         let message = self.compose(response, head, bodiless);
         self.line.expects.set(false);
         let sent = self.line.respond.borrow_mut().send_response(message, ended && !connected);
-        let mut stream = match sent {
+        let stream = match sent {
             Ok(stream) => stream,
-            Err(_) => return Err(self.broke(0, Broke::Client)),
+            Err(_) => return Err(self.refused()),
         };
         self.state = State::Begun;
+        self.outward = Some(stream);
         if let Some(place) = &self.place {
             place.answered();
         }
@@ -154,17 +176,40 @@ impl Reply {
         if !ended {
             let mut left = response.body.left();
             let body = &mut response.body;
-            let done = poll_fn(|cx| self.poll_send(cx, &mut stream, body, &mut left, &mut sent)).await;
+            if self.place.as_ref().is_some_and(Place::is_one_of_many) {
+                body.be_modest();
+            }
+            let done = poll_fn(|cx| self.poll_send(cx, body, &mut left, &mut sent)).await;
             done.map_err(|why| self.broke(sent, why))?;
         }
         self.state = State::Done;
-        self.outward = connected.then_some(stream);
+        if !connected {
+            self.outward = None;
+        }
         Ok(sent)
+    }
+
+    /// Ends an answer that is under way with these fields instead of what is left of its body.
+    pub fn conclude(&mut self, trailers: &Headers) {
+        let stream = self.outward.as_mut().filter(|_| self.state == State::Begun);
+        // One that takes them no more is reset when it is dropped, as any other.
+        if stream.is_some_and(|stream| stream.send_trailers(map(trailers, |_, _| true)).is_ok()) {
+            self.state = State::Done;
+        }
     }
 
     /// After the answer to an extended CONNECT that was accepted: the stream as a connection.
     pub fn into_tunnel(mut self) -> Option<Tunnel> {
-        Some(Tunnel::new(self.inward.take()?, self.outward.take()?, self.place.take()?))
+        let (inward, outward) = (self.inward.take()?, self.outward.take()?);
+        Some(Tunnel::new(inward, outward, Rc::clone(&self.room), self.place.take()?))
+    }
+
+    /// The client took its request back before anything could be sent.
+    fn refused(&mut self) -> Gone {
+        if let Some(place) = &self.place {
+            place.in_vain();
+        }
+        self.broke(0, Broke::Client)
     }
 
     fn broke(&mut self, sent: u64, why: Broke) -> Gone {
@@ -214,54 +259,51 @@ impl Reply {
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut SendStream<Bytes>,
         body: &mut Body,
         left: &mut Option<u64>,
         sent: &mut u64,
     ) -> Poll<Result<(), Broke>> {
         loop {
             let whole = matches!(body, Body::Full(_));
-            let (n, copy) = match body.poll_fill(cx) {
-                Poll::Pending => return stream.poll_reset(cx).map(|_| Err(Broke::Client)),
+            let (n, grant, copy) = match body.poll_fill(cx) {
+                Poll::Pending => return self.stream()?.poll_reset(cx).map(|_| Err(Broke::Client)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Broke::Body(error))),
-                Poll::Ready(Ok([])) => return Poll::Ready(end(stream, Bytes::new(), body, *left)),
+                Poll::Ready(Ok([])) => return Poll::Ready(self.end(Piece::empty(), body, *left)),
                 Poll::Ready(Ok(data)) => {
                     if left.is_some_and(|left| data.len() as u64 > left) {
                         return Poll::Ready(Err(Broke::Body(BodyError::Malformed)));
                     }
-                    let wanted = data.len().min(PIECE);
-                    let n = ready!(self.poll_room(cx, stream, wanted))?;
-                    (n, (!whole).then(|| Bytes::copy_from_slice(&data[..n])))
+                    let (n, grant) = ready!(self.poll_room(cx, data.len().min(PIECE)))?;
+                    (n, grant, (!whole).then(|| Bytes::copy_from_slice(&data[..n])))
                 }
             };
-            let piece = match (copy, &mut *body) {
+            let bytes = match (copy, &mut *body) {
                 (None, Body::Full(bytes)) => bytes.split_to(n),
                 (copy, body) => {
                     body.consume(n);
                     copy.unwrap_or_default()
                 }
             };
+            let piece = grant.piece(bytes);
             *left = left.map(|left| left - n as u64);
             *sent += n as u64;
             // The end goes with the last piece where it is known by then.
             if let Poll::Ready(Ok([])) = body.poll_fill(cx) {
-                return Poll::Ready(end(stream, piece, body, *left));
+                return Poll::Ready(self.end(piece, body, *left));
             }
-            stream.send_data(piece, false).map_err(|_| Broke::Client)?;
+            self.stream()?.send_data(piece, false).map_err(|_| Broke::Client)?;
         }
     }
 
-    /// How many bytes the client takes now; one that takes none for too long is slow.
-    fn poll_room(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: &mut SendStream<Bytes>,
-        wanted: usize,
-    ) -> Poll<Result<usize, Broke>> {
+    /// How many bytes the client takes now, and room for them; one that takes none for too long is slow.
+    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<Result<(usize, Grant), Broke>> {
+        let stream = self.outward.as_mut().ok_or(Broke::Client)?;
         match poll_room(stream, cx, wanted) {
-            Poll::Ready(Some(Ok(room))) => {
-                self.slow = None;
-                return Poll::Ready(Ok(room));
+            Poll::Ready(Some(Ok(n))) => {
+                if let Poll::Ready(grant) = self.room.poll(&mut self.turn, cx, n) {
+                    self.slow = None;
+                    return Poll::Ready(Ok((n.min(grant.bytes()), grant)));
+                }
             }
             Poll::Ready(_) => return Poll::Ready(Err(Broke::Client)),
             Poll::Pending => {}
@@ -274,20 +316,24 @@ impl Reply {
         });
         alarm.poll(cx).map(|()| Err(Broke::Slow))
     }
-}
 
-/// The last piece, and what follows it.
-fn end(stream: &mut SendStream<Bytes>, piece: Bytes, body: &mut Body, left: Option<u64>) -> Result<(), Broke> {
-    if left.is_some_and(|left| left > 0) {
-        return Err(Broke::Body(BodyError::Cut));
+    fn stream(&mut self) -> Result<&mut SendStream<Piece>, Broke> {
+        self.outward.as_mut().ok_or(Broke::Client)
     }
-    let trailers = body.trailers();
-    if trailers.is_none() || !piece.is_empty() {
-        stream.send_data(piece, trailers.is_none()).map_err(|_| Broke::Client)?;
-    }
-    match trailers {
-        Some(trailers) => stream.send_trailers(map(&trailers, |_, _| true)).map_err(|_| Broke::Client),
-        None => Ok(()),
+
+    /// The last piece, and what follows it.
+    fn end(&mut self, piece: Piece, body: &mut Body, left: Option<u64>) -> Result<(), Broke> {
+        if left.is_some_and(|left| left > 0) {
+            return Err(Broke::Body(BodyError::Cut));
+        }
+        let (stream, trailers) = (self.stream()?, body.trailers());
+        if trailers.is_none() || piece.has_remaining() {
+            stream.send_data(piece, trailers.is_none()).map_err(|_| Broke::Client)?;
+        }
+        match trailers {
+            Some(trailers) => stream.send_trailers(map(&trailers, |_, _| true)).map_err(|_| Broke::Client),
+            None => Ok(()),
+        }
     }
 }
 

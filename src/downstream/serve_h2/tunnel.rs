@@ -2,11 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 
-use bytes::Buf;
+use bytes::Buf as _;
 use bytes::Bytes;
 use h2::Reason;
 use h2::RecvStream;
@@ -15,6 +16,9 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 
+use crate::downstream::serve_h2::room::Piece;
+use crate::downstream::serve_h2::room::Room;
+use crate::downstream::serve_h2::room::Turn;
 use crate::downstream::serve_h2::watch::Place;
 use crate::http::h2::PIECE;
 use crate::http::h2::poll_room;
@@ -22,7 +26,9 @@ use crate::http::h2::poll_room;
 /// Read and written like a socket; dropped before both sides have ended, it is reset.
 pub struct Tunnel {
     inward: RecvStream,
-    outward: SendStream<Bytes>,
+    outward: SendStream<Piece>,
+    room: Rc<Room>,
+    turn: Option<Turn>,
     /// Arrived and not read yet.
     piece: Bytes,
     /// The client has ended its side; we have ended ours.
@@ -31,8 +37,8 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    pub(super) fn new(inward: RecvStream, outward: SendStream<Bytes>, place: Place) -> Self {
-        Self { inward, outward, piece: Bytes::new(), ended: (false, false), _place: place }
+    pub(super) fn new(inward: RecvStream, outward: SendStream<Piece>, room: Rc<Room>, place: Place) -> Self {
+        Self { inward, outward, room, turn: None, piece: Bytes::new(), ended: (false, false), _place: place }
     }
 }
 
@@ -56,15 +62,18 @@ impl AsyncRead for Tunnel {
 
 impl AsyncWrite for Tunnel {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
         let wanted = buf.len().min(PIECE);
         if wanted == 0 {
             return Poll::Ready(Ok(0));
         }
-        let n = match ready!(poll_room(&mut self.outward, cx, wanted)) {
+        let n = match ready!(poll_room(&mut this.outward, cx, wanted)) {
             Some(room) => room.map_err(broken)?,
             None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         };
-        self.outward.send_data(Bytes::copy_from_slice(&buf[..n]), false).map_err(broken)?;
+        let grant = ready!(this.room.poll(&mut this.turn, cx, n));
+        let n = n.min(grant.bytes());
+        this.outward.send_data(grant.piece(Bytes::copy_from_slice(&buf[..n])), false).map_err(broken)?;
         Poll::Ready(Ok(n))
     }
 
@@ -75,7 +84,7 @@ impl AsyncWrite for Tunnel {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !std::mem::replace(&mut self.ended.1, true) {
-            self.outward.send_data(Bytes::new(), true).map_err(broken)?;
+            self.outward.send_data(Piece::empty(), true).map_err(broken)?;
         }
         Poll::Ready(Ok(()))
     }

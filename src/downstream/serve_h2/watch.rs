@@ -103,6 +103,9 @@ impl Watch {
     }
 }
 
+/// From here on each is worth less than the memory it could use.
+const MANY: usize = 8;
+
 /// One request that is being answered.
 pub(super) struct Place(Rc<Watch>);
 
@@ -110,6 +113,11 @@ impl Place {
     pub(super) fn take(watch: &Rc<Watch>) -> Self {
         watch.open.set(watch.open.get() + 1);
         Self(Rc::clone(watch))
+    }
+
+    /// Whether many others are being answered beside it.
+    pub(super) fn is_one_of_many(&self) -> bool {
+        self.0.open.get() > MANY
     }
 
     /// It got its answer.

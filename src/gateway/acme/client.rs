@@ -74,6 +74,7 @@ impl Client {
             deadline: self.worker.clock.now().after(PATIENCE),
             retry: None,
             began: None,
+            hear: None,
             ends: None,
             key: 0,
             method,

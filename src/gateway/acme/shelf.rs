@@ -3,6 +3,7 @@
 use std::fs;
 use std::fs::OpenOptions;
 use std::fs::Permissions;
+use std::fs::TryLockError;
 use std::io;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -16,6 +17,7 @@ use crate::primitive::digest::Hash;
 
 /// The files of one certificate.
 pub(super) struct Shelf {
+    own: PathBuf,
     account: PathBuf,
     certificate: PathBuf,
 }
@@ -34,7 +36,19 @@ impl Shelf {
         Ok(Self {
             account: own.join(format!("account-{}.json", short(&acme.email))),
             certificate: own.join(format!("{}-{}.pem", tame(&acme.domains[0]), short(&names))),
+            own,
         })
+    }
+
+    /// The turn to ask the authority, which one process at a time has of all that share the folder; `None`: another has it.
+    /// Given back when dropped.
+    pub(super) fn turn(&self) -> Option<Turn> {
+        let folder = fs::File::open(&self.own).ok();
+        match folder.as_ref().map(fs::File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => None,
+            // A file system without locks is shared by nobody, or they ask twice.
+            _ => Some(Turn { _folder: folder }),
+        }
     }
 
     /// The account, where there is one.
@@ -59,6 +73,11 @@ impl Shelf {
     pub(super) fn keep_certificate(&self, pem: &str) -> io::Result<()> {
         write(&self.certificate, pem.as_bytes())
     }
+}
+
+/// A process's turn.
+pub(super) struct Turn {
+    _folder: Option<fs::File>,
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -117,6 +136,17 @@ mod tests {
         let own = shelf.account.parent().unwrap();
         assert_eq!(fs::metadata(own).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::read_dir(own).unwrap().count(), 2, "nothing half written stays");
+    }
+
+    #[test]
+    fn one_at_a_time_asks_the_authority() {
+        let folder = Scratch::new();
+        let shelf = || Shelf::open(folder.path(), &acme("https://ca.dev/dir", &["a.dev"])).unwrap();
+        let (one, other) = (shelf(), shelf());
+        let turn = one.turn();
+        assert!(turn.is_some() && other.turn().is_none());
+        drop(turn);
+        assert!(other.turn().is_some());
     }
 
     #[test]

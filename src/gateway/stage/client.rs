@@ -135,6 +135,7 @@ impl Client {
             deadline: Moment::NEVER,
             retry: None,
             began: None,
+            hear: None,
             ends: None,
             key: 0,
         };

@@ -2,7 +2,7 @@
 
 /// The place in a stream of frames.
 #[derive(Debug, Default)]
-pub(super) struct Boundary {
+pub struct Boundary {
     /// The head under way.
     head: [u8; HEAD],
     have: usize,
@@ -17,7 +17,7 @@ const HEAD: usize = 14;
 
 impl Boundary {
     /// These bytes have passed.
-    pub(super) fn pass(&mut self, mut bytes: &[u8]) {
+    pub fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload > 0 {
                 let taken = usize::try_from(self.payload).unwrap_or(usize::MAX).min(bytes.len());
@@ -38,7 +38,7 @@ impl Boundary {
     }
 
     /// Bytes to the next boundary as far as is known; 0 at one.
-    pub(super) fn left(&self) -> usize {
+    pub fn left(&self) -> usize {
         match self.have {
             0 => usize::try_from(self.payload).unwrap_or(usize::MAX),
             have => self.size() - have,
@@ -46,7 +46,7 @@ impl Boundary {
     }
 
     /// Whether a close frame has passed: nothing may follow it.
-    pub(super) fn closed(&self) -> bool {
+    pub fn closed(&self) -> bool {
         self.closed
     }
 

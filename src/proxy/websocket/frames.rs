@@ -27,7 +27,7 @@ use crate::http::message::Duplex;
 
 /// What came next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub enum Event {
     /// A whole message.
     Message(Message),
     /// The peer closes; it was answered.
@@ -39,7 +39,7 @@ pub(super) enum Event {
 }
 
 /// One peer's stream of frames.
-pub(super) struct Frames {
+pub struct Frames {
     stream: Box<dyn Duplex>,
     context: WebSocketContext,
     /// Whether a byte has passed since it was last asked.
@@ -51,7 +51,7 @@ const BUFFER: usize = 4 << 10;
 
 impl Frames {
     /// `peer` is at the other end of `stream`; `early` is what it sent already, `limit` the largest message.
-    pub(super) fn new(stream: Box<dyn Duplex>, early: Vec<u8>, peer: Side, limit: usize) -> Self {
+    pub fn new(stream: Box<dyn Duplex>, early: Vec<u8>, peer: Side, limit: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
@@ -68,7 +68,7 @@ impl Frames {
     }
 
     /// The next event. Pings are answered on the way.
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
             let read = self.with(cx, |context, io| context.read(io));
             return Poll::Ready(match read {
@@ -89,7 +89,7 @@ impl Frames {
     }
 
     /// Ready when all that was written is on its way.
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
         match self.with(cx, |context, io| context.flush(io)) {
             Ok(()) | Err(Error::ConnectionClosed) => Poll::Ready(Ok(())),
             Err(error) => match fault(&error) {
@@ -100,7 +100,7 @@ impl Frames {
     }
 
     /// Writes a message, once the last one is on its way.
-    pub(super) fn write(&mut self, cx: &mut Context<'_>, message: Message) {
+    pub fn write(&mut self, cx: &mut Context<'_>, message: Message) {
         let frame = match message.text {
             // What comes here was checked: else it would be sent as what it is.
             true => Utf8Bytes::try_from(message.data.clone()).map_or(Frame::Binary(message.data), Frame::Text),
@@ -111,14 +111,14 @@ impl Frames {
     }
 
     /// Writes the close frame, once.
-    pub(super) fn close(&mut self, cx: &mut Context<'_>, close: &Close) {
+    pub fn close(&mut self, cx: &mut Context<'_>, close: &Close) {
         let frame = (close.code != 1005)
             .then(|| CloseFrame { code: close.code.into(), reason: Utf8Bytes::from(close.reason.as_str()) });
         let _ = self.with(cx, |context, io| context.close(io, frame));
     }
 
     /// After the last frame: says so, and reads what still comes until the peer has closed too.
-    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
             return Poll::Ready(());
         }
@@ -133,7 +133,7 @@ impl Frames {
     }
 
     /// Whether a byte has passed since it was last asked.
-    pub(super) fn touched(&mut self) -> bool {
+    pub fn touched(&mut self) -> bool {
         std::mem::take(&mut self.touched)
     }
 

@@ -62,7 +62,7 @@ fn acme() -> Vec<Opt> {
             "storage",
             Type::text(),
             "\"acme\" below --state DIR",
-            "the folder, from the config folder, that keeps account key and certificates, for the owner alone",
+            "the folder, from the config folder, that keeps account key and certificates, for the owner alone; gateways may share one",
         ),
         opt(
             "challenge",

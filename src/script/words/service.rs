@@ -20,7 +20,15 @@ pub(super) fn upstream() -> Word {
         opt("idle", Type::Duration, "\"60s\"", "longest wait between two reads of the answer"),
     ];
     let limit = vec![
-        Opt { required: true, ..opt("inflight", Type::positive(), "", "most at a time, to the answer's last byte") },
+        Opt {
+            required: true,
+            ..opt(
+                "inflight",
+                Type::positive(),
+                "",
+                "most at a time, to the answer's last byte; an upgraded connection to its end",
+            )
+        },
         opt("queue", Type::Int(0, 1_000_000), "0", "how many may wait beyond those"),
         opt("max_wait", Type::Duration, "\"1s\"", "how long one waits"),
     ];

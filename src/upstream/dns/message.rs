@@ -5,11 +5,14 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
 /// Types of records.
-pub(super) const A: u16 = 1;
-pub(super) const CNAME: u16 = 5;
-pub(super) const AAAA: u16 = 28;
-/// RFC 2782
-pub(super) const SRV: u16 = 33;
+/// An IPv4 address.
+pub const A: u16 = 1;
+/// Another name.
+pub const CNAME: u16 = 5;
+/// An IPv6 address.
+pub const AAAA: u16 = 28;
+/// A service (RFC 2782).
+pub const SRV: u16 = 33;
 
 /// The class of the Internet.
 const IN: u16 = 1;
@@ -19,32 +22,40 @@ const TURNS: usize = 8;
 
 /// A record as far as it is of use here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub struct Record {
     /// Lower case, without the dot at the end.
-    pub(super) name: String,
-    pub(super) lifetime: u32,
-    pub(super) data: Data,
+    pub name: String,
+    /// Seconds.
+    pub lifetime: u32,
+    /// What it says.
+    pub data: Data,
 }
 
+/// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Data {
+pub enum Data {
+    /// Where a name leads.
     Address(IpAddr),
+    /// The name's other name.
     Alias(String),
+    /// Where a service is.
+    #[allow(missing_docs, reason = "as RFC 2782 names them")]
     Service { priority: u16, weight: u16, port: u16, target: String },
 }
 
 /// An answer to the question that was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub struct Answer {
     /// 0: fine, 3: there is no such name.
-    pub(super) code: u8,
+    pub code: u8,
     /// There is more than fits; it is to be asked over TCP.
-    pub(super) truncated: bool,
-    pub(super) records: Vec<Record>,
+    pub truncated: bool,
+    /// What was answered.
+    pub records: Vec<Record>,
 }
 
 /// A question for the records of type `kind` that `name` has.
-pub(super) fn query(id: u16, name: &str, kind: u16) -> Result<Vec<u8>, String> {
+pub fn query(id: u16, name: &str, kind: u16) -> Result<Vec<u8>, String> {
     // recursion is desired
     let mut out = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
     for label in name.trim_end_matches('.').split('.') {
@@ -62,7 +73,7 @@ pub(super) fn query(id: u16, name: &str, kind: u16) -> Result<Vec<u8>, String> {
 }
 
 /// Understands `bytes` as an answer to `query`; `None` when they are none, or make no sense.
-pub(super) fn answer(bytes: &[u8], query: &[u8]) -> Option<Answer> {
+pub fn answer(bytes: &[u8], query: &[u8]) -> Option<Answer> {
     let mut reader = Reader { bytes, at: 12 };
     let head = bytes.get(..12)?;
     let is_answer = head[..2] == query[..2] && head[2] & 0x80 != 0 && head[4..6] == [0, 1];
@@ -83,7 +94,7 @@ pub(super) fn answer(bytes: &[u8], query: &[u8]) -> Option<Answer> {
 
 impl Answer {
     /// The records of `name`, over its aliases, and for how many seconds all of that holds.
-    pub(super) fn of(&self, name: &str) -> (Vec<&Data>, u32) {
+    pub fn of(&self, name: &str) -> (Vec<&Data>, u32) {
         let mut owner = name.trim_end_matches('.').to_ascii_lowercase();
         let mut lifetime = u32::MAX;
         for _ in 0..TURNS {

@@ -27,6 +27,8 @@ struct Incoming {
     line: Option<Line>,
     input: Input,
     state: State,
+    /// How large a buffer may become.
+    most: usize,
 }
 
 /// The connection an answer comes on.
@@ -116,7 +118,7 @@ pub(crate) fn body(line: Line, input: Input, framing: Framing, now: Moment) -> B
         Framing::Close => State::Close,
     };
     line.conn.alarm.set(Moment::NEVER);
-    Body::stream(Incoming { line: Some(line), input, state })
+    Body::stream(Incoming { line: Some(line), input, state, most: LARGE })
 }
 
 impl Line {
@@ -151,7 +153,7 @@ impl Incoming {
             self.input.at = 0;
         }
         if filled {
-            self.input.bytes.reserve_exact(LARGE.saturating_sub(self.input.bytes.len()).max(Buffers::SIZE));
+            self.input.bytes.reserve_exact(self.most.saturating_sub(self.input.bytes.len()).max(Buffers::SIZE));
         }
         match line.conn.socket.poll_fill(cx, &mut self.input.bytes) {
             Poll::Ready(read) => {
@@ -277,6 +279,10 @@ impl Source for Incoming {
             State::Chunked(decoder) => decoder.trailers(),
             _ => None,
         }
+    }
+
+    fn be_modest(&mut self) {
+        self.most = Buffers::SIZE;
     }
 }
 

@@ -18,12 +18,16 @@ use crate::http::Body;
 use crate::http::BodyError;
 use crate::http::Method;
 use crate::http::h1::Framing;
+use crate::http::h2::headers;
+use crate::http::headers::Known;
+use crate::upstream::Hear;
 use crate::upstream::Protocol;
 use crate::upstream::SendError;
 use crate::upstream::Timeouts;
 use crate::upstream::attempt::Errand;
 use crate::upstream::attempt::Lost;
 use crate::upstream::attempt::attempt as attempt_h1;
+use crate::upstream::h1::INTERIM;
 use crate::upstream::h1::Reply;
 use crate::upstream::h2::fields;
 use crate::upstream::h2::incoming::Held;
@@ -75,10 +79,11 @@ pub(crate) async fn attempt(errand: &Errand<'_>, mut upload: Upload) -> Result<(
         answer,
         outgoing: Outgoing::new(stream, upload, bodiless),
         deaf: false,
+        interim: 0,
         alarm: pools.alarms.alarm(&pools.clock),
     };
     let (clock, timeouts) = (&pools.clock, &shared.config().timeout);
-    match poll_fn(|cx| call.poll(cx, timeouts, outbound.deadline, clock)).await {
+    match poll_fn(|cx| call.poll(cx, timeouts, outbound.deadline, clock, outbound.hear.as_deref())).await {
         Ok(answer) => {
             lease.prove();
             let now = clock.now();
@@ -105,6 +110,8 @@ struct Call {
     outgoing: Outgoing,
     /// The host takes no more of the body; what it has to say is still read.
     deaf: bool,
+    /// Interim answers so far.
+    interim: u32,
     alarm: Alarm,
 }
 
@@ -113,6 +120,8 @@ enum Broke {
     Stream(h2::Error),
     Late,
     Body(BodyError),
+    /// More interim answers than make sense.
+    Chatter,
 }
 
 impl Call {
@@ -123,6 +132,7 @@ impl Call {
         timeouts: &Timeouts,
         deadline: Moment,
         clock: &Clock,
+        hear: Option<&dyn Hear>,
     ) -> Poll<Result<http::Response<RecvStream>, Broke>> {
         if !self.deaf {
             match self.outgoing.poll(cx) {
@@ -137,11 +147,26 @@ impl Call {
                 self.alarm.set(patience.min(deadline));
             }
         }
+        self.listen(cx, hear)?;
         if let Poll::Ready(answer) = Pin::new(&mut self.answer).poll(cx) {
             return Poll::Ready(answer.map_err(Broke::Stream));
         }
         ready!(self.alarm.poll(cx));
         Poll::Ready(Err(Broke::Late))
+    }
+
+    /// What the host says ahead of its answer; hints are for who wants to hear them.
+    fn listen(&mut self, cx: &mut Context<'_>, hear: Option<&dyn Hear>) -> Result<(), Broke> {
+        while let Poll::Ready(Some(Ok(interim))) = self.answer.poll_informational(cx) {
+            self.interim += 1;
+            if self.interim > INTERIM {
+                return Err(Broke::Chatter);
+            }
+            if let (103, Some(hear)) = (interim.status().as_u16(), hear) {
+                hear.hint(headers(interim.headers(), |known, _, _| known != Known::ContentLength));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -172,6 +197,7 @@ fn told(broke: Broke, host: String, reused: bool) -> (SendError, Option<Setback>
     let error = match broke {
         Broke::Late => return (SendError::Timeout { host, phase: "answer" }, Some(Setback::Late)),
         Broke::Body(error) => return (SendError::Body(error), None),
+        Broke::Chatter => return (SendError::Protocol { host, cause: "too many interim answers".into() }, None),
         Broke::Stream(error) => error,
     };
     // the host says it has not looked at the request (RFC 9113 §8.7)

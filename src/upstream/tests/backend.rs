@@ -262,6 +262,7 @@ pub(in crate::upstream) fn get(target: &str) -> Outbound {
         deadline: Moment::NEVER,
         retry: None,
         began: None,
+        hear: None,
         ends: None,
         key: 0,
     }
