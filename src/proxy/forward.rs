@@ -158,7 +158,7 @@ fn outbound(exchange: &Rc<Exchange>, with: &Override, target: String, host: Opti
 fn takes_hints(request: &Request) -> bool {
     match request.version {
         Version::Http2 => true,
-        Version::Http11 => request.headers.has("sec-fetch-mode"),
+        Version::Http11 => request.headers.known(Known::SecFetchMode).next().is_some(),
         Version::Http10 => false,
     }
 }

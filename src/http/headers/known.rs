@@ -135,7 +135,7 @@ known_names! {
     UserAgent "user-agent", Date "date", Server "server", Etag "etag", Origin "origin", Location "location",
     Http2Settings "http2-settings", MaxForwards "max-forwards", CacheControl "cache-control",
     LastModified "last-modified", AcceptRanges "accept-ranges", AcceptLanguage "accept-language", Vary "vary",
-    Referer "referer", IfNoneMatch "if-none-match", IfModifiedSince "if-modified-since",
+    SecFetchMode "sec-fetch-mode", Referer "referer", IfNoneMatch "if-none-match", IfModifiedSince "if-modified-since",
 }
 
 #[cfg(test)]
