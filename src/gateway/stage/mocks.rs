@@ -1,5 +1,7 @@
 //! What stands in for services: HTTP through memory, answered by the test.
 
+mod socket;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -136,6 +138,7 @@ impl Mocks {
         };
         while let Next::Request(request) = connection.next(&limits).await {
             let head = request.method == Method::Head;
+            let key = socket::key(&request);
             let Some(call) = call(*request, upstream, host).await else { return };
             let Some(reply) = self.reply(call) else { return };
             if !reply.delay.is_zero() {
@@ -153,7 +156,11 @@ impl Mocks {
                 }
                 Some(Fault::Cut) | None => {}
             }
+            let attendant = reply.attendant.clone();
             let mut response = response(reply, &self.tools.clock);
+            if let Some(attendant) = attendant {
+                return self.talk(connection, response, key, attendant).await;
+            }
             if connection.answer(&mut response, head).await.is_err() {
                 return;
             }

@@ -1,5 +1,8 @@
 //! Scripts on stage, tested by tests in Lua: each sentence below is one that users rely on.
 
+mod sockets;
+mod under_way;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
