@@ -169,3 +169,6 @@ const COARSE: Duration = Duration::from_millis(10);
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests;
