@@ -11,6 +11,7 @@ mod later;
 mod purge;
 mod reach;
 mod record;
+mod reload;
 mod replay;
 mod rollback;
 mod routes;
@@ -86,6 +87,7 @@ enum Command {
     Explain(explain::Explain),
     Types(types::Types),
     Diff(diff::Compare),
+    Reload(reload::Reload),
     Rollback(rollback::Rollback),
     Docs(docs::Docs),
     Drain(drain::Drain),
@@ -116,6 +118,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Explain(explain) => explain.run(settings),
         Command::Types(types) => types.run(),
         Command::Diff(diff) => diff.run(settings),
+        Command::Reload(reload) => reload.run(),
         Command::Rollback(rollback) => rollback.run(settings),
         Command::Docs(docs) => docs.run(),
         Command::Drain(drain) => drain.run(),

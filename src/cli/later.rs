@@ -21,8 +21,6 @@ pub(super) enum Later {
     #[command(hide = true)]
     Import(Rest),
     #[command(hide = true)]
-    Reload(Rest),
-    #[command(hide = true)]
     Top(Rest),
 }
 
@@ -31,7 +29,6 @@ impl Later {
     pub(super) fn run(self) -> Exit {
         let (name, instead) = match self {
             Self::Import(_) => ("import", ""),
-            Self::Reload(_) => ("reload", "; send SIGHUP, or POST /reload to the admin listener"),
             Self::Top(_) => ("top", "; see /metrics and /state of the admin listener"),
         };
         eprintln!("error: `moongate {name}` is not in this version{instead}");
