@@ -6,8 +6,8 @@ mod diff;
 mod docs;
 mod drain;
 mod explain;
+mod import;
 mod init;
-mod later;
 mod purge;
 mod reach;
 mod record;
@@ -18,6 +18,7 @@ mod routes;
 mod run;
 mod settings;
 mod test;
+mod top;
 mod types;
 
 use std::ffi::OsString;
@@ -83,6 +84,7 @@ enum Command {
     Check(check::Check),
     Routes(routes::Routes),
     Init(init::Init),
+    Import(import::Import),
     Test(test::Test),
     Explain(explain::Explain),
     Types(types::Types),
@@ -94,8 +96,7 @@ enum Command {
     Purge(purge::Purge),
     Record(record::Record),
     Replay(replay::Replay),
-    #[command(flatten)]
-    Later(later::Later),
+    Top(top::Top),
 }
 
 /// Runs the command line `arguments` (the first is the program's name).
@@ -114,6 +115,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(check) => check.run(settings),
         Command::Routes(routes) => routes.run(settings),
         Command::Init(init) => init.run(),
+        Command::Import(import) => import.run(),
         Command::Test(test) => test.run(settings),
         Command::Explain(explain) => explain.run(settings),
         Command::Types(types) => types.run(),
@@ -125,7 +127,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Purge(purge) => purge.run(),
         Command::Record(record) => record.run(),
         Command::Replay(replay) => replay.run(settings),
-        Command::Later(later) => later.run(),
+        Command::Top(top) => top.run(),
     }
 }
 

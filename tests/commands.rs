@@ -82,6 +82,11 @@ impl Table {
                 let beside = self.beside.take().expect("a line that ends with `&` comes first");
                 self.ended(beside.wait_with_output().unwrap())
             }
+            ["moongate", arguments @ .., ">", file] => {
+                let output = self.command(arguments).output().unwrap();
+                self.dir.write(file, &output.stdout);
+                String::new()
+            }
             ["moongate", arguments @ ..] => self.ended(self.command(arguments).output().unwrap()),
             ["curl", target, fields @ ..] => self.ask(target, fields),
             ["cat", file] => timeless(&self.dir.read(file)),
@@ -150,6 +155,7 @@ fn timeless(text: &str) -> String {
         (r"after [\d.e-]+s", "after … s"),
         (r" +[\d.]+ ms +[\d.]+ ms  \|[ =]+\|", "  … ms"),
         (r"in [\d.]+ ms", "in … ms"),
+        (r"(?m)^(\S.*\d) +\d+\.\d\d(  \d+ of .*)?$", "$1  …$2"),
     ];
     let text = without(text, &said);
     if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" }

@@ -15,9 +15,11 @@ pub(crate) fn embedded(lua: &Lua, title: &str, text: &'static str) -> mlua::Resu
     lua.load(&compiled(text)?[..]).set_name(title).set_mode(ChunkMode::Binary).into_function()
 }
 
-/// By the place of the text: there is no other at it.
+/// By the place of its text and its length: there is no other at it.
+type Code = BTreeMap<(usize, usize), Arc<[u8]>>;
+
 fn compiled(text: &'static str) -> mlua::Result<Arc<[u8]>> {
-    static CODE: Mutex<BTreeMap<(usize, usize), Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+    static CODE: Mutex<Code> = Mutex::new(Code::new());
     let mut known = CODE.lock();
     let key = (text.as_ptr().addr(), text.len());
     if let Some(code) = known.get(&key) {

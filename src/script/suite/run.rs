@@ -23,6 +23,7 @@ use crate::script::context::Setting;
 use crate::script::context::Snapshot;
 use crate::script::declare::Session;
 use crate::script::diagnose::Faults;
+use crate::script::diagnose::sketch;
 use crate::script::driver::fault;
 use crate::script::live::Live;
 use crate::script::load;
@@ -35,6 +36,7 @@ use crate::telemetry::log::Level;
 
 /// A test file that loads.
 pub struct Suite {
+    name: String,
     lua: Lua,
     context: Rc<Context>,
     files: Rc<Files>,
@@ -84,12 +86,20 @@ impl Suite {
         let functions = functions(&lua).map_err(plain)?;
         run(&lua, &session, name, &files)?;
         let tests = tests(&functions).map_err(plain)?;
-        Ok(Self { lua, context, files, tests })
+        Ok(Self { name: name.to_owned(), lua, context, files, tests })
     }
 
     /// Its tests, in the order written.
     pub fn tests(&self) -> &[Test] {
         &self.tests
+    }
+
+    /// Whether no function in it writes a local of the file, so that no test can leave another something in one.
+    pub fn stands_alone(&self) -> bool {
+        let text = self.files.text(&self.name).map(|text| Arc::from(&*text));
+        let sketch = text.ok().and_then(|text| sketch::read(&text));
+        sketch
+            .is_some_and(|sketch| sketch.functions.iter().all(|function| function.nested || function.writes.is_empty()))
     }
 
     /// Runs the test at `index` against `stage`.
