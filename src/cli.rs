@@ -6,17 +6,19 @@ mod diff;
 mod docs;
 mod drain;
 mod explain;
+mod import;
 mod init;
-mod later;
 mod purge;
 mod reach;
 mod record;
+mod reload;
 mod replay;
 mod rollback;
 mod routes;
 mod run;
 mod settings;
 mod test;
+mod top;
 mod types;
 
 use std::ffi::OsString;
@@ -82,18 +84,19 @@ enum Command {
     Check(check::Check),
     Routes(routes::Routes),
     Init(init::Init),
+    Import(import::Import),
     Test(test::Test),
     Explain(explain::Explain),
     Types(types::Types),
     Diff(diff::Compare),
+    Reload(reload::Reload),
     Rollback(rollback::Rollback),
     Docs(docs::Docs),
     Drain(drain::Drain),
     Purge(purge::Purge),
     Record(record::Record),
     Replay(replay::Replay),
-    #[command(flatten)]
-    Later(later::Later),
+    Top(top::Top),
 }
 
 /// Runs the command line `arguments` (the first is the program's name).
@@ -112,17 +115,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(check) => check.run(settings),
         Command::Routes(routes) => routes.run(settings),
         Command::Init(init) => init.run(),
+        Command::Import(import) => import.run(),
         Command::Test(test) => test.run(settings),
         Command::Explain(explain) => explain.run(settings),
         Command::Types(types) => types.run(),
         Command::Diff(diff) => diff.run(settings),
+        Command::Reload(reload) => reload.run(),
         Command::Rollback(rollback) => rollback.run(settings),
         Command::Docs(docs) => docs.run(),
         Command::Drain(drain) => drain.run(),
         Command::Purge(purge) => purge.run(),
         Command::Record(record) => record.run(),
         Command::Replay(replay) => replay.run(settings),
-        Command::Later(later) => later.run(),
+        Command::Top(top) => top.run(),
     }
 }
 

@@ -3,9 +3,17 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::sync::Arc;
 
 use crate::support::binary;
+use crate::support::binary::Binary;
+use crate::support::binary::Setup;
 use crate::support::temp::Dir;
+use crate::support::wait;
 
 const BAR: &str = "----------\n";
 
@@ -31,22 +39,97 @@ fn every_command_says_what_is_written_down() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Runs the commands of `script` (lines that begin with `$ moongate`) among `files`; each with what it said.
+/// Runs the lines of `script` that begin with `$` among `files`; each with what it said.
 fn play(files: &str, script: &str) -> String {
-    let dir = Dir::new();
+    let mut table = Table { dir: Arc::new(Dir::new()), gateway: None, beside: None };
     for part in files.split("-- FILE ").skip(1) {
         let (name, text) = part.split_once('\n').unwrap();
-        dir.write(name.trim(), text);
+        table.dir.write(name.trim(), text);
     }
     let mut said = String::new();
-    for command in script.lines().filter(|line| line.starts_with("$ ")) {
-        let words: Vec<_> = words(command.strip_prefix("$ moongate ").expect("a command of moongate's"));
-        let output = binary::run(dir.path(), &words.iter().map(String::as_str).collect::<Vec<_>>());
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).replace(&*dir.path().to_string_lossy(), "DIR");
-        said += &format!("{command}\n{}[exit {}]\n", timeless(&text), output.status.code().unwrap());
+    for line in script.lines().filter(|line| line.starts_with("$ ")) {
+        said += &format!("{line}\n{}", table.line(&line[2..]));
     }
     said
+}
+
+/// Files, and a gateway that may run among them.
+struct Table {
+    dir: Arc<Dir>,
+    gateway: Option<Binary>,
+    beside: Option<Child>,
+}
+
+impl Table {
+    /// What `moongate run` says is no part of it, it reads its files when told to, and `wait` waits for what ends with `&`.
+    fn line(&mut self, line: &str) -> String {
+        let words = words(line);
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        match &words[..] {
+            ["moongate", "run"] => {
+                self.gateway = Some(Setup::again(&self.dir).argument("--no-watch").start());
+                String::new()
+            }
+            ["moongate", arguments @ .., "&"] => {
+                let child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+                self.beside = Some(child);
+                let mut admin = self.gateway.as_ref().unwrap().admin();
+                let orders = |known: serde_json::Value| known["orders"].as_array().is_some_and(|all| !all.is_empty());
+                wait::until("the gateway knows of it", || orders(admin.get("/trace").json()));
+                String::new()
+            }
+            ["wait"] => {
+                let beside = self.beside.take().expect("a line that ends with `&` comes first");
+                self.ended(beside.wait_with_output().unwrap())
+            }
+            ["moongate", arguments @ .., ">", file] => {
+                let output = self.command(arguments).output().unwrap();
+                self.dir.write(file, &output.stdout);
+                String::new()
+            }
+            ["moongate", arguments @ ..] => self.ended(self.command(arguments).output().unwrap()),
+            ["curl", target, fields @ ..] => self.ask(target, fields),
+            ["cat", file] => timeless(&self.dir.read(file)),
+            ["cp", from, to] => {
+                self.dir.replace(to, self.dir.read(from));
+                String::new()
+            }
+            _ => panic!("no command of these tests: {line}"),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = binary::command();
+        command.current_dir(self.dir.path()).args(arguments).stdin(Stdio::null());
+        if let Some(gateway) = &self.gateway {
+            command.env("MOONGATE_ADMIN", gateway.admin_address().to_string());
+        }
+        command
+    }
+
+    fn ask(&self, target: &str, fields: &[&str]) -> String {
+        let fields: Vec<_> = fields.iter().filter_map(|field| field.split_once(": ")).collect();
+        let mut client = self.gateway.as_ref().expect("`moongate run` comes first").client().host("localhost");
+        let answer = client.call("GET", target, &fields, "");
+        format!("{} {}", answer.status, self.plain(answer.text().trim_end()))
+    }
+
+    fn ended(&self, output: Output) -> String {
+        let text = [output.stdout, output.stderr].concat();
+        format!("{}[exit {}]\n", self.plain(&String::from_utf8_lossy(&text)), output.status.code().unwrap())
+    }
+
+    /// Without what is another in every run.
+    fn plain(&self, text: &str) -> String {
+        let mut text = text.replace(&*self.dir.path().to_string_lossy(), "DIR");
+        if let Some(gateway) = &self.gateway {
+            for (address, name) in [(gateway.address(), "GATEWAY"), (gateway.admin_address(), "ADMIN")] {
+                text = text.replace(&address.to_string(), name);
+            }
+            text = without(&text, BY_CHANCE);
+        }
+        timeless(&text)
+    }
 }
 
 /// Words as a shell would split them: single quotes hold some together.
@@ -64,10 +147,31 @@ fn words(line: &str) -> Vec<String> {
 
 /// How long something took is no part of what is said.
 fn timeless(text: &str) -> String {
-    let line = |line: &str| match (line.split_once(" failed, in "), line.strip_prefix("  date: ")) {
-        (Some((sum, _)), _) => format!("{sum} failed, in … s\n"),
-        (_, Some(_)) => "  date: …\n".to_owned(),
-        (None, None) => format!("{line}\n"),
-    };
-    text.lines().map(line).collect()
+    let said = [
+        (r"in \d+\.\d\d s\b", "in … s"),
+        (r"(time=\W)[\d.]+", "$1…"),
+        (r#""seconds":[\d.e-]+"#, "\"seconds\":…"),
+        (r"(?m)^  date: .*$", "  date: …"),
+        (r"after [\d.e-]+s", "after … s"),
+        (r" +[\d.]+ ms +[\d.]+ ms  \|[ =]+\|", "  … ms"),
+        (r"in [\d.]+ ms", "in … ms"),
+        (r"(?m)^(\S.*\d) +\d+\.\d\d(  \d+ of .*)?$", "$1  …$2"),
+    ];
+    let text = without(text, &said);
+    if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" }
+}
+
+/// Names that a gateway makes by chance.
+const BY_CHANCE: &[(&str, &str)] = &[
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    (r"\b[0-9a-f]{32}\b", "TRACE"),
+    (r"-[0-9a-f]{16}-0", "-SPAN-0"),
+    (r"(?m)^trace \d+-\d+,", "trace N,"),
+    (r"\(\d+-\d+\)", "(N)"),
+];
+
+fn without(text: &str, parts: &[(&str, &str)]) -> String {
+    parts.iter().fold(text.to_owned(), |text, (like, instead)| {
+        regex::Regex::new(like).unwrap().replace_all(&text, *instead).into_owned()
+    })
 }

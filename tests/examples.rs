@@ -171,6 +171,25 @@ fn the_readme_runs_as_printed() {
     assert!(!curled(&text).is_empty(), "the README has nobody curl anything");
 }
 
+/// What the README says of tests is so: those before a text that `moongate test` prints fail as it says, others pass.
+#[test]
+fn the_readmes_tests_say_what_is_printed() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (before, after) = text.split_once("```luau\n").expect("the README shows a test");
+    let (tests, after) = after.split_once("```").unwrap();
+    let said = after.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let script = before.rsplit("```lua\n").next().and_then(|rest| rest.split("```").next()).unwrap();
+    let dir = Dir::new();
+    dir.write("gateway_test.lua", tests);
+    dir.write("gateway.lua", script);
+    let output = binary::run(dir.path(), &["test"]);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && printed.starts_with(said), "{printed}");
+    dir.write("gateway.lua", script.replace("to = \"orders\"", "to = \"orders\", strip_prefix = \"/v1\""));
+    let output = binary::run(dir.path(), &["test"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 fn curled(readme: &str) -> Vec<String> {
     let lines = readme.lines().filter(|line| line.contains("curl ") && !line.contains("-X") && !line.contains(" -d"));
     lines

@@ -163,6 +163,7 @@ mod tracing;
 mod transforms;
 mod upgrades;
 mod validate;
+mod watching;
 mod websockets;
 mod words;
 mod wrappers;

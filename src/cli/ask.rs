@@ -38,14 +38,15 @@ impl Admin {
 
     /// The same with something to read.
     pub(super) fn put(&self, method: &str, target: &str, body: &str) -> Result<String, Exit> {
-        match self.exchange(method, target, body) {
+        match self.answer(method, target, body) {
             Ok((status, text)) if status < 300 => Ok(text),
             Ok((status, text)) => Err(fail(Exit::Failed, &refusal(status, &text))),
             Err(message) => Err(fail(Exit::Failed, &message)),
         }
     }
 
-    fn exchange(&self, method: &str, target: &str, body: &str) -> Result<(u16, String), String> {
+    /// Status and text of the answer, or why there is none.
+    pub(super) fn answer(&self, method: &str, target: &str, body: &str) -> Result<(u16, String), String> {
         let at = settings::listen(&self.admin).map_err(|message| format!("--admin: {message}"))?;
         exchange(&at, self.token.as_deref(), (method, target, body), TIME)
     }

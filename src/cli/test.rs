@@ -72,6 +72,7 @@ impl Test {
             secrets: Settings::secrets(),
             filter: self.filter.clone(),
             coverage: self.coverage || self.lcov.is_some(),
+            part: PART,
         };
         loop {
             let began = SystemTime::now();
@@ -123,9 +124,10 @@ impl Test {
     }
 }
 
-/// Every file on a thread of its own, as many at a time as there are processors.
+/// Every file on a thread of its own, as many at a time as there are processors; those that are left help with long files.
 fn play_all(pairs: &[Pair], task: &play::Task) -> Vec<Played> {
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(pairs.len());
+    let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let (threads, each) = (processors.min(pairs.len()), processors / pairs.len().max(1));
     let (next, done) = (Mutex::new(pairs.iter().enumerate()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -133,7 +135,7 @@ fn play_all(pairs: &[Pair], task: &play::Task) -> Vec<Played> {
                 loop {
                     let taken = next.lock().ok().and_then(|mut next| next.next());
                     let Some((at, pair)) = taken else { return };
-                    let played = play::play(pair, task);
+                    let played = play::play(pair, task, each);
                     if let Ok(mut done) = done.lock() {
                         done.push((at, played));
                     }
@@ -164,8 +166,14 @@ fn wait_for_change(asked: &[PathBuf], played: &[Played], began: SystemTime) {
     }
 }
 
+/// Tests that are worth a thread of their own.
+const PART: usize = 100;
+
 /// The clock of files is behind by as much.
 const COARSE: Duration = Duration::from_millis(10);
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests;

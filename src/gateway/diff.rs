@@ -240,7 +240,10 @@ fn object(fields: &Map<String, Value>) -> String {
     }
     match fields.values().next() {
         Some(only) if fields.len() == 1 => short(only),
-        _ => Value::Object(fields.clone()).to_string(),
+        _ => {
+            let told = fields.iter().filter(|(_, value)| !value.is_null());
+            told.map(|(name, value)| format!("{name} {}", short(value))).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 

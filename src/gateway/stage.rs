@@ -9,6 +9,7 @@ mod idle;
 mod ledger;
 mod mocks;
 pub mod replay;
+mod under_way;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -36,7 +37,9 @@ use crate::script::offline::Offline;
 use crate::script::suite;
 use crate::script::suite::Answered;
 use crate::script::suite::Asked;
+use crate::script::suite::Socket;
 use crate::script::suite::StandIn;
+use crate::script::suite::Ticket;
 use crate::suggest;
 use crate::telemetry::AccessLog;
 use crate::telemetry::log;
@@ -48,6 +51,7 @@ use ledger::Ledger;
 use ledger::Spy;
 use mocks::Line;
 use mocks::Mocks;
+use under_way::UnderWay;
 
 /// A script that is put on stage, once for each test.
 pub struct Play {
@@ -74,7 +78,8 @@ pub struct Stage {
     offline: Rc<Offline>,
     mocks: Rc<Mocks>,
     ledger: Rc<Ledger>,
-    client: Client,
+    client: Rc<Client>,
+    under_way: UnderWay,
     parts: Parts,
     begun: Cell<bool>,
     seen: RefCell<Vec<Seen>>,
@@ -103,7 +108,8 @@ impl Stage {
             upstreams: upstreams.map(|config| upstream::Shared::offline(config.clone())).collect(),
         };
         let stage = Self {
-            client: Client::new(&worker),
+            client: Rc::new(Client::new(&worker)),
+            under_way: UnderWay::default(),
             seen: RefCell::default(),
             ledger: Rc::default(),
             offline: Rc::new(Offline::new(suite::SEED)),
@@ -187,18 +193,27 @@ impl suite::Stage for Stage {
         let seat = self.client.seat(&asked)?;
         self.ledger.begin(&seat, &asked);
         let outcome = self.driver.run(&self.runtime, &self.workers, self.client.send(&seat, &asked));
-        let settled = self.driver.settle(&self.runtime);
-        let entry = self.ledger.end(&seat);
-        if let Some(trouble) = self.mocks.trouble() {
-            return Err(trouble);
-        }
-        settled?;
-        let mut answered = outcome??;
-        if let Some(route) = entry.route() {
-            self.seen.borrow_mut().push((route, answered.status, entry.steps().to_vec()));
-        }
-        entry.complete(&mut answered, &self.shared.plan);
-        Ok(answered)
+        self.complete(&seat, outcome.and_then(|answered| answered))
+    }
+
+    fn start(&self, asked: Asked) -> Result<Ticket, String> {
+        self.set_out(asked)
+    }
+
+    fn is_done(&self, ticket: Ticket) -> bool {
+        self.is_back(ticket)
+    }
+
+    fn finish(&self, ticket: Ticket) -> Result<Answered, String> {
+        self.bring_home(ticket)
+    }
+
+    fn open(&self, asked: Asked) -> Result<(Answered, Option<Socket>), String> {
+        self.open_socket(&asked)
+    }
+
+    fn wait(&self, until: &dyn Fn() -> bool, within: Option<Duration>) -> Result<bool, String> {
+        self.let_happen(until, within)
     }
 
     fn mock(&self, upstream: &str, stand_in: StandIn) -> Result<(), String> {
@@ -222,16 +237,7 @@ impl suite::Stage for Stage {
 
     fn advance(&self, by: Duration) -> Result<(), String> {
         self.begin()?;
-        let end = self.driver.now().after(by);
-        loop {
-            self.driver.settle(&self.runtime)?;
-            match self.driver.next_due(&self.workers) {
-                Some(due) if due <= end => self.turn(Some(due.since(self.driver.now()))),
-                _ => break,
-            }
-        }
-        self.turn(Some(end.since(self.driver.now())));
-        self.driver.settle(&self.runtime)
+        self.let_happen(&|| false, Some(by)).map(drop)
     }
 
     fn token(&self, claims: Map<String, Value>) -> Result<String, String> {

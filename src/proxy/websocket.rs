@@ -3,6 +3,7 @@
 //! A conversation keeps its exchange, and so its generation: the functions on it stand there. A plain upgrade keeps none
 //! (see [`crate::proxy::tunnel`]).
 
+mod caller;
 mod conversation;
 mod end;
 pub mod frames;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use crate::proxy::Failure;
 use crate::proxy::Run;
 
+pub use caller::Caller;
 pub(crate) use conversation::converse;
 pub use line::Line;
 pub use line::Shut;

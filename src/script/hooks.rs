@@ -9,7 +9,7 @@ mod outward;
 mod picture;
 mod prepare;
 mod rest;
-mod socket;
+pub(in crate::script) mod socket;
 mod steps;
 mod stream;
 mod tape;

@@ -9,6 +9,8 @@ use mlua::StdLib;
 use mlua::Table;
 use mlua::Value;
 use mlua::chunk::ChunkMode;
+use mlua::state::GcIncParams;
+use mlua::state::GcMode;
 
 use crate::script::context::Context;
 use crate::script::context::Setting;
@@ -17,8 +19,10 @@ use crate::script::handle;
 use crate::script::watchdog::Watch;
 
 mod core;
+mod embedded;
 
 pub use core::Suggest;
+pub(crate) use embedded::embedded;
 
 /// What the prelude gives to the Rust side.
 pub(super) struct Prelude {
@@ -54,6 +58,8 @@ pub fn open(setting: Setting) -> mlua::Result<(Lua, Rc<Context>)> {
         | StdLib::COROUTINE
         | StdLib::DEBUG;
     let lua = Lua::new_with(libraries, LuaOptions::new())?;
+    // Nothing of what is made until it is sealed can be given back.
+    lua.gc_set_mode(collecting(1000));
     handle::prepare(&lua)?;
     lua.set_memory_limit(setting.memory)?;
     let watch = Watch::new(&lua, setting.step)?;
@@ -74,7 +80,13 @@ pub fn seal(lua: &Lua) -> mlua::Result<()> {
     let proxy = lua.globals();
     proxy.set_metatable(Some(guarded))?;
     proxy.set_readonly(true);
+    lua.gc_set_mode(collecting(200));
     Ok(())
+}
+
+/// What is alive may grow to so many hundredths before anything is collected.
+fn collecting(goal: i32) -> GcMode {
+    GcMode::Incremental(GcIncParams::default().goal(goal))
 }
 
 /// Says that loading is over: time is the clock's from now on, and chance is chance.
@@ -120,7 +132,7 @@ pub fn is_worn(lua: &Lua) -> bool {
 }
 
 fn prelude(lua: &Lua) -> mlua::Result<()> {
-    let chunk = lua.load(include_str!("prelude.luau")).set_name("=[moongate]").set_mode(ChunkMode::Text);
+    let chunk = embedded(lua, "=[moongate]", include_str!("prelude.luau"))?;
     let made: Table = chunk.call((Value::LightUserData(driver::mark()), core::table(lua)?))?;
     let globals = lua.globals();
     for name in ["require", "loadstring", "gcinfo", "newproxy"] {

@@ -20,6 +20,7 @@ use crate::proxy::watch::Trod;
 use crate::proxy::watch::key;
 use crate::script::context::Context;
 use crate::script::handle;
+use crate::script::machine::embedded;
 use crate::script::words::roles;
 pub(crate) use token::Recipe;
 pub(crate) use token::public;
@@ -136,8 +137,10 @@ pub(crate) fn passing(lua: &Lua, word: &str, call: Function, options: &Table) ->
     let nothing = lua.create_function(|_, _: Value| Ok(()))?;
     let forward: Option<Table> = options.raw_get::<Value>("forward")?.as_table().cloned();
     let told: Function = forwarding.call((forward, nothing))?;
-    let chunk = lua.load(
+    let chunk = embedded(
+        lua,
+        "=[offline]",
         "local passes, told, call = ...\nreturn function(req) if passes(req) then return told(req) end return call(req) end",
-    );
-    chunk.set_name("=[offline]").call((passes, told, call))
+    )?;
+    chunk.call((passes, told, call))
 }

@@ -5,7 +5,12 @@ mod asked;
 mod gw;
 mod mock;
 mod run;
+mod socket;
+mod under_way;
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +21,9 @@ use serde_json::Value;
 
 use crate::plan::Place;
 use crate::proxy::watch::Trod;
+use crate::proxy::websocket::Caller;
+use crate::proxy::websocket::Close;
+use crate::proxy::websocket::Message;
 use crate::telemetry::log;
 
 pub use run::Failed;
@@ -29,6 +37,23 @@ pub trait Stage {
     /// Sends a request and waits for the whole answer; an error is the test's fault, or the gateway's in a way no client
     /// could be told.
     fn ask(&self, asked: Asked) -> Result<Answered, String>;
+
+    /// Sends a request and returns at once, with a number for [`Stage::finish`]: what can happen while time stands has
+    /// happened by then.
+    fn start(&self, asked: Asked) -> Result<Ticket, String>;
+
+    /// Whether the answer is there.
+    fn is_done(&self, ticket: Ticket) -> bool;
+
+    /// Waits for the whole answer to a request that was started, once.
+    fn finish(&self, ticket: Ticket) -> Result<Answered, String>;
+
+    /// Asks for a WebSocket: what the handshake came to, and the socket when it was answered 101.
+    fn open(&self, asked: Asked) -> Result<(Answered, Option<Socket>), String>;
+
+    /// Lets things happen until `until` holds, whether it does: no longer than `within`, else as long as anything is under
+    /// way.
+    fn wait(&self, until: &dyn Fn() -> bool, within: Option<Duration>) -> Result<bool, String>;
 
     /// `stand_in` answers for this upstream from now on.
     fn mock(&self, upstream: &str, stand_in: StandIn) -> Result<(), String>;
@@ -53,6 +78,18 @@ pub trait Stage {
 
     /// What went wrong beside a request, if anything did.
     fn trouble(&self) -> Option<String>;
+}
+
+/// Stands for a request under way.
+pub type Ticket = u16;
+
+/// A test's end of a WebSocket.
+#[derive(Clone)]
+pub struct Socket {
+    /// Speaks.
+    pub caller: Rc<Caller>,
+    /// What was said to it and not yet received.
+    pub heard: Rc<RefCell<VecDeque<Message>>>,
 }
 
 /// A request that a test sends.
@@ -141,14 +178,40 @@ pub struct Reply {
     pub delay: Duration,
     /// What goes wrong.
     pub fault: Option<Fault>,
+    /// Instead of an answer: who takes the WebSocket that is asked for.
+    pub attendant: Option<Attendant>,
 }
 
 impl Reply {
     /// This status at once, and nothing else.
     pub fn status(status: u16) -> Self {
         let (headers, pieces) = (Vec::new(), Vec::new());
-        Self { status, headers, pieces, every: Duration::ZERO, delay: Duration::ZERO, fault: None }
+        Self { status, headers, pieces, every: Duration::ZERO, delay: Duration::ZERO, fault: None, attendant: None }
     }
+}
+
+/// Whoever sits at a service's end of a WebSocket; an error is the test's fault.
+#[derive(Clone)]
+pub struct Attendant(pub Rc<Attend>);
+
+/// What an [`Attendant`] does.
+pub type Attend = dyn Fn(&Rc<Caller>, News) -> Result<(), String>;
+
+impl fmt::Debug for Attendant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attendant")
+    }
+}
+
+/// What happens on a socket.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// It is open.
+    Opened,
+    /// The peer has said this.
+    Message(Message),
+    /// It is over.
+    Closed(Close),
 }
 
 /// How a stand-in fails once it has the request.

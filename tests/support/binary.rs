@@ -203,7 +203,8 @@ fn address_at(rest: &str) -> Option<SocketAddr> {
     rest[..end].parse().ok()
 }
 
-fn gather(stream: impl Read + Send + 'static, text: &Arc<Mutex<String>>) -> JoinHandle<()> {
+/// Adds each line of `stream` to `text` as it comes.
+pub(crate) fn gather(stream: impl Read + Send + 'static, text: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let text = Arc::clone(text);
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines() {

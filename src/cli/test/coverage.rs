@@ -41,8 +41,8 @@ impl Coverage {
         }
     }
 
-    /// Adds what the tests of another file have exercised of the same script.
-    fn join(&mut self, other: &Self) {
+    /// Adds what other tests have exercised of the same script.
+    pub(super) fn join(&mut self, other: &Self) {
         for (file, lines) in &other.lines {
             let own = self.lines.entry(file.clone()).or_default();
             lines.iter().for_each(|(line, hits)| *own.entry(*line).or_default() += hits);

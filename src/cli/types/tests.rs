@@ -32,6 +32,19 @@ fn the_values_that_functions_meet_are_whole() {
 }
 
 #[test]
+fn what_tests_may_call_is_known_to_editors() {
+    let luals = include_str!("values.lua");
+    let told = include_str!("../docs/test.txt");
+    let named = told.split_whitespace().filter_map(|word| word.strip_prefix("gw:"));
+    let names: Vec<_> =
+        named.filter_map(|word| word.split(['(', '"', ' ']).next()).filter(|name| !name.is_empty()).collect();
+    assert!(names.len() > 10 && names.contains(&"websocket"));
+    for name in names {
+        assert!(luals.contains(&format!("function gw:{name}(")), "{name}");
+    }
+}
+
+#[test]
 fn an_editor_is_set_up_once_and_its_settings_stay() {
     let folder = crate::gateway::scratch::Scratch::new();
     let written = write(folder.path()).unwrap();

@@ -155,6 +155,30 @@ local answered = {}
 ---@return any
 function answered:json() end
 
+--- The answer to a handshake, and the WebSocket it opened.
+---@class moongate.socket: moongate.answered
+---@field closed boolean
+---@field close_code integer?
+---@field close_reason string?
+local socket = {}
+---@param data string|buffer
+---@return boolean
+function socket:send(data) end
+---@param within? string|number
+---@return string|buffer|nil
+function socket:receive(within) end
+---@param code? integer
+---@param reason? string
+function socket:close(code, reason) end
+
+--- A request under way.
+---@class moongate.started
+local started = {}
+---@return moongate.answered
+function started:answer() end
+---@return boolean
+function started:done() end
+
 --- The gateway under test.
 ---@class moongate.gw
 local gw = {}
@@ -191,6 +215,15 @@ function gw:options(url, options) end
 ---@param options? moongate.asked
 ---@return moongate.answered
 function gw:request(method, url, options) end
+---@param method string
+---@param url string
+---@param options? moongate.asked
+---@return moongate.started
+function gw:start(method, url, options) end
+---@param url string
+---@param options? moongate.asked
+---@return moongate.socket
+function gw:websocket(url, options) end
 ---@param upstream string
 ---@param answer any
 ---@return { calls: table[] }

@@ -16,6 +16,8 @@ use crate::downstream::Peer;
 use crate::downstream::Stream;
 use crate::http::Body;
 use crate::http::Method;
+use crate::http::Response;
+use crate::http::message::Duplex;
 use crate::proxy;
 use crate::proxy::Worker;
 use crate::script::suite::Answered;
@@ -86,7 +88,7 @@ impl Client {
             timeout: upstream::Timeouts { connect: PATIENCE, response: PATIENCE, idle: PATIENCE },
             retry: upstream::Retry { times: 0, ..upstream::Retry::default() },
             // Each request comes by a connection of its own, and so from a port of its own.
-            pool: upstream::Pool { idle: Duration::ZERO, ..upstream::Pool::default() },
+            pool: upstream::Pool { max: u32::MAX, idle: Duration::ZERO, ..upstream::Pool::default() },
             ..upstream::Config::new("the gateway", vec![HostConfig { address, weight: 1, backup: false }])
         };
         Self { front, gateway: Upstream::new(upstream::Shared::offline(config), pools), asked: Cell::new(0) }
@@ -115,22 +117,36 @@ impl Client {
 
     /// Sends it, and waits for the whole answer.
     pub(in crate::gateway) async fn send(&self, seat: &Seat, asked: &Asked) -> Result<Answered, String> {
+        whole(self.head(seat, asked).await?).await
+    }
+
+    /// The same, with what the connection has become where that is a tunnel.
+    pub(super) async fn open(&self, seat: &Seat, asked: &Asked) -> Result<(Answered, Option<Box<dyn Duplex>>), String> {
+        let mut response = self.head(seat, asked).await?;
+        let tunnel = response.tunnel.take();
+        Ok((whole(response).await?, tunnel))
+    }
+
+    /// Sends it, and waits for the answer's head.
+    async fn head(&self, seat: &Seat, asked: &Asked) -> Result<Response, String> {
+        // Taken when the connection is made, which is before anything is waited for: a pool of this size is never full.
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, if seat.secure { 443 } else { 80 }));
         *self.front.peer.borrow_mut() = Peer { address: Some(seat.from), local: Some(local) };
         let mut fields = Vec::new();
-        let own = ["host", "content-length", "transfer-encoding", "connection"];
+        let own = ["host", "content-length", "transfer-encoding", "connection", "upgrade"];
         for (name, value) in &asked.headers {
             if !own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
                 fields.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
             }
         }
+        let upgrade = asked.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
         let outbound = Outbound {
             method: Method::of(&asked.method),
             target: seat.target.clone(),
             host: Some(Rc::from(seat.host.as_str())),
             fields,
             body: Body::from(asked.body.clone()),
-            upgrade: None,
+            upgrade: upgrade.map(|(_, protocol)| protocol.to_ascii_lowercase()),
             repeatable: false,
             deadline: Moment::NEVER,
             retry: None,
@@ -140,26 +156,30 @@ impl Client {
             key: 0,
         };
         let answer = self.gateway.send(outbound).await;
-        let mut response = answer.map_err(|fault| format!("the gateway did not answer: {fault}"))?.response;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let headers = response.headers.iter().map(|(_, name, value)| (text(name).to_ascii_lowercase(), text(value)));
-        let headers = headers.collect();
-        let mut answered = Answered { status: response.status, headers, ..Answered::default() };
-        let mut body = Vec::new();
-        loop {
-            match response.body.chunk().await {
-                Some(Ok(piece)) if body.len() + piece.len() <= LARGEST => body.extend_from_slice(&piece),
-                Some(Ok(_)) => return Err("the answer has more than 64 MB".to_owned()),
-                Some(Err(_)) => answered.cut = true,
-                None => break,
-            }
-            if answered.cut {
-                break;
-            }
-        }
-        answered.body = body.into();
-        Ok(answered)
+        Ok(answer.map_err(|fault| format!("the gateway did not answer: {fault}"))?.response)
     }
+}
+
+/// The answer with its whole body.
+async fn whole(mut response: Response) -> Result<Answered, String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = response.headers.iter().map(|(_, name, value)| (text(name).to_ascii_lowercase(), text(value)));
+    let headers = headers.collect();
+    let mut answered = Answered { status: response.status, headers, ..Answered::default() };
+    let mut body = Vec::new();
+    loop {
+        match response.body.chunk().await {
+            Some(Ok(piece)) if body.len() + piece.len() <= LARGEST => body.extend_from_slice(&piece),
+            Some(Ok(_)) => return Err("the answer has more than 64 MB".to_owned()),
+            Some(Err(_)) => answered.cut = true,
+            None => break,
+        }
+        if answered.cut {
+            break;
+        }
+    }
+    answered.body = body.into();
+    Ok(answered)
 }
 
 /// Bytes on their way between two ends.

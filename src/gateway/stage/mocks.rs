@@ -1,35 +1,29 @@
 //! What stands in for services: HTTP through memory, answered by the test.
 
+mod answer;
+mod socket;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Context;
 use std::task::Poll;
-use std::task::ready;
-use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::io::DuplexStream;
+use tokio::sync::Notify;
 
-use crate::clock::Clock;
-use crate::clock::Sleep;
 use crate::downstream::Connection;
 use crate::downstream::Limits;
 use crate::downstream::Next;
 use crate::downstream::Peer;
 use crate::downstream::Stream;
 use crate::downstream::Tools;
-use crate::http::Body;
-use crate::http::BodyError;
 use crate::http::Method;
 use crate::http::Request;
-use crate::http::Response;
-use crate::http::Source;
 use crate::http::path::Ambiguous;
 use crate::proxy::Worker;
 use crate::script::suite::Call;
@@ -37,6 +31,7 @@ use crate::script::suite::Fault;
 use crate::script::suite::Reply;
 use crate::script::suite::StandIn;
 use crate::upstream::Connector;
+use answer::response;
 
 /// The stand-ins of one gateway.
 pub(super) struct Mocks {
@@ -46,6 +41,8 @@ pub(super) struct Mocks {
     fallback: RefCell<Option<StandIn>>,
     /// Upstreams that are down, whole or by host.
     down: RefCell<BTreeSet<(String, Option<String>)>>,
+    /// Told when that changes: a host that goes down closes the connections it has.
+    fallen: Notify,
     trouble: RefCell<Option<String>>,
 }
 
@@ -56,6 +53,7 @@ impl Mocks {
             stand_ins: RefCell::default(),
             fallback: RefCell::default(),
             down: RefCell::default(),
+            fallen: Notify::new(),
             trouble: RefCell::default(),
         })
     }
@@ -78,6 +76,7 @@ impl Mocks {
         let entry = (upstream, host.map(str::to_owned));
         if down {
             self.down.borrow_mut().insert(entry);
+            self.fallen.notify_waiters();
         } else {
             self.down.borrow_mut().retain(|known| known.0 != entry.0 || (entry.1.is_some() && known.1 != entry.1));
         }
@@ -134,8 +133,9 @@ impl Mocks {
             uri: 1 << 20,
             ..Limits::default()
         };
-        while let Next::Request(request) = connection.next(&limits).await {
+        while let Some(request) = self.next(&mut connection, &limits, upstream, host).await {
             let head = request.method == Method::Head;
+            let key = socket::key(&request);
             let Some(call) = call(*request, upstream, host).await else { return };
             let Some(reply) = self.reply(call) else { return };
             if !reply.delay.is_zero() {
@@ -153,9 +153,36 @@ impl Mocks {
                 }
                 Some(Fault::Cut) | None => {}
             }
+            let attendant = reply.attendant.clone();
             let mut response = response(reply, &self.tools.clock);
+            if let Some(attendant) = attendant {
+                return self.talk(connection, response, key, attendant).await;
+            }
             if connection.answer(&mut response, head).await.is_err() {
                 return;
+            }
+        }
+    }
+
+    /// The next request, unless the host goes down before it.
+    async fn next(
+        &self,
+        connection: &mut Connection,
+        limits: &Limits,
+        upstream: &str,
+        host: &str,
+    ) -> Option<Box<Request>> {
+        loop {
+            let (mut fallen, mut coming) = (pin!(self.fallen.notified()), pin!(connection.next(limits)));
+            let next = poll_fn(|cx| match fallen.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(None),
+                Poll::Pending => coming.as_mut().poll(cx).map(Some),
+            });
+            match next.await {
+                Some(Next::Request(request)) => return Some(request),
+                Some(Next::Refused(_) | Next::Closed) => return None,
+                None if self.is_down(upstream, host) => return None,
+                None => {}
             }
         }
     }
@@ -181,57 +208,6 @@ async fn call(mut request: Request, upstream: &str, at: &str) -> Option<Call> {
         headers: headers.collect(),
         body,
     })
-}
-
-fn response(reply: Reply, clock: &Clock) -> Response {
-    let mut response = Response::new(reply.status);
-    for (name, value) in &reply.headers {
-        response.headers.add(name, value);
-    }
-    let cut = reply.fault == Some(Fault::Cut);
-    if let [only] = &reply.pieces[..]
-        && !cut
-    {
-        response.body = Body::from(only.clone());
-    } else if !reply.pieces.is_empty() || cut {
-        let pieces = Pieces { left: reply.pieces.into(), every: reply.every, wait: None, cut, clock: clock.clone() };
-        response.body = Body::stream(pieces);
-    }
-    response
-}
-
-/// A body that comes in pieces, with time between them, and may break off instead of ending.
-struct Pieces {
-    left: VecDeque<Bytes>,
-    every: Duration,
-    wait: Option<Sleep>,
-    cut: bool,
-    clock: Clock,
-}
-
-impl Source for Pieces {
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<&[u8], BodyError>> {
-        if let Some(wait) = &mut self.wait {
-            ready!(Pin::new(wait).poll(cx));
-            self.wait = None;
-        }
-        match self.left.front() {
-            Some(piece) => Poll::Ready(Ok(piece)),
-            None if self.cut => Poll::Ready(Err(BodyError::Cut)),
-            None => Poll::Ready(Ok(&[])),
-        }
-    }
-
-    fn consume(&mut self, n: usize) {
-        let Some(piece) = self.left.front_mut() else { return };
-        drop(piece.split_to(n.min(piece.len())));
-        if piece.is_empty() {
-            self.left.pop_front();
-            if !self.every.is_zero() && !self.left.is_empty() {
-                self.wait = Some(self.clock.sleep(self.every));
-            }
-        }
-    }
 }
 
 /// Bytes on their way between two ends.

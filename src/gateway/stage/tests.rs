@@ -1,5 +1,9 @@
 //! Scripts on stage, tested by tests in Lua: each sentence below is one that users rely on.
 
+mod bodies;
+mod sockets;
+mod under_way;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -123,6 +127,16 @@ test("all hosts down is 502, until they are up", function(gw)
   expect(res.code).is("upstream.connect")
   gw:up "users"
   expect(gw:get("/users/1").status).is(200)
+end)
+
+test("a host that goes down takes the connections along that it had", function(gw)
+  local users = gw:mock("users", "fine")
+  for _ = 1, 4 do expect(gw:post("/users/1").status).is(200) end
+  gw:down "users"
+  local res = gw:post "/users/1"
+  expect(res.status).is(502)
+  expect(res.code).is("upstream.connect")
+  expect(#users.calls).is(4)
 end)
 
 test("a 503 is asked again elsewhere", function(gw)

@@ -80,15 +80,21 @@ fn accept(request: &Request, terms: &Upgrade) -> Result<Response, Failure> {
     let key =
         one(request, "sec-websocket-key").filter(|key| codec::base64_decode(key).is_ok_and(|nonce| nonce.len() == 16));
     let key = key.ok_or_else(|| bad("`Sec-WebSocket-Key` is not 16 bytes in base64"))?;
-    let mut response = Response::new(101);
-    response.headers.set("upgrade", "websocket");
-    response.headers.set("sec-websocket-accept", answer_to(key));
+    let mut response = Response::default();
+    agree(&mut response, key);
     let offered = request.headers.all("sec-websocket-protocol").filter_map(|value| std::str::from_utf8(value).ok());
     let offered: Vec<_> = offered.flat_map(|value| value.split(',')).map(str::trim).collect();
     if let Some(chosen) = terms.protocols.iter().find(|protocol| offered.contains(&protocol.as_str())) {
         response.headers.set("sec-websocket-protocol", chosen.as_str());
     }
     Ok(response)
+}
+
+/// Makes `response` the 101 that a handshake with `key` gets.
+pub(crate) fn agree(response: &mut Response, key: &str) {
+    response.status = 101;
+    response.headers.set("upgrade", "websocket");
+    response.headers.set("sec-websocket-accept", answer_to(key));
 }
 
 /// A handshake that came as an extended CONNECT becomes one of HTTP/1.1, as a service may speak that (RFC 8441 §5.1).

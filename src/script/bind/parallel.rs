@@ -13,7 +13,6 @@ use mlua::Lua;
 use mlua::MultiValue;
 use mlua::Table;
 use mlua::Value;
-use mlua::chunk::ChunkMode;
 
 use crate::proxy::Code;
 use crate::proxy::Exchange;
@@ -23,6 +22,7 @@ use crate::script::context::Context;
 use crate::script::driver;
 use crate::script::driver::Outcome;
 use crate::script::driver::fault;
+use crate::script::machine::embedded;
 use crate::script::wait;
 use crate::script::wait::Waiting;
 
@@ -38,7 +38,7 @@ pub(super) fn install(lua: &Lua, words: &Table) -> mlua::Result<()> {
         let work = Work::new(lua, &branches, mode)?;
         Ok(Box::pin(work.finish()) as Waiting)
     })?;
-    let chunk = lua.load(include_str!("parallel.luau")).set_name("=[moongate]").set_mode(ChunkMode::Text);
+    let chunk = embedded(lua, "=[moongate]", include_str!("parallel.luau"))?;
     let made: Table = chunk.call((run, lua.globals().get::<Function>("pcall")?))?;
     let parallel: Table = made.get("parallel")?;
     parallel.set_readonly(true);

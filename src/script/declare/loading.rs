@@ -18,6 +18,7 @@ use crate::script::context::Context;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Spot;
 use crate::script::load;
+use crate::script::machine::embedded;
 use crate::script::options::describe;
 use crate::script::secret::Secret;
 
@@ -28,7 +29,7 @@ pub(super) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
     core.raw_set("poison", lua.create_function(|lua, (): ()| lua.create_userdata(Poison))?)?;
     core.raw_set("mark", lua.create_function(mark)?)?;
     core.raw_set("close", lua.create_function(close)?)?;
-    let chunk = lua.load(include_str!("loading.luau")).set_name("=[loading]");
+    let chunk = embedded(lua, "=[loading]", include_str!("loading.luau"))?;
     let made: Table = chunk.call(core)?;
     globals.raw_set("require", made.raw_get::<Function>("require")?)?;
     globals.raw_set("include", made.raw_get::<Function>("include")?)?;

@@ -26,6 +26,7 @@ use crate::script::bind::openapi::Fault;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
 use crate::script::diagnose::Spot;
+use crate::script::machine::embedded;
 use crate::script::options::Check;
 use crate::script::options::List;
 use crate::script::options::describe;
@@ -38,7 +39,7 @@ pub(super) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
     core.raw_set("begin", lua.create_function(begin)?)?;
     core.raw_set("operation", lua.create_function(|lua, (made, index): (Table, usize)| operation(lua, &made, index))?)?;
     core.raw_set("finish", lua.create_function(finish)?)?;
-    let chunk = lua.load(include_str!("openapi.luau")).set_name("=[openapi]");
+    let chunk = embedded(lua, "=[openapi]", include_str!("openapi.luau"))?;
     globals.raw_set("openapi", chunk.call::<Function>(core)?)
 }
 

@@ -165,8 +165,7 @@ fn cuts(source: &str, size: usize) -> Vec<usize> {
     cuts
 }
 
-/// One source.
-#[cfg(test)]
+/// One source; `None` where it is no Luau.
 pub(crate) fn read(source: &Arc<str>) -> Option<Sketch> {
     all(&BTreeMap::from([(String::new(), Arc::clone(source))])).remove("")
 }

@@ -8,7 +8,6 @@ use mlua::IntoLua;
 use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
-use mlua::chunk::ChunkMode;
 
 use crate::plan::Plan;
 use crate::proxy::Exchange;
@@ -18,6 +17,7 @@ use crate::script::handle;
 use crate::script::hooks::outward;
 use crate::script::hooks::rest;
 use crate::script::hooks::watch::watcher;
+use crate::script::machine::embedded;
 use crate::script::pipeline::Level;
 use crate::script::pipeline::Pipeline;
 use crate::script::pipeline::Socket;
@@ -127,8 +127,7 @@ impl Maker {
         core.raw_set("follow", rest::follow(lua)?)?;
         core.raw_set("dry", rest::dry(lua)?)?;
         core.raw_set("adopt", lua.create_function(outward::adopt)?)?;
-        let chunk = lua.load(include_str!("run.luau")).set_name("=[moongate]").set_mode(ChunkMode::Text);
-        let made: Table = chunk.call(core)?;
+        let made: Table = embedded(lua, "=[moongate]", include_str!("run.luau"))?.call(core)?;
         Ok(Self {
             lua: lua.clone(),
             pipeline: made.get("pipeline")?,

@@ -146,7 +146,7 @@ fn fate(value: Option<Value>, limit: usize) -> Result<Fate, Failure> {
 }
 
 /// A text or buffer as a message.
-fn message(value: &Value, limit: usize) -> Result<Message, String> {
+pub(in crate::script) fn message(value: &Value, limit: usize) -> Result<Message, String> {
     let (text, data) = match value {
         Value::String(text) => (true, Bytes::copy_from_slice(&text.as_bytes())),
         Value::Integer(_) | Value::Number(_) => (true, Bytes::from(value.to_string().unwrap_or_default())),
@@ -193,6 +193,13 @@ fn send(_: &Lua, (ws, data, to): (AnyUserData, Value, Option<String>)) -> mlua::
 
 /// `ws:close(code?, reason?)`
 fn close(ws: &Ws, code: Option<i64>, reason: Option<String>) -> mlua::Result<()> {
+    // A socket that is closed already stays closed as it was.
+    let _ = ws.line.close(closing(code, reason)?);
+    Ok(())
+}
+
+/// What a function may close with.
+pub(in crate::script) fn closing(code: Option<i64>, reason: Option<String>) -> mlua::Result<Close> {
     let code = code.unwrap_or(1000);
     let allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
     let code = u16::try_from(code).ok().filter(|_| allowed).ok_or_else(|| {
@@ -202,9 +209,7 @@ fn close(ws: &Ws, code: Option<i64>, reason: Option<String>) -> mlua::Result<()>
     if reason.len() > 123 {
         return Err(mlua::Error::runtime("ws:close: a reason has 123 bytes at most"));
     }
-    // A socket that is closed already stays closed as it was.
-    let _ = ws.line.close(Close { code, reason });
-    Ok(())
+    Ok(Close { code, reason })
 }
 
 impl UserData for Ws {

@@ -249,7 +249,7 @@ pub(crate) enum Fault {
 }
 
 /// Line numbers stay, optimisations that would move them do not matter.
-pub(super) fn compiler() -> Compiler {
+pub(in crate::script) fn compiler() -> Compiler {
     Compiler::new().set_optimization_level(1).set_debug_level(1)
 }
 

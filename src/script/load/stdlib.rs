@@ -1,16 +1,14 @@
 //! The policies of the standard library: Lua files, embedded; read from disk in debug builds.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use mlua::Function;
 use mlua::Lua;
 use mlua::Table;
 use mlua::chunk::ChunkMode;
-use parking_lot::Mutex;
 
 use crate::script::bind;
+use crate::script::machine;
 use crate::script::offline;
 
 macro_rules! files {
@@ -97,19 +95,7 @@ fn chunk(lua: &Lua, (name, embedded): (&'static str, &'static str)) -> mlua::Res
     if let Some(text) = fresh(name) {
         return lua.load(text).set_name(title).set_mode(ChunkMode::Text).into_function();
     }
-    lua.load(&compiled(name, embedded)?[..]).set_name(title).set_mode(ChunkMode::Binary).into_function()
-}
-
-/// Compiled once per process: a machine is made between requests.
-fn compiled(name: &'static str, text: &str) -> mlua::Result<Arc<[u8]>> {
-    static CODE: Mutex<BTreeMap<&'static str, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
-    let mut known = CODE.lock();
-    if let Some(code) = known.get(name) {
-        return Ok(Arc::clone(code));
-    }
-    let code: Arc<[u8]> = super::files::compiler().compile(text)?.into();
-    known.insert(name, Arc::clone(&code));
-    Ok(code)
+    machine::embedded(lua, &title, embedded)
 }
 
 /// The file as it is now, in a debug build.

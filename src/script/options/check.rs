@@ -176,7 +176,8 @@ impl Check<'_> {
 /// Names in `text` that may be path parameters.
 pub(crate) fn likely_params(text: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for piece in text.split('{').skip(1) {
+    // Two are a brace that stands for itself.
+    for piece in text.replace("{{", "").split('{').skip(1) {
         let end = piece.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(piece.len());
         let (name, rest) = piece.split_at(end);
         if !name.is_empty()
@@ -286,5 +287,16 @@ pub(crate) fn whole(value: &Value) -> Option<i64> {
         #[allow(clippy::cast_possible_truncation, reason = "whole and within 2^53")]
         Value::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(*number as i64),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::likely_params;
+
+    #[test]
+    fn a_brace_that_is_written_twice_names_nothing() {
+        assert_eq!(likely_params("/a/{id}/{rest*}?q={query.q}"), ["id", "rest"]);
+        assert_eq!(likely_params("{{a}} {{{b}}}"), ["b"]);
     }
 }

@@ -57,7 +57,7 @@ const META: &str = "moongate.step";
 const RUN: &str = "moongate.step.run";
 
 pub(super) fn install(lua: &Lua) -> mlua::Result<()> {
-    let chunk = lua.load(include_str!("step.luau")).set_name("=[steps]");
+    let chunk = machine::embedded(lua, "=[steps]", include_str!("step.luau"))?;
     let run: Table = chunk.call((machine::ending(lua), handle::calm(lua)?, hooks::judge(lua)?))?;
     let meta = lua.create_table()?;
     meta.raw_set("__call", run.raw_get::<Function>("call")?)?;

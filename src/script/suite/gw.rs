@@ -16,29 +16,76 @@ use super::Stage;
 use super::answer;
 use super::asked;
 use super::mock;
+use super::socket;
+use super::under_way::UnderWay;
 use crate::script::bind::json;
 use crate::script::bind::options::duration;
 use crate::script::declare::read;
 
 /// The gateway of one test.
 pub(super) struct Gw {
-    /// `None` once the test is over: the collector may keep this longer.
-    pub(super) stage: Rc<RefCell<Option<Rc<dyn Stage>>>>,
-    /// The last request and its answer, for whoever must explain a failure.
-    pub(super) last: Rc<RefCell<Option<(Asked, Answered)>>>,
+    pub(super) seat: Seat,
+    pub(super) last: Last,
+}
+
+/// Where a test plays; left once it is over: the collector may keep longer what it called.
+#[derive(Clone)]
+pub(super) struct Seat(Rc<RefCell<Option<Rc<dyn Stage>>>>);
+
+impl Seat {
+    pub(super) fn new(stage: &Rc<dyn Stage>) -> Self {
+        Self(Rc::new(RefCell::new(Some(Rc::clone(stage)))))
+    }
+
+    pub(super) fn stage(&self) -> mlua::Result<Rc<dyn Stage>> {
+        self.0.borrow().clone().ok_or_else(|| mlua::Error::runtime("gw: its test is over"))
+    }
+
+    pub(super) fn leave(&self) {
+        drop(self.0.take());
+    }
+}
+
+/// The last request and its answer, for whoever must explain a failure.
+#[derive(Clone, Default)]
+pub(super) struct Last(Rc<RefCell<Option<(Asked, Answered)>>>);
+
+impl Last {
+    pub(super) fn note(&self, asked: Asked, answered: Answered) {
+        *self.0.borrow_mut() = Some((asked, answered));
+    }
+
+    pub(super) fn take(&self) -> Option<(Asked, Answered)> {
+        self.0.take()
+    }
 }
 
 impl Gw {
     fn stage(&self) -> mlua::Result<Rc<dyn Stage>> {
-        self.stage.borrow().clone().ok_or_else(|| mlua::Error::runtime("gw: its test is over"))
+        self.seat.stage()
     }
 
     fn ask(&self, lua: &Lua, method: &str, (url, options): (String, Option<Table>)) -> mlua::Result<Table> {
         let asked = asked::asked(lua, method, &url, options.as_ref())?;
         let answered = self.stage()?.ask(asked.clone()).map_err(mlua::Error::runtime)?;
         let table = answer::table(lua, &answered);
-        *self.last.borrow_mut() = Some((asked, answered));
+        self.last.note(asked, answered);
         table
+    }
+
+    fn start(&self, lua: &Lua, method: &str, url: &str, options: Option<&Table>) -> mlua::Result<UnderWay> {
+        let asked = asked::asked(lua, method, url, options)?;
+        let ticket = self.stage()?.start(asked.clone()).map_err(mlua::Error::runtime)?;
+        Ok(UnderWay { seat: self.seat.clone(), last: self.last.clone(), asked, ticket, answer: Rc::default() })
+    }
+
+    fn websocket(&self, lua: &Lua, url: &str, options: Option<&Table>) -> mlua::Result<Table> {
+        let mut asked = asked::asked(lua, "GET", url, options)?;
+        socket::dress(&mut asked)?;
+        let (answered, socket) = self.stage()?.open(asked.clone()).map_err(mlua::Error::runtime)?;
+        let table = answer::table(lua, &answered)?;
+        self.last.note(asked, answered);
+        socket::held(lua, table, socket, &self.seat)
     }
 }
 
@@ -49,6 +96,12 @@ impl UserData for Gw {
         }
         methods.add_method("request", |lua, gw, (method, url, options): (String, String, Option<Table>)| {
             gw.ask(lua, &method, (url, options))
+        });
+        methods.add_method("start", |lua, gw, (method, url, options): (String, String, Option<Table>)| {
+            gw.start(lua, &method, &url, options.as_ref())
+        });
+        methods.add_method("websocket", |lua, gw, (url, options): (String, Option<Table>)| {
+            gw.websocket(lua, &url, options.as_ref())
         });
         methods.add_method("mock", |lua, gw, (upstream, with): (String, Value)| {
             let (stand_in, calls) = mock::stand_in(lua, &with)?;

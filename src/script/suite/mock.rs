@@ -17,12 +17,14 @@ use super::StandIn;
 use super::answer;
 use super::asked::fields_of;
 use super::asked::say_media;
+use super::socket::Functions;
 use crate::script::bind::json;
 use crate::script::bind::options::Options;
 use crate::script::driver::fault;
 
 /// What may be said of an answer.
-const NAMES: &[&str] = &["status", "headers", "json", "text", "html", "body", "chunks", "every", "delay", "fault"];
+const NAMES: &[&str] =
+    &["status", "headers", "json", "text", "html", "body", "chunks", "every", "delay", "fault", "websocket"];
 
 /// The stand-in that `with` describes, and the list that its calls are noted in.
 pub(super) fn stand_in(lua: &Lua, with: &Value) -> mlua::Result<(StandIn, Table)> {
@@ -30,20 +32,39 @@ pub(super) fn stand_in(lua: &Lua, with: &Value) -> mlua::Result<(StandIn, Table)
     let plan = Plan::read(lua, with)?;
     let (lua, noted) = (lua.clone(), calls.clone());
     let stand_in = move |call: Call| {
-        let said = |error: mlua::Error| match fault::located(&error) {
-            Some((file, line)) => format!("{file}:{line}: {}", fault::message(&error)),
-            None => fault::message(&error),
-        };
         let seen = answer::call(&lua, &call).map_err(said)?;
         noted.raw_push(&seen).map_err(said)?;
-        plan.reply(&lua, &call, &seen).map_err(|error| format!("the mock of `{}`: {}", call.upstream, said(error)))
+        let upstream = call.upstream.clone();
+        let blame = move |error: mlua::Error| format!("the mock of `{upstream}`: {}", said(error));
+        let written = plan.reply(&lua, &call, &seen).map_err(&blame)?;
+        let Written { mut reply, socket } = written;
+        if let Some(functions) = socket {
+            reply.attendant = Some(functions.attendant(&lua, &seen, blame).map_err(said)?);
+        }
+        Ok(reply)
     };
     Ok((Rc::new(stand_in), calls))
 }
 
+/// A mock's mistake, with its place.
+fn said(error: mlua::Error) -> String {
+    match fault::located(&error) {
+        Some((file, line)) => format!("{file}:{line}: {}", fault::message(&error)),
+        None => fault::message(&error),
+    }
+}
+
+/// An answer as a test writes it.
+#[derive(Clone)]
+struct Written {
+    reply: Reply,
+    /// Who takes the WebSocket that is asked for.
+    socket: Option<Rc<Functions>>,
+}
+
 enum Plan {
     /// Always this.
-    One(Reply),
+    One(Written),
     /// One after the other; the last one stays.
     Sequence(Vec<Self>, Cell<usize>),
     /// `["GET /users/7"]` or `["/users/7"]`; `*` at the end takes what begins so.
@@ -74,9 +95,9 @@ impl Plan {
         }
     }
 
-    fn reply(&self, lua: &Lua, call: &Call, seen: &Table) -> mlua::Result<Reply> {
+    fn reply(&self, lua: &Lua, call: &Call, seen: &Table) -> mlua::Result<Written> {
         match self {
-            Self::One(reply) => Ok(reply.clone()),
+            Self::One(written) => Ok(written.clone()),
             Self::Sequence(all, next) => {
                 let at = next.get().min(all.len() - 1);
                 next.set(at + 1);
@@ -109,14 +130,15 @@ fn takes(pattern: &str, call: &Call) -> bool {
 }
 
 /// A status, a text, or a table.
-fn reply(lua: &Lua, with: &Value) -> mlua::Result<Reply> {
+fn reply(lua: &Lua, with: &Value) -> mlua::Result<Written> {
+    let bare = |reply| Ok(Written { reply, socket: None });
     let mut reply = Reply::status(200);
     let table = match with {
-        Value::Nil => return Ok(Reply { status: 204, ..reply }),
+        Value::Nil => return bare(Reply { status: 204, ..reply }),
         Value::Table(table) => table,
         Value::String(text) => {
             reply.pieces.push(Bytes::from(text.as_bytes().to_vec()));
-            return Ok(reply);
+            return bare(reply);
         }
         other => {
             let status = other.as_integer().and_then(|status| u16::try_from(status).ok());
@@ -124,7 +146,7 @@ fn reply(lua: &Lua, with: &Value) -> mlua::Result<Reply> {
                 let said = "a mock answers with a table, a text, a status from 200 to 599, or a list of these";
                 mlua::Error::runtime(format!("{said}, not {}", other.type_name()))
             })?;
-            return Ok(Reply { status, ..reply });
+            return bare(Reply { status, ..reply });
         }
     };
     let options = Options::read(lua, "a mock's answer".to_owned(), Some(table), NAMES)?;
@@ -146,7 +168,12 @@ fn reply(lua: &Lua, with: &Value) -> mlua::Result<Reply> {
             return Err(options.wrong("fault", &format!("there are reset, hang, cut and garbage, not `{other}`")));
         }
     };
-    Ok(reply)
+    let socket = Functions::read(lua, &options)?.map(Rc::new);
+    if socket.is_some() && (options.value("status")?.is_some() || !reply.pieces.is_empty()) {
+        let said = "a mock's answer: `websocket` takes the socket, status and body refuse it: write one of the two";
+        return Err(mlua::Error::runtime(said));
+    }
+    Ok(Written { reply, socket })
 }
 
 fn body(options: &Options<'_>, reply: &mut Reply) -> mlua::Result<()> {

@@ -1,6 +1,5 @@
 //! A test file: loaded once, each of its tests run against a gateway of its own.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -10,23 +9,26 @@ use std::time::Duration;
 use mlua::Function;
 use mlua::Lua;
 use mlua::Table;
-use mlua::chunk::ChunkMode;
 
 use super::Answered;
 use super::Asked;
 use super::Stage;
 use super::answer;
 use super::gw::Gw;
+use super::gw::Last;
+use super::gw::Seat;
 use crate::clock::Clock;
 use crate::script::context::Context;
 use crate::script::context::Setting;
 use crate::script::context::Snapshot;
 use crate::script::declare::Session;
 use crate::script::diagnose::Faults;
+use crate::script::diagnose::sketch;
 use crate::script::driver::fault;
 use crate::script::live::Live;
 use crate::script::load;
 use crate::script::load::files::Files;
+use crate::script::machine::embedded;
 use crate::script::offline::Offline;
 use crate::script::policy::publish;
 use crate::telemetry::log;
@@ -34,6 +36,7 @@ use crate::telemetry::log::Level;
 
 /// A test file that loads.
 pub struct Suite {
+    name: String,
     lua: Lua,
     context: Rc<Context>,
     files: Rc<Files>,
@@ -83,7 +86,7 @@ impl Suite {
         let functions = functions(&lua).map_err(plain)?;
         run(&lua, &session, name, &files)?;
         let tests = tests(&functions).map_err(plain)?;
-        Ok(Self { lua, context, files, tests })
+        Ok(Self { name: name.to_owned(), lua, context, files, tests })
     }
 
     /// Its tests, in the order written.
@@ -91,24 +94,31 @@ impl Suite {
         &self.tests
     }
 
+    /// Whether no function in it writes a local of the file, so that no test can leave another something in one.
+    pub fn stands_alone(&self) -> bool {
+        let text = self.files.text(&self.name).map(|text| Arc::from(&*text));
+        let sketch = text.ok().and_then(|text| sketch::read(&text));
+        sketch
+            .is_some_and(|sketch| sketch.functions.iter().all(|function| function.nested || function.writes.is_empty()))
+    }
+
     /// Runs the test at `index` against `stage`.
     pub fn run(&self, index: usize, stage: &Rc<dyn Stage>) -> Outcome {
         let test = self.tests.get(index)?;
-        let last = Rc::new(RefCell::new(None));
-        let seat = Rc::new(RefCell::new(Some(Rc::clone(stage))));
-        let gw = Gw { stage: Rc::clone(&seat), last: Rc::clone(&last) };
+        let (seat, last) = (Seat::new(stage), Last::default());
+        let gw = Gw { seat: seat.clone(), last: last.clone() };
         let entered = self.context.enter(None);
         let result = self.lua.create_userdata(gw).and_then(|gw| test.run.call::<()>(gw));
         drop(entered);
-        drop(seat.take());
+        seat.leave();
         let trouble = stage.trouble();
         let mut failed = match (result, trouble) {
             (_, Some(message)) => Failed { message, line: test.line, ..Failed::default() },
             (Ok(()), None) => return None,
             (Err(error), None) => said(&error, test.line),
         };
-        if let Some((asked, answered)) = &*last.borrow() {
-            tell(&mut failed, asked, answered);
+        if let Some((asked, answered)) = last.take() {
+            tell(&mut failed, &asked, &answered);
         }
         failed.logs = logged(stage.logs());
         let text = self.files.text(&failed.file).unwrap_or_default();
@@ -139,7 +149,7 @@ fn open(
 
 /// The words of tests, beside those of scripts.
 fn functions(lua: &Lua) -> mlua::Result<Table> {
-    let chunk = lua.load(include_str!("suite.luau")).set_name("=[moongate]").set_mode(ChunkMode::Text);
+    let chunk = embedded(lua, "=[moongate]", include_str!("suite.luau"))?;
     let functions: Table = chunk.call(())?;
     lua.set_named_registry_value(answer::LUA, &functions)?;
     for word in ["test", "expect"] {
