@@ -103,7 +103,7 @@ async fn get(mut line: Kept, path: &str, host: &str) -> Result<(u16, Option<Kept
     let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: moongate-health\r\naccept: */*\r\n\r\n");
     socket.write_all(request.as_bytes()).await.map_err(failed)?;
     socket.flush().await.map_err(failed)?;
-    let (mut input, mut scan) = (Vec::with_capacity(1024), Scan::default());
+    let (mut input, mut scan) = (Vec::with_capacity(4096), Scan::default());
     loop {
         match response(&input, HeadLimits::default(), &mut scan, false, None) {
             Ok(Some((head, length))) if head.status < 200 && head.status != 101 => drop(input.drain(..length)),
