@@ -36,6 +36,22 @@ def wrk(path, seconds, connections=64, script=None, headers=(), status=200, sche
     return run
 
 
+def h2load(path, seconds, connections=2, streams=32):
+    """A load over HTTP/2 and TLS, so many requests at a time on each connection."""
+
+    def run(port):
+        with tempfile.TemporaryDirectory() as folder:
+            log = f"{folder}/log"
+            command = ["taskset", "-c", LOAD_CORE, "h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds}", f"--log-file={log}"]
+            output = subprocess.run([*command, f"https://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True).stdout
+            took = sorted(int(line.split()[2]) / 1000 for line in open(log))
+        done, failed, errored = (int(re.search(rf"(\d+) {what}", output).group(1)) for what in ("done", "failed", "errored"))
+        at = lambda share: took[min(int(len(took) * share), len(took) - 1)]
+        return Result(done, failed + errored, seconds, at(0.5), at(0.99))
+
+    return run
+
+
 def parse(output, status=200):
     requests, seconds = re.search(r"(\d+) requests in ([\d.]+)(m?s)", output).group(1, 2)
     errors = sum(int(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", output))

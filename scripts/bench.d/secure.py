@@ -23,6 +23,7 @@ class Workload:
     name: str
     aim: float
     load: object  # seconds → a load
+    http2: bool = False
 
 
 class SecureGateway(Gateway):
@@ -98,6 +99,7 @@ def handshakes(seconds, resumed):
 WORKLOADS = [
     Workload("TLS keep-alive 1 KB", 0.85, lambda s: load.wrk("/1k", s, scheme="https")),
     Workload("TLS keep-alive 100 KB", 0, lambda s: load.wrk("/100k", s, scheme="https")),
+    Workload("h2, 32 streams, 1 KB", 1.05, lambda s: load.h2load("/1k", s), http2=True),
     Workload("TLS full handshake", 0.55, lambda s: handshakes(s, resumed=False)),
     Workload("TLS resumed handshake", 0, lambda s: handshakes(s, resumed=True)),
 ]
@@ -112,7 +114,8 @@ def run(options, port, counters, compare):
     pair = certificate(folder)
     try:
         for workload in WORKLOADS:
-            compare(workload, SecureGateway(options.binary, pair, port), SecureNginx(pair, port), options, counters)
+            nginx = SecureNginx(pair, port, " http2" if workload.http2 else "")
+            compare(workload, SecureGateway(options.binary, pair, port), nginx, options, counters)
         print(f"\n{extras.IDLE} idle connections over TLS, KB each (aim 20)")
         for server in (SecureGateway(options.binary, pair, port), SecureNginx(pair, port)):
             server.start()
