@@ -77,6 +77,11 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
+/// The texts of the list at `name`.
+fn texts<'a>(value: &'a Value, name: &str) -> Vec<&'a str> {
+    items(value, name).iter().filter_map(Value::as_str).collect()
+}
+
 /// The list at `name`; empty where there is none.
 fn items<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map_or(&[], Vec::as_slice)

@@ -143,7 +143,6 @@ impl Job {
             self.until_due().await;
             let Some(turn) = self.shelf.turn() else {
                 self.worker.clock.sleep(TURN).await;
-                self.take_from_shelf();
                 continue;
             };
             // Who had it before may have got what we are about to ask for.

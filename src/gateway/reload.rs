@@ -185,7 +185,7 @@ impl Control {
         let opening: Vec<_> = self.workers.iter().map(|worker| worker.open(parts)).collect();
         let seat =
             Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: true, offline: None };
-        let own = parts.program.run(seat).await;
+        let own = parts.program.run(&seat).await;
         let mut result = Ok(());
         for opened in opening {
             result = result.and(opened.await);

@@ -132,7 +132,7 @@ impl Stage {
         let (worker, parts) = (&self.workers[index], &self.parts);
         let (live, offline) = (Arc::clone(&self.live), Some(Rc::clone(&self.offline)));
         let seat = Seat { worker: Rc::clone(worker), live, control: index == 1, offline };
-        let hooks = parts.program.open(seat).await?;
+        let hooks = parts.program.open(&seat).await?;
         let site = parts.site(worker, hooks);
         let hooks = Rc::new(Spy::new(&site.hooks, &self.ledger, &self.offline));
         let site = Site { shared: Arc::clone(&site.shared), upstreams: site.upstreams.clone(), hooks, watch: None };

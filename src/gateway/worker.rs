@@ -207,7 +207,7 @@ impl Crew {
     async fn site(&self, parts: &Parts) -> Result<Rc<Site>, String> {
         let seat =
             Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: false, offline: None };
-        Ok(parts.site(&self.worker, parts.program.open(seat).await?))
+        Ok(parts.site(&self.worker, parts.program.open(&seat).await?))
     }
 
     /// A machine that ran out of memory serves no new requests: they get a fresh one of the same generation.

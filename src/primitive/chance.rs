@@ -1,10 +1,19 @@
-//! Choices by chance: the same numbers make the same choices.
+//! Choices by chance: the same numbers make the same choices. And numbers that nobody knows, to begin with.
 
 /// Whether a request belongs to a share (0 to 1) of all, by 64 random bits.
 pub fn falls(share: f64, random: u64) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "53 bits are what a double holds")]
     let point = (random >> 11) as f64 / (1_u64 << 53) as f64;
     point < share
+}
+
+/// A number from the system that nobody knows. Not from the cryptographic library: the first time a thread asks it, it
+/// gathers entropy for a tenth of a second, and a gateway that starts, or a machine or a limiter made between requests,
+/// has no such time.
+pub fn unknown() -> u64 {
+    // The bits of either half that say which kind of UUID this is meet random ones of the other.
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    high ^ low
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::primitive::validate::Fault;
 use crate::primitive::validate::fill::has_defaults;
 
 pub use bundle::bundle;
+pub(crate) use document::METHODS;
 pub use example::Mock;
 pub use param::Facts;
 pub use param::Given;

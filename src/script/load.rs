@@ -21,6 +21,7 @@ use mlua::Lua;
 use mlua::chunk::ChunkMode;
 
 use crate::clock::Clock;
+use crate::primitive::chance;
 use crate::script::bind;
 use crate::script::context::Context;
 use crate::script::context::Setting;
@@ -77,7 +78,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
     let files = Rc::new(Files::on_disk(root).for_tests(options.offline, options.coverage));
     let snapshot = Arc::new(Snapshot {
         time: options.clock.unix(),
-        seed: if options.offline { 1 } else { machine::chance() },
+        seed: if options.offline { 1 } else { chance::unknown() },
         env: options.env.clone(),
         secrets: options.secrets_dir.clone(),
         root: root.to_owned(),

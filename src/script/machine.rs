@@ -12,6 +12,7 @@ use mlua::chunk::ChunkMode;
 use mlua::state::GcIncParams;
 use mlua::state::GcMode;
 
+use crate::primitive::chance;
 use crate::script::context::Context;
 use crate::script::context::Setting;
 use crate::script::driver;
@@ -92,17 +93,9 @@ fn collecting(goal: i32) -> GcMode {
 /// Says that loading is over: time is the clock's from now on, and chance is chance.
 pub fn loaded(lua: &Lua) -> mlua::Result<()> {
     let seed = Context::of(lua).offline().map(|offline| offline.seed);
-    reseed(lua, seed.unwrap_or_else(chance))?;
+    reseed(lua, seed.unwrap_or_else(chance::unknown))?;
     Context::of(lua).loaded();
     Ok(())
-}
-
-/// Chance from the system. Not from the cryptographic library: the first time a thread asks it, it gathers entropy for a
-/// tenth of a second, and a gateway that starts, or a machine made between requests, has no such time.
-pub(super) fn chance() -> u64 {
-    // The bits of either half that say which kind of UUID this is meet random ones of the other.
-    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-    high ^ low
 }
 
 /// A chunk of text as a function; `name` is what errors and tracebacks say (`gateway.lua`).

@@ -110,18 +110,13 @@ impl Program {
     }
 
     /// Opens the script on a worker: its hooks, once it came to the same plan.
-    pub async fn open(self: &Arc<Self>, seat: Seat) -> Result<Rc<dyn Hooks>, String> {
+    pub async fn open(&self, seat: &Seat) -> Result<Rc<dyn Hooks>, String> {
         self.run(seat).await?.hooks()
     }
 
-    /// The first half of [`Program::open`], which takes all the time and starts nothing.
-    pub async fn run(self: &Arc<Self>, seat: Seat) -> Result<Opened, String> {
-        let (lua, context, pipelines) = self.machine(&seat).await?;
-        Ok(Opened { lua, context, pipelines, plan: Arc::clone(&self.plan) })
-    }
-
-    /// Runs the file in a machine of this worker, pausing between slices, and confirms the plan.
-    pub(crate) async fn machine(&self, seat: &Seat) -> Result<(mlua::Lua, Rc<Context>, Pipelines), String> {
+    /// Runs the file in a machine of this worker, pausing between slices, and confirms the plan: the first half of
+    /// [`Program::open`], which takes all the time and starts nothing.
+    pub async fn run(&self, seat: &Seat) -> Result<Opened, String> {
         let files = Rc::new(Files::known(&self.snapshot.root, self.frozen.clone()));
         let setting = Setting {
             worker: Some(Rc::clone(&seat.worker)),
@@ -160,7 +155,7 @@ impl Program {
         if plan != *self.plan {
             return Err(difference(&self.plan, &plan));
         }
-        Ok((lua, context, pipelines))
+        Ok(Opened { lua, context, pipelines, plan: Arc::clone(&self.plan) })
     }
 }
 

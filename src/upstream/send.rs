@@ -68,6 +68,12 @@ struct Course {
 }
 
 impl Course {
+    /// The answer whose last attempt began at `start`.
+    #[inline]
+    fn comes_to(&self, response: Response, start: Moment, arrived: Moment) -> Answer {
+        Answer { response, attempts: self.attempts, arrived, took: arrived.since(start), held: None }
+    }
+
     fn ends(&self, error: SendError) -> Unanswered {
         Unanswered { error, attempts: self.attempts }
     }
@@ -179,14 +185,7 @@ impl Upstream {
                         body: response.body,
                         ..self.blank(response.status, &lane)
                     };
-                    let arrived = self.pools.clock.now();
-                    return Ok(Answer {
-                        response,
-                        attempts: course.attempts,
-                        arrived,
-                        took: arrived.since(start),
-                        held: None,
-                    });
+                    return Ok(course.comes_to(response, start, self.pools.clock.now()));
                 }
             };
             match attempt {
@@ -212,13 +211,7 @@ impl Upstream {
                         tunnel: reply.tunnel,
                         ..self.blank(reply.head.status, &lane)
                     };
-                    return Ok(Answer {
-                        response,
-                        attempts: course.attempts,
-                        arrived,
-                        took: arrived.since(start),
-                        held: None,
-                    });
+                    return Ok(course.comes_to(response, start, arrived));
                 }
                 Err(lost) => {
                     self.lament(&lane, start, &lost.error);

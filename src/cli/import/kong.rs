@@ -16,6 +16,7 @@ use super::draft::Draft;
 use super::items;
 use super::lua;
 use super::text;
+use super::texts;
 use people::People;
 
 /// The script for `config`.
@@ -77,11 +78,15 @@ fn routes(config: &Value) -> Vec<Route<'_>> {
     nested.chain(beside).collect()
 }
 
-/// Whether `reference` (a name, or a table with name or id) means `whom`.
+/// Whether `reference` (a name, or a table with name or id) means `whom`; the name of a consumer is its `username`.
 fn refers(reference: &Value, whom: &Value) -> bool {
-    let names = [reference.as_str(), reference["name"].as_str(), reference["id"].as_str()];
-    let own = [whom["name"].as_str(), whom["id"].as_str()];
-    names.iter().flatten().any(|name| own.iter().flatten().any(|known| known == name))
+    let [name, username, id] = names(reference);
+    let wanted = [reference.as_str(), name, username, id];
+    wanted.into_iter().flatten().any(|name| names(whom).contains(&Some(name)))
+}
+
+fn names(value: &Value) -> [Option<&str>; 3] {
+    ["name", "username", "id"].map(|name| value[name].as_str())
 }
 
 /// The plugins of each route, in the order they run.

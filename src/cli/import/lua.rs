@@ -33,8 +33,13 @@ pub(super) fn plain(text_of: &str) -> String {
 pub(super) fn texts<T: AsRef<str>>(list: &[T]) -> String {
     match list {
         [one] => text(one.as_ref()),
-        several => table(several.iter().map(|one| text(one.as_ref()))),
+        several => self::list(several),
     }
+}
+
+/// Several texts, or one, as a table.
+pub(super) fn list<T: AsRef<str>>(list: &[T]) -> String {
+    table(list.iter().map(|one| text(one.as_ref())))
 }
 
 /// A table with these entries.

@@ -10,6 +10,7 @@ use super::draft::Draft;
 use super::items;
 use super::lua;
 use super::text;
+use crate::primitive::openapi::METHODS;
 
 /// The script for `document`, which lies at `file`.
 pub(super) fn draft(document: &Value, file: &Path) -> Result<Draft, String> {
@@ -182,7 +183,6 @@ fn beside(document: &Value, draft: &mut Draft) {
     }
 }
 
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 /// Where services are until somebody says so.
 const GUESS: &str = "http://127.0.0.1:9000";
 /// Keys that are nobody's: no token is taken.

@@ -85,7 +85,7 @@ fn all(pair: &Pair, task: &Task, threads: usize, played: &mut Played) -> Result<
     let parts = if parts > 1 && suite.stands_alone() { parts } else { 1 };
     let mut parts = wanted.chunks(wanted.len().div_ceil(parts).max(1));
     let own = parts.next().unwrap_or_default();
-    let mut done = std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let work = &work;
         let others: Vec<_> = parts.map(|part| scope.spawn(move || work.apart(part))).collect();
         let first = work.part(own, &suite, &clock);
@@ -93,7 +93,7 @@ fn all(pair: &Pair, task: &Task, threads: usize, played: &mut Played) -> Result<
             others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err("a thread is gone".to_owned())));
         std::iter::once(first).chain(others).collect::<Vec<_>>()
     });
-    for part in done.drain(..) {
+    for part in done {
         let (tests, coverage) = part?;
         played.tests.extend(tests);
         played.coverage.join(&coverage);

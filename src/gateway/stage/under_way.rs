@@ -74,22 +74,20 @@ impl Stage {
         self.begin()?;
         let seat = self.client.seat(asked)?;
         self.ledger.begin(&seat, asked);
-        let mut tunnel = None;
-        let outcome = self.driver.run(&self.runtime, &self.workers, self.client.open(&seat, asked));
-        let outcome = outcome.and_then(|opened| opened).map(|(answered, stream)| {
-            tunnel = stream;
-            answered
-        });
-        let socket = Socket { caller: Rc::new(Caller::new(Side::Service)), heard: Rc::default() };
-        if let Some(stream) = tunnel.take().filter(|_| outcome.is_ok()) {
+        let opened = self.driver.run(&self.runtime, &self.workers, self.client.open(&seat, asked));
+        let (outcome, tunnel) = match opened.and_then(|opened| opened) {
+            Ok((answered, tunnel)) => (Ok(answered), tunnel),
+            Err(fault) => (Err(fault), None),
+        };
+        let socket = tunnel.map(|stream| {
+            let socket = Socket { caller: Rc::new(Caller::new(Side::Service)), heard: Rc::default() };
             let Socket { caller, heard } = socket.clone();
             self.runtime.spawn_local(async move {
                 caller.attend(stream, Vec::new(), |message| heard.borrow_mut().push_back(message)).await;
             });
-        }
-        let answered = self.complete(&seat, outcome)?;
-        let open = answered.status == 101;
-        Ok((answered, Some(socket).filter(|_| open)))
+            socket
+        });
+        Ok((self.complete(&seat, outcome)?, socket))
     }
 
     pub(super) fn let_happen(&self, until: &dyn Fn() -> bool, within: Option<Duration>) -> Result<bool, String> {

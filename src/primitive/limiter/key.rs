@@ -1,5 +1,7 @@
 //! Keys as 128 bits: SipHash-2-4 under a secret of the limiter, so that nobody can aim at another's counter.
 
+use crate::primitive::chance;
+
 /// What a counter is found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u64, pub u64);
@@ -7,12 +9,9 @@ pub struct Key(pub u64, pub u64);
 /// The secret of a limiter's keys.
 pub(super) type Secret = [u64; 2];
 
-/// A secret that nobody knows. Not from the cryptographic library: the first time it is asked, it gathers entropy for a
-/// tenth of a second, and the first limiter is made within a request.
+/// A secret that nobody knows.
 pub(super) fn secret() -> Secret {
-    let ((a, b), (c, d)) = (uuid::Uuid::new_v4().as_u64_pair(), uuid::Uuid::new_v4().as_u64_pair());
-    // The bits that say which kind of UUID this is meet random ones of the other's other half.
-    [a ^ d, b ^ c]
+    [chance::unknown(), chance::unknown()]
 }
 
 impl Key {

@@ -13,7 +13,7 @@ use super::param::Param;
 use super::spot::Spot;
 
 /// Methods that an operation may have.
-const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+pub(crate) const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// Every operation, in the order of the document.
 pub(super) fn operations(document: &Value) -> Result<Vec<Operation>, OpenapiError> {

@@ -23,6 +23,9 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The largest message that is taken.
+    pub const LARGEST: usize = 64 << 20;
+
     /// One who will speak with `peer`.
     pub fn new(peer: Side) -> Self {
         Self { line: Line::default(), peer }
@@ -45,7 +48,7 @@ impl Caller {
 
     /// Speaks and listens until both are gone.
     pub async fn attend(&self, stream: Box<dyn Duplex>, early: Vec<u8>, mut hear: impl FnMut(Message)) {
-        let mut end = End::new(self.peer, Frames::new(stream, early, self.peer, LARGEST));
+        let mut end = End::new(self.peer, Frames::new(stream, early, self.peer, Self::LARGEST));
         poll_fn(|cx| self.poll(&mut end, cx, &mut hear)).await;
         self.close(Close::new(1006, ""));
         self.line.hang_up();
@@ -79,6 +82,3 @@ impl Caller {
         }
     }
 }
-
-/// The largest message that is taken.
-const LARGEST: usize = 64 << 20;

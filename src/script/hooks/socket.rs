@@ -90,14 +90,8 @@ impl Talker {
         })
     }
 
-    /// A message as Lua sees it.
     fn value(&self, message: &Message) -> Result<Value, Failure> {
-        let lua = &self.hooks.lua;
-        let made = match message.text {
-            true => lua.create_string(&message.data).map(Value::String),
-            false => lua.create_buffer(&message.data).map(Value::Buffer),
-        };
-        made.map_err(|error| fault::failure(&self.hooks.context, error))
+        value(&self.hooks.lua, message).map_err(|error| fault::failure(&self.hooks.context, error))
     }
 }
 
@@ -142,6 +136,14 @@ fn fate(value: Option<Value>, limit: usize) -> Result<Fate, Failure> {
         None | Some(Value::Nil | Value::Boolean(true)) => Ok(Fate::Pass),
         Some(Value::Boolean(false)) => Ok(Fate::Drop),
         Some(value) => message(&value, limit).map(Fate::Replace).map_err(|why| wrong(format!("`message` {why}"))),
+    }
+}
+
+/// A message as Lua sees it.
+pub(in crate::script) fn value(lua: &Lua, message: &Message) -> mlua::Result<Value> {
+    match message.text {
+        true => lua.create_string(&message.data).map(Value::String),
+        false => lua.create_buffer(&message.data).map(Value::Buffer),
     }
 }
 

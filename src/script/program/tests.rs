@@ -23,7 +23,7 @@ fn with(files: &[(&str, &str)], work: impl FnOnce(Arc<Program>)) {
 fn open(program: &Arc<Program>) -> Result<Pipelines, String> {
     run(async {
         let seat = Seat { worker: worker(), live: Arc::default(), control: false, offline: None };
-        program.machine(&seat).await.map(|(_, _, pipelines)| pipelines)
+        program.run(&seat).await.map(|opened| opened.pipelines)
     })
 }
 
@@ -86,7 +86,7 @@ fn a_long_load_lets_others_run_in_between() {
                 }
             });
             let seat = Seat { worker: worker(), live: Arc::default(), control: false, offline: None };
-            assert!(program.machine(&seat).await.is_ok());
+            assert!(program.run(&seat).await.is_ok());
         });
         assert!(turns.get() > 20, "{} turns", turns.get());
     });

@@ -66,7 +66,7 @@ impl Held {
         let waited = self.seat.stage()?.wait(&until, within);
         waited.map_err(|fault| mlua::Error::runtime(format!("ws:receive: no message came: {fault}")))?;
         let message = heard.borrow_mut().pop_front();
-        message.map_or(Ok(Value::Nil), |message| value(lua, &message))
+        message.map_or(Ok(Value::Nil), |message| socket::value(lua, &message))
     }
 }
 
@@ -111,16 +111,9 @@ impl UserData for Service {
 
 /// Whether it could still be said.
 fn send(caller: &Caller, data: &Value) -> mlua::Result<bool> {
-    let message = socket::message(data, LARGEST).map_err(|why| mlua::Error::runtime(format!("ws:send {why}")))?;
+    let message =
+        socket::message(data, Caller::LARGEST).map_err(|why| mlua::Error::runtime(format!("ws:send {why}")))?;
     Ok(caller.say(message).is_ok())
-}
-
-/// A message as Lua sees it.
-fn value(lua: &Lua, message: &Message) -> mlua::Result<Value> {
-    match message.text {
-        true => lua.create_string(&message.data).map(Value::String),
-        false => lua.create_buffer(&message.data).map(Value::Buffer),
-    }
 }
 
 /// The functions of `websocket = { open, message, close }` in a mock's answer; `true` takes whatever is said.
@@ -181,7 +174,7 @@ impl Functions {
         message: &Message,
         messages: &Table,
     ) -> mlua::Result<()> {
-        let data = value(lua, message)?;
+        let data = socket::value(lua, message)?;
         messages.raw_push(&data)?;
         let Some(function) = &self.message else { return Ok(()) };
         match function.call((ws, data))? {
@@ -190,6 +183,3 @@ impl Functions {
         }
     }
 }
-
-/// The largest message that is sent.
-const LARGEST: usize = 64 << 20;

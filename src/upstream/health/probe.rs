@@ -56,35 +56,36 @@ pub(super) async fn ask(
     }
     let grpc = matches!(check, Check::Grpc { .. });
     let h2 = grpc || matches!(host.protocol, Protocol::H2 | Protocol::Grpc);
-    if let Some(old) = kept.take().filter(|old| old.is_fit(clock.now()))
-        && let Check::Http { path, host: asked, status } = check
-        && let Ok((found, left)) = get(old, path, asked.as_deref().unwrap_or(&host.authority)).await
-    {
-        *kept = left;
-        return verdict(status, found);
-    }
-    // a connection that broke while it was kept says nothing of the host: a new one does
     let offer = if h2 { Offer::Http2 } else { Offer::Http1 };
-    let socket = connect::open(host, None, tls, offer, clock).await.map_err(|failed| match failed {
-        Failed::Refused(cause) | Failed::Tls(cause) => cause,
-        Failed::Late => "no connection in time".to_owned(),
-    })?;
+    let open = || async {
+        connect::open(host, None, tls, offer, clock).await.map_err(|failed| match failed {
+            Failed::Refused(cause) | Failed::Tls(cause) => cause,
+            Failed::Late => "no connection in time".to_owned(),
+        })
+    };
     let secure = host.address.is_secure();
-    if grpc && secure && !socket.agreed_h2() {
-        return Err("it did not agree to HTTP/2 (ALPN)".to_owned());
-    }
     match check {
-        Check::Tcp => Ok(()),
+        Check::Tcp => open().await.map(drop),
         Check::Grpc { service, host: asked } => {
-            let asked = asked.as_deref().unwrap_or(&host.authority);
+            let (asked, socket) = (asked.as_deref().unwrap_or(&host.authority), open().await?);
+            if secure && !socket.agreed_h2() {
+                return Err("it did not agree to HTTP/2 (ALPN)".to_owned());
+            }
             grpc::verdict(&call(socket, grpc::CHECK, asked, secure, grpc::question(service)).await?)
         }
         Check::Http { path, host: asked, status } => {
             let asked = asked.as_deref().unwrap_or(&host.authority);
             if h2 {
-                return verdict(status, get_h2(socket, path, asked, secure).await?);
+                return verdict(status, get_h2(open().await?, path, asked, secure).await?);
             }
-            let (found, left) = get(Kept(socket, clock.now()), path, asked).await?;
+            if let Some(old) = kept.take().filter(|old| old.is_fit(clock.now()))
+                && let Ok((found, left)) = get(old, path, asked).await
+            {
+                *kept = left;
+                return verdict(status, found);
+            }
+            // a connection that broke while it was kept says nothing of the host: a new one does
+            let (found, left) = get(Kept(open().await?, clock.now()), path, asked).await?;
             *kept = left;
             verdict(status, found)
         }

@@ -101,17 +101,13 @@ fn user(config: &Value, consumer: &Value) -> String {
     let mut parts = vec![lua::entry("sub", lua::text(name.unwrap_or_default()))];
     let groups: Vec<_> = credentials(config, consumer, "acls").map(|acl| text(acl, "group")).collect();
     if !groups.is_empty() {
-        parts.push(lua::entry("roles", lua::table(groups.iter().map(|group| lua::text(group)))));
+        parts.push(lua::entry("roles", lua::list(&groups)));
     }
     lua::table(parts)
 }
 
 /// Those within the consumer, and those beside that name it.
 fn credentials<'a>(config: &'a Value, consumer: &'a Value, kind: &str) -> impl Iterator<Item = &'a Value> {
-    let by_name = move |one: &&Value| {
-        refers(&one["consumer"], consumer)
-            || one["consumer"].as_str().is_some_and(|name| name == text(consumer, "username"))
-            || one["consumer"]["username"].as_str().is_some_and(|name| name == text(consumer, "username"))
-    };
+    let by_name = move |one: &&Value| refers(&one["consumer"], consumer);
     items(consumer, kind).iter().chain(items(config, kind).iter().filter(by_name))
 }

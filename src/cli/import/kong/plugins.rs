@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::Draft;
-use super::items;
 use super::lua;
 use super::people::People;
 use super::text;
+use super::texts;
 
 /// The higher, the earlier Kong runs it.
 pub(super) fn priority(kind: &str) -> i32 {
@@ -78,10 +78,6 @@ fn call<const N: usize>(word: &str, options: [Option<String>; N]) -> String {
     format!("{word} {}", lua::table(options.into_iter().flatten()))
 }
 
-fn texts<'a>(config: &'a Value, name: &str) -> Vec<&'a str> {
-    items(config, name).iter().filter_map(Value::as_str).collect()
-}
-
 fn list(config: &Value, from: &str, name: &str) -> Option<String> {
     let values = texts(config, from);
     (!values.is_empty()).then(|| lua::entry(name, lua::texts(&values)))
@@ -111,7 +107,7 @@ fn acl(config: &Value) -> String {
     if denied.is_empty() {
         return call("authorize", [list(config, "allow", "role")]);
     }
-    let groups = lua::table(denied.iter().map(|group| lua::text(group)));
+    let groups = lua::list(&denied);
     format!(
         "authorize(function(req)\n    for _, role in req.user.roles or {{}} do\n      if table.find({groups}, role) then return false end\n    end\n    return true\n  end)"
     )
@@ -160,8 +156,8 @@ fn cors(config: &Value) -> String {
 
 fn transform(word: &str, config: &Value) -> Option<String> {
     let pairs = |of: &str, part: &str| {
-        let values = items(&config[of], part).iter().filter_map(Value::as_str);
-        values
+        texts(&config[of], part)
+            .into_iter()
             .filter_map(|text| text.split_once(':'))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
@@ -171,9 +167,8 @@ fn transform(word: &str, config: &Value) -> Option<String> {
         (!pairs.is_empty()).then(|| lua::entry(name, lua::table(entries)))
     };
     let edits = |part: &str| {
-        let removed: Vec<_> = items(&config["remove"], part).iter().filter_map(Value::as_str).collect();
-        let removed =
-            (!removed.is_empty()).then(|| lua::entry("remove", lua::table(removed.iter().map(|name| lua::text(name)))));
+        let removed = texts(&config["remove"], part);
+        let removed = (!removed.is_empty()).then(|| lua::entry("remove", lua::list(&removed)));
         // Kong replaces what is there and adds what is not; both leave the field with this value, or add a line.
         [
             removed,
@@ -194,8 +189,8 @@ fn transform(word: &str, config: &Value) -> Option<String> {
 fn cache(config: &Value, draft: &mut Draft) -> String {
     draft.note("proxy-cache: RFC 9111 rules here; after a step that knows the caller only shared answers are stored, or with private = true");
     let time = config["cache_ttl"].as_u64().unwrap_or(300);
-    let vary: Vec<_> = texts(config, "vary_headers");
-    let vary = (!vary.is_empty()).then(|| lua::entry("vary", lua::table(vary.iter().map(|name| lua::text(name)))));
+    let vary = texts(config, "vary_headers");
+    let vary = (!vary.is_empty()).then(|| lua::entry("vary", lua::list(&vary)));
     call("cache", [Some(format!("\"{time}s\"")), vary])
 }
 

@@ -8,12 +8,13 @@ use super::items;
 use super::lua;
 use super::services::Address;
 use super::text;
+use super::texts;
 
 /// The routes that `route` is here, each with `steps`.
 pub(super) fn write(route: &Route<'_>, steps: &[String], draft: &mut Draft) {
     let value = route.value;
     let name = text(value, "name");
-    let methods: Vec<_> = items(value, "methods").iter().filter_map(Value::as_str).collect();
+    let methods = texts(value, "methods");
     let methods = if methods.is_empty() { String::new() } else { format!("{} ", methods.join("|")) };
     let patterns = patterns(value, draft);
     let hosts = hosts(value, draft);
@@ -124,7 +125,7 @@ fn literal_of(segment: &str) -> Option<String> {
 }
 
 fn hosts(route: &Value, draft: &mut Draft) -> Vec<String> {
-    let named: Vec<_> = items(route, "hosts").iter().filter_map(Value::as_str).collect();
+    let named = texts(route, "hosts");
     if named.is_empty() {
         return vec![String::new()];
     }
@@ -152,8 +153,7 @@ fn matching(route: &Value, draft: &mut Draft) {
     if !fields.is_empty() {
         draft.line(format_args!("  match = {{ header = {} }},", lua::table(fields)));
     }
-    let protocols: Vec<_> = items(route, "protocols").iter().filter_map(Value::as_str).collect();
-    if protocols == ["https"] {
+    if texts(route, "protocols") == ["https"] {
         draft.note("protocols: routes for https only; write gateway { tls = { …, redirect_http = true } }");
     }
 }

@@ -22,7 +22,7 @@ fn first(text: &str) -> String {
     let worker = Worker::new(0, 1, clock.clone(), Registry::default(), AccessLog::default());
     let seat = Seat { worker: Rc::clone(&worker), live: Arc::new(Live::default()), control: false, offline: None };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let hooks = runtime.block_on(loaded.program.open(seat)).unwrap();
+    let hooks = runtime.block_on(loaded.program.open(&seat)).unwrap();
     let site = testing::site((**loaded.program.plan()).clone(), Rc::clone(&hooks));
     let peer = crate::downstream::Peer::default();
     let exchange = Exchange::begin(&worker, site, request(), peer);
