@@ -178,3 +178,34 @@ fn beside(config: &Value, draft: &mut Draft) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::draft;
+
+    #[test]
+    fn nobody_comes_in_by_a_credential_that_is_empty() {
+        let config = json!({
+            "_format_version": "3.0",
+            "services": [{
+                "name": "s", "host": "a.dev", "routes": [{ "name": "r", "paths": ["/a"] }],
+                "plugins": [{ "name": "key-auth" }, { "name": "basic-auth" }, { "name": "jwt" }],
+            }],
+            "consumers": [{
+                "username": "ann",
+                "keyauth_credentials": [{}],
+                "basicauth_credentials": [{ "username": "ann" }, { "username": "eve", "password": "known" }],
+                "jwt_secrets": [{ "key": "i", "secret": "" }],
+            }],
+        });
+        let draft = draft(&config).unwrap();
+        let script = draft.text();
+        for said in ["local keys = {}", "local secrets = {}", "eve = { password = \"known\""] {
+            assert!(script.contains(said), "{said}: {script}");
+        }
+        assert!(!script.contains("ann = {"), "{script}");
+        assert!(draft.notes().iter().any(|note| note.contains("is left out")), "{:?}", draft.notes());
+    }
+}

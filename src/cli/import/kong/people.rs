@@ -19,6 +19,8 @@ pub(super) struct People {
     public: Vec<String>,
     /// Secrets that are shorter than RFC 7518 asks for.
     short: bool,
+    /// Somebody is known by nothing, which anybody could show.
+    blank: bool,
 }
 
 impl People {
@@ -27,11 +29,13 @@ impl People {
         for consumer in items(config, "consumers") {
             let user = user(config, consumer);
             for key in credentials(config, consumer, "keyauth_credentials") {
-                let hash = codec::hex_encode(Hash::Sha256.digest(text(key, "key").as_bytes()));
+                let Some(key) = people.proof(key, "key") else { continue };
+                let hash = codec::hex_encode(Hash::Sha256.digest(key.as_bytes()));
                 people.keys.push(lua::entry(&format!("sha256:{hash}"), &user));
             }
             for one in credentials(config, consumer, "basicauth_credentials") {
-                let entry = format!("{{ password = {}, user = {user} }}", lua::text(text(one, "password")));
+                let Some(password) = people.proof(one, "password") else { continue };
+                let entry = format!("{{ password = {}, user = {user} }}", lua::text(password));
                 people.passwords.push(lua::entry(text(one, "username"), entry));
             }
             for one in credentials(config, consumer, "jwt_secrets") {
@@ -44,17 +48,28 @@ impl People {
     fn token(&mut self, one: &Value) {
         let issuer = text(one, "key");
         if text(one, "algorithm").starts_with("HS") || one["rsa_public_key"].is_null() {
-            self.short |= text(one, "secret").len() < 32;
-            self.secrets.push(lua::entry(issuer, lua::text(text(one, "secret"))));
-        } else {
-            self.public.push(lua::entry(issuer, lua::text(text(one, "rsa_public_key"))));
+            let Some(secret) = self.proof(one, "secret") else { return };
+            self.short |= secret.len() < 32;
+            self.secrets.push(lua::entry(issuer, lua::text(secret)));
+        } else if let Some(key) = self.proof(one, "rsa_public_key") {
+            self.public.push(lua::entry(issuer, lua::text(key)));
         }
+    }
+
+    /// What somebody is known by; an empty one would be known of everybody.
+    fn proof<'a>(&mut self, one: &'a Value, name: &str) -> Option<&'a str> {
+        let proof = Some(text(one, name)).filter(|proof| !proof.is_empty());
+        self.blank |= proof.is_none();
+        proof
     }
 
     /// The tables that plugins of these kinds look into.
     pub(super) fn write<'a>(&self, kinds: impl Iterator<Item = &'a str>, draft: &mut Draft) {
         let kinds: Vec<_> = kinds.collect();
         let has = |kind: &str| kinds.contains(&kind);
+        if self.blank {
+            draft.note("consumers: a credential without key, password or secret is left out; Kong makes one up");
+        }
         if has("key-auth") {
             table("keys", &self.keys, draft);
         }
