@@ -4,7 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// Longest wait for anything in these tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks again and again until `holds`; fails naming `what` after [`PATIENCE`].
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
