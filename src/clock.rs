@@ -1,9 +1,11 @@
 //! The one source of time: every wait and deadline goes through a [`Clock`], which tests turn by hand.
 
-use std::cell::RefCell;
+mod alarms;
+mod turn;
+
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
@@ -11,7 +13,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slab::Slab;
+
+pub use alarms::Alarm;
+pub use alarms::Alarms;
+pub(crate) use turn::begin;
+pub(crate) use turn::outdate;
 
 /// A point in monotonic time: nanoseconds since the machine (or the fake clock) began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,7 +60,19 @@ impl Clock {
     #[inline]
     pub fn now(&self) -> Moment {
         match &self.fake {
-            None => monotonic(),
+            None => turn::look(),
+            Some(fake) => Moment(fake.lock().now),
+        }
+    }
+
+    /// When this turn of the thread's event loop began, or a moment of it: half the price of [`Clock::now`] and more.
+    ///
+    /// For what came in with the turn, and for deadlines, whose alarms are looked at every [`Alarms::TICK`] anyway. It is
+    /// never older than that, nor than the end of the last run of a script.
+    #[inline]
+    pub fn turn(&self) -> Moment {
+        match &self.fake {
+            None => turn::seen(),
             Some(fake) => Moment(fake.lock().now),
         }
     }
@@ -186,46 +204,6 @@ impl Fake {
     }
 }
 
-/// Deadlines that are moved far more often than they are met: one list a worker, looked at every [`Alarms::TICK`].
-///
-/// Arming, moving and disarming cost a store; only an [`Alarm`] that is polled while nothing else happens leaves a waker.
-#[derive(Clone, Default)]
-pub struct Alarms(Rc<RefCell<Slab<Entry>>>);
-
-struct Entry {
-    due: Moment,
-    waker: Option<Waker>,
-}
-
-impl Alarms {
-    /// How often the list is looked at; an alarm is late by at most this.
-    pub const TICK: Duration = Duration::from_millis(100);
-
-    /// An alarm of its own, not armed.
-    pub fn alarm(&self, clock: &Clock) -> Alarm {
-        let key = self.0.borrow_mut().insert(Entry { due: Moment::NEVER, waker: None });
-        Alarm { alarms: self.clone(), clock: clock.clone(), key }
-    }
-
-    /// Wakes whoever waits on an alarm that is due.
-    pub fn tick(&self, now: Moment) {
-        for (_, entry) in &mut *self.0.borrow_mut() {
-            if entry.due <= now
-                && let Some(waker) = entry.waker.take()
-            {
-                waker.wake();
-            }
-        }
-    }
-
-    /// When the next alarm is due that somebody waits for.
-    pub fn next_due(&self) -> Option<Moment> {
-        let alarms = self.0.borrow();
-        let waited = alarms.iter().filter(|(_, entry)| entry.waker.is_some() && entry.due != Moment::NEVER);
-        waited.map(|(_, entry)| entry.due).min()
-    }
-}
-
 /// Runs `work` on a thread of its own. Virtual time stands still until the result is taken or dropped.
 pub fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Aside<T> {
     ASIDE.set(ASIDE.get() + 1);
@@ -238,7 +216,7 @@ pub fn is_aside() -> bool {
 }
 
 thread_local! {
-    static ASIDE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    static ASIDE: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What [`aside`] does.
@@ -258,67 +236,6 @@ impl<T> Drop for Aside<T> {
     }
 }
 
-/// One deadline in a list of [`Alarms`].
-pub struct Alarm {
-    alarms: Alarms,
-    clock: Clock,
-    key: usize,
-}
-
-impl Alarm {
-    /// Due at `due` from now on; [`Moment::NEVER`] disarms.
-    #[inline]
-    pub fn set(&self, due: Moment) {
-        self.alarms.0.borrow_mut()[self.key].due = due;
-    }
-
-    /// Due `wait` from now.
-    #[inline]
-    pub fn set_after(&self, wait: Duration) {
-        self.set(self.clock.now().after(wait));
-    }
-
-    /// Due `wait` from now, unless it is armed already.
-    #[inline]
-    pub fn arm(&self, wait: Duration) {
-        if self.alarms.0.borrow()[self.key].due == Moment::NEVER {
-            self.set_after(wait);
-        }
-    }
-
-    /// The clock it goes by.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    /// Ready once the deadline has passed; leaves the waker otherwise.
-    ///
-    /// As long as a waker lies there, [`Alarms::tick`] has not found it due: the clock need not be asked.
-    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let entry = &mut self.alarms.0.borrow_mut()[self.key];
-        match &mut entry.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            empty if entry.due > self.clock.now() => *empty = Some(cx.waker().clone()),
-            _ => return Poll::Ready(()),
-        }
-        Poll::Pending
-    }
-
-    /// Leaves the waker, to be woken when the deadline has passed: for one that was set just now, and so is not due.
-    pub fn watch(&self, cx: &Context<'_>) {
-        match &mut self.alarms.0.borrow_mut()[self.key].waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            empty => *empty = Some(cx.waker().clone()),
-        }
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        self.alarms.0.borrow_mut().remove(self.key);
-    }
-}
-
 struct Sleeper {
     id: u64,
     due: Moment,
@@ -328,10 +245,4 @@ struct Sleeper {
 #[allow(clippy::disallowed_methods, reason = "this is the clock")]
 fn real_sleep(wait: Duration) -> tokio::time::Sleep {
     tokio::time::sleep(wait)
-}
-
-/// Asked several times a request: this is half the price of an `Instant` and a difference.
-fn monotonic() -> Moment {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Moment(now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs())
 }

@@ -41,6 +41,7 @@ use tokio::runtime::LocalRuntime;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::clock::Clock;
 use crate::downstream::Listen;
 use crate::downstream::gate::Gate;
@@ -275,7 +276,10 @@ impl std::fmt::Debug for StartError {
 
 /// The runtime of this thread. Its tasks stay here: between an event and its task stands one queue, not two.
 fn runtime() -> io::Result<LocalRuntime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_unpark(clock::begin)
+        .build_local(LocalOptions::default())
 }
 
 /// A worker's own things. The control thread is number `kit.workers`.

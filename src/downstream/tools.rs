@@ -2,16 +2,19 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use slab::Slab;
 
 use crate::clock::Alarms;
 use crate::clock::Clock;
+use crate::clock::Moment;
 use crate::downstream::tls::Handshakes;
 use crate::http::Buffers;
 
@@ -94,31 +97,42 @@ impl Drop for Seat {
 
 /// The value of `Date` (RFC 9110 §6.6.1), made once a second.
 #[derive(Clone, Default)]
-pub struct DateCache(Rc<RefCell<(u64, Bytes)>>);
+pub struct DateCache(Rc<RefCell<Dated>>);
+
+#[derive(Default)]
+struct Dated {
+    /// The second it holds for.
+    while_in: Range<Moment>,
+    value: Bytes,
+}
 
 impl DateCache {
     /// Appends the field line for the second that `clock` shows.
     pub(crate) fn write(&self, out: &mut Vec<u8>, clock: &Clock) {
         self.renew(clock);
         out.extend_from_slice(b"date: ");
-        out.extend_from_slice(&self.0.borrow().1);
+        out.extend_from_slice(&self.0.borrow().value);
         out.extend_from_slice(b"\r\n");
     }
 
     /// The value for that second.
     pub(crate) fn value(&self, clock: &Clock) -> Bytes {
         self.renew(clock);
-        self.0.borrow().1.clone()
+        self.0.borrow().value.clone()
     }
 
     fn renew(&self, clock: &Clock) {
-        let second = clock.unix().as_secs();
-        let mut cache = self.0.borrow_mut();
-        if cache.0 == second && !cache.1.is_empty() {
+        if self.0.borrow().while_in.contains(&clock.turn()) {
             return;
         }
+        let (now, unix) = (clock.now(), clock.unix());
+        let second = unix.as_secs();
         let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
         let time = time.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        *cache = (second, Bytes::from(time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()));
+        let rest = Duration::from_secs(1) - Duration::from_nanos(unix.subsec_nanos().into());
+        *self.0.borrow_mut() = Dated {
+            while_in: now..now.after(rest),
+            value: Bytes::from(time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
+        };
     }
 }

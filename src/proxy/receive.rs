@@ -23,7 +23,7 @@ impl Exchange {
     /// The exchange of a request whose head is complete.
     pub fn begin(worker: &Rc<Worker>, site: Rc<Site>, request: impl Into<Box<Request>>, peer: Peer) -> Rc<Self> {
         let mut request = request.into();
-        let started = worker.clock.now();
+        let started = worker.clock.turn();
         let trust = &site.shared.plan.gateway.trust;
         let address = peer.address.map(|address| address.ip());
         let trusted = trust.believes(address);

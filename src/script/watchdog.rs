@@ -36,6 +36,8 @@ use mlua::Lua;
 use mlua::ffi;
 use parking_lot::Mutex;
 
+use crate::clock;
+
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(5);
 /// After so many looks that found nobody running, it sleeps until somebody does.
@@ -125,6 +127,7 @@ impl Watch {
         if depth == 0 {
             let run = self.seat.run.load(Relaxed);
             self.seat.run.store(run + 1, Release);
+            clock::outdate();
             if self.seat.armed.load(Acquire) == run {
                 self.seat.disarm();
             }

@@ -79,7 +79,7 @@ pub(crate) async fn attempt(errand: &Errand<'_>, upload: Upload) -> Result<(Repl
     let mut attempt = Attempt::new(&head, upload, lane, &pools.buffers, errand.now);
     match poll_fn(|cx| attempt.poll(&mut seat.conn, cx, timeouts, outbound.deadline, clock)).await {
         Ok(found) => {
-            let now = clock.now();
+            let now = clock.turn();
             let again = errand.policy.on_status.contains(&found.0.status);
             Ok((attempt.finish(seat, found, timeouts.idle, now, again), now))
         }

@@ -154,7 +154,7 @@ impl Upstream {
         loop {
             course.attempts += 1;
             course.spent += 1;
-            let start = self.pools.clock.now();
+            let start = self.pools.clock.turn();
             outbound.began.get_or_insert(start);
             let Some(lane) = self.choose(outbound.key, start, &course.tried) else {
                 course.attempts -= 1;

@@ -1,0 +1,89 @@
+//! The time as a turn of the event loop knows it: looked at once, however often it is asked for.
+
+use std::cell::Cell;
+
+use super::Moment;
+
+thread_local! {
+    /// The time this thread saw last in this turn of its event loop.
+    static TURN: Cell<u64> = const { Cell::new(OUTSIDE) };
+}
+
+/// The turn's time was not looked at yet.
+const UNSEEN: u64 = 0;
+/// The thread has no event loop that calls [`begin`].
+const OUTSIDE: u64 = u64::MAX;
+
+/// A turn of this thread's event loop begins.
+pub(crate) fn begin() {
+    TURN.set(UNSEEN);
+}
+
+/// Something took its time: what is known of the turn's is out of date.
+#[inline]
+pub(crate) fn outdate() {
+    if TURN.get() != OUTSIDE {
+        TURN.set(UNSEEN);
+    }
+}
+
+/// The turn's time, looked at where nobody has.
+#[inline]
+pub(super) fn seen() -> Moment {
+    match TURN.get() {
+        UNSEEN | OUTSIDE => look(),
+        seen => Moment(seen),
+    }
+}
+
+/// The time, which is the turn's from here on.
+pub(super) fn look() -> Moment {
+    let now = monotonic();
+    if TURN.get() != OUTSIDE {
+        TURN.set(now.0);
+    }
+    now
+}
+
+/// Asked several times a request: this is half the price of an `Instant` and a difference.
+fn monotonic() -> Moment {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Moment(now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn within_a_turn_it_stands_still_until_somebody_looks() {
+        let clock = Clock::real();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_unpark(begin).build();
+        runtime.unwrap().block_on(async {
+            clock.sleep(Duration::from_millis(1)).await;
+            let first = clock.turn();
+            std::thread::sleep(Duration::from_millis(1));
+            assert_eq!(clock.turn(), first);
+            let looked = clock.now();
+            assert!(looked > first);
+            assert_eq!(clock.turn(), looked, "who looks does it for all");
+            outdate();
+            assert!(clock.turn() > looked);
+            let before = clock.turn();
+            clock.sleep(Duration::from_millis(1)).await;
+            assert!(clock.turn().since(before) >= Duration::from_millis(1), "another turn");
+        });
+    }
+
+    #[test]
+    fn without_an_event_loop_it_is_now() {
+        let clock = Clock::real();
+        outdate();
+        let first = clock.turn();
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(clock.turn() > first);
+    }
+}
