@@ -88,7 +88,13 @@ impl Table {
                 String::new()
             }
             ["moongate", arguments @ ..] => self.ended(self.command(arguments).output().unwrap()),
-            ["curl", target, fields @ ..] => self.ask(target, fields),
+            ["curl", "-X", method, target] => self.ask(method, target, &[]),
+            ["curl", target, fields @ ..] => self.ask("GET", target, fields),
+            ["grep", word, file] => {
+                let text = self.dir.read(file);
+                let found = text.lines().filter(|line| line.contains(word));
+                found.map(|line| format!("{line}\n")).collect()
+            }
             ["cat", file] => timeless(&self.dir.read(file)),
             ["cp", from, to] => {
                 self.dir.replace(to, self.dir.read(from));
@@ -107,10 +113,14 @@ impl Table {
         command
     }
 
-    fn ask(&self, target: &str, fields: &[&str]) -> String {
+    /// What the gateway answers, or for `ADMIN/…` its admin listener.
+    fn ask(&self, method: &str, target: &str, fields: &[&str]) -> String {
         let fields: Vec<_> = fields.iter().filter_map(|field| field.split_once(": ")).collect();
-        let mut client = self.gateway.as_ref().expect("`moongate run` comes first").client().host("localhost");
-        let answer = client.call("GET", target, &fields, "");
+        let gateway = self.gateway.as_ref().expect("`moongate run` comes first");
+        let answer = match target.strip_prefix("ADMIN") {
+            Some(target) => gateway.admin().call(method, target, &fields, ""),
+            None => gateway.client().host("localhost").call(method, target, &fields, ""),
+        };
         format!("{} {}", answer.status, self.plain(answer.text().trim_end()))
     }
 
@@ -164,6 +174,7 @@ fn timeless(text: &str) -> String {
 /// Names that a gateway makes by chance.
 const BY_CHANCE: &[(&str, &str)] = &[
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    (r"\b[0-9a-f]{64}\b", "SIGNATURE"),
     (r"\b[0-9a-f]{32}\b", "TRACE"),
     (r"-[0-9a-f]{16}-0", "-SPAN-0"),
     (r"(?m)^trace \d+-\d+,", "trace N,"),
