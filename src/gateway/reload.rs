@@ -1,6 +1,7 @@
 //! Reload as a transaction: load, check, open everywhere, switch. Any failure before the switch changes nothing.
 
-use std::collections::BTreeSet;
+mod loader;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -24,20 +25,19 @@ use crate::gateway::listeners::BindError;
 use crate::gateway::listing;
 use crate::plan::Plan;
 use crate::proxy::hooks::NoHooks;
-use crate::script::LoadOptions;
 use crate::script::Loaded;
 use crate::script::Opened;
 use crate::script::Program;
 use crate::script::Seat;
 use crate::script::diagnose;
 use crate::script::diagnose::Faults;
-use crate::script::load;
 use crate::telemetry::access::Target;
 use crate::telemetry::log;
 use crate::telemetry::log::Level;
 use crate::upstream::health;
 use crate::upstream::resolve;
 use crate::upstream::resolve::Lookup;
+use loader::files;
 
 /// Why a generation did not take over.
 #[derive(Debug, thiserror::Error)]
@@ -128,22 +128,6 @@ impl Control {
         Ok(self.status.now().generation)
     }
 
-    /// Reads and runs a script, away from everything that must answer.
-    async fn load(&self, file: PathBuf) -> Result<Loaded, Faults> {
-        let options = LoadOptions {
-            env: self.options.env.clone(),
-            secrets_dir: self.options.secrets.clone(),
-            clock: self.options.clock.clone(),
-            dev: self.options.dev,
-            ..LoadOptions::default()
-        };
-        match spawn_blocking(move || load(&file, &options)).await {
-            Ok(result) => result,
-            // Said on stderr already; a loader with a bug must not take down what serves.
-            Err(_) => Err(Faults::plain("a bug of the gateway ended the load; please report it with the script")),
-        }
-    }
-
     /// Everything that can fail comes before the switch.
     pub(super) async fn take_over(&mut self, program: Arc<Program>, last_good: bool) -> Result<(), Refused> {
         let plan = Arc::clone(program.plan());
@@ -179,18 +163,16 @@ impl Control {
         Ok(())
     }
 
-    /// Every worker opens the generation, each beside its requests, and the control thread as well; its timers start once
-    /// all did.
+    /// Every worker opens the generation, each beside its requests, and so does the control thread where anything runs
+    /// there; its timers start once all did.
     async fn open(&mut self, parts: &Arc<Parts>) -> Result<(), String> {
         let opening: Vec<_> = self.workers.iter().map(|worker| worker.open(parts)).collect();
-        let seat =
-            Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: true, offline: None };
-        let own = parts.program.run(&seat).await;
+        let own = self.open_beside(&parts.program).await;
         let mut result = Ok(());
         for opened in opening {
             result = result.and(opened.await);
         }
-        let hooks = result.and(own).and_then(Opened::hooks);
+        let hooks = result.and(own).and_then(|own| own.map_or_else(|| Ok(Rc::new(NoHooks) as _), Opened::hooks));
         let result = hooks.map(|hooks| drop(self.worker.switch(parts.site(&self.worker, hooks))));
         if result.is_err() {
             for worker in &self.workers {
@@ -198,6 +180,15 @@ impl Control {
             }
         }
         result
+    }
+
+    async fn open_beside(&self, program: &Program) -> Result<Option<Opened>, String> {
+        if !program.runs_beside() {
+            return Ok(None);
+        }
+        let seat =
+            Seat { worker: Rc::clone(&self.worker), live: Arc::clone(&self.kit.live), control: true, offline: None };
+        program.run(&seat).await.map(Some)
     }
 
     /// Names are looked up before the first request needs them, but a dead resolver does not hold a reload for long.
@@ -286,12 +277,6 @@ impl Control {
         let title = format!("generation {generation} took over in {} ms\n{}", took.as_millis(), what.trim_end());
         log::info(&title, &[]);
     }
-}
-
-/// What to watch: the script itself in any case.
-fn files(running: &[PathBuf], failed: &[PathBuf], script: &Path) -> Vec<PathBuf> {
-    let all: BTreeSet<_> = running.iter().chain(failed).cloned().chain([script.to_owned()]).collect();
-    all.into_iter().collect()
 }
 
 fn start_error(refused: Refused) -> StartError {

@@ -31,7 +31,6 @@ use crate::proxy::watch::Trod;
 use crate::script::Program;
 use crate::script::Seat;
 use crate::script::forget;
-use crate::script::live::KEYS;
 use crate::script::live::Live;
 use crate::script::offline::Offline;
 use crate::script::suite;
@@ -146,7 +145,7 @@ impl Stage {
             return Ok(());
         }
         self.live.commit(&self.shared.plan.objects, &self.metrics);
-        if runs_beside(&self.parts.program) {
+        if self.parts.program.runs_beside() {
             self.runtime.block_on(self.raise(1))?;
             self.driver.settle(&self.runtime)?;
         }
@@ -270,14 +269,6 @@ impl Drop for Stage {
         self.workers.iter().for_each(|worker| drop(worker.retire()));
         log::write();
     }
-}
-
-/// Whether anything runs once per gateway, in a machine of its own.
-fn runs_beside(program: &Program) -> bool {
-    let plan = program.plan();
-    !plan.timers.is_empty()
-        || plan.objects.keys().any(|identity| identity.starts_with(KEYS))
-        || program.mentions("subscribe")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod lint;
 mod render;
 mod resolve;
 pub(crate) mod sketch;
+pub(crate) mod sketches;
 pub(crate) mod syntax;
 mod walk;
 

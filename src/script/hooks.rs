@@ -80,6 +80,7 @@ pub(crate) fn hooks(
     pipelines: Pipelines,
     plan: &Arc<Plan>,
 ) -> mlua::Result<Rc<dyn Hooks>> {
+    let _unbound = machine::Unbound::new(lua);
     context.set_limits(&plan.gateway.limits);
     handle::set_routes(lua, prepare::routes(lua, plan)?)?;
     if pipelines.routes.iter().any(|pipeline| pipeline.socket.is_some()) {

@@ -25,7 +25,6 @@ pub use bus::Event;
 pub use keeper::Keeper;
 pub use keyring::KeyRing;
 pub use keyset::Ask;
-pub(crate) use keyset::KEYS;
 pub use keyset::KeySet;
 pub use keyset::Source;
 pub use objects::Kept;

@@ -23,6 +23,7 @@ use mlua::chunk::ChunkMode;
 use crate::clock::Clock;
 use crate::primitive::chance;
 use crate::script::bind;
+use crate::script::bind::declared::Declared;
 use crate::script::context::Context;
 use crate::script::context::Setting;
 use crate::script::context::Snapshot;
@@ -32,6 +33,7 @@ use crate::script::declare::poison;
 use crate::script::diagnose::Diagnostic;
 use crate::script::diagnose::Faults;
 use crate::script::diagnose::allowed;
+use crate::script::diagnose::sketches::Sketches;
 use crate::script::diagnose::syntax;
 use crate::script::live::Live;
 use crate::script::machine;
@@ -99,9 +101,10 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
         offline: None,
     };
     let (lua, _context, session) = open(setting, &files).map_err(|error| Faults::plain(error.to_string()))?;
+    session.sketches.replace(Sketches::begin());
     poison::lenient(&lua).map_err(|error| Faults::plain(error.to_string()))?;
     to_the_end(&lua, &session, name);
-    let (plan, _pipelines) = declare::build(&session);
+    let (plan, _pipelines) = declare::build(&lua, &session);
     let judged = judge::judge(&session, &plan);
     let source = |file: &str| files.text(file).ok().map(|text| text.to_string());
     if !judged.faults.is_empty() {
@@ -109,7 +112,8 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
     }
     let mut warnings = crate::script::diagnose::tidy(judged.warnings, &source);
     warnings.retain(|warning| !source(&warning.file).is_some_and(|text| allowed(warning, &text)));
-    let program = Program::new(name, plan, &files, snapshot);
+    let beside = !plan.timers.is_empty() || Declared::of(&lua).runs_beside();
+    let program = Program::new(name, plan, &files, snapshot, beside);
     Ok(Loaded { program: Arc::new(program), warnings })
 }
 
@@ -118,10 +122,11 @@ pub(crate) fn open(setting: Setting, files: &Rc<Files>) -> mlua::Result<(Lua, Rc
     let (lua, context, session) = begin(setting, files)?;
     let mut shelf = Shelf::open(&lua)?;
     while shelf.next(&lua)? {}
+    machine::bound(&lua)?;
     Ok((lua, context, session))
 }
 
-/// The same without the words of the standard library.
+/// The same without the words of the standard library, its memory not bound yet.
 pub(crate) fn begin(setting: Setting, files: &Rc<Files>) -> mlua::Result<(Lua, Rc<Context>, Rc<Session>)> {
     let (lua, context) = machine::open(setting)?;
     let session = Session::new(Rc::clone(files));
@@ -151,7 +156,11 @@ pub(crate) fn chunk(lua: &Lua, session: &Session, name: &str) -> Result<Function
             return Err(Some(syntax::explain(name, &message, &text)));
         }
     };
-    session.ran.borrow_mut().insert(name.to_owned());
+    if session.ran.borrow_mut().insert(name.to_owned())
+        && let (Some(sketches), Ok(text)) = (&*session.sketches.borrow(), session.files.text(name))
+    {
+        sketches.add(name, text);
+    }
     session.compiling.set(true);
     let made = lua.load(&*code).set_name(format!("@{name}")).set_mode(ChunkMode::Binary).into_function();
     session.compiling.set(false);

@@ -46,7 +46,8 @@ impl Prelude {
     }
 }
 
-/// A machine with libraries, prelude and context, whose globals are still open: words are added, then it is [`seal`]ed.
+/// A machine with libraries, prelude and context, whose globals are still open: words are added, then it is [`seal`]ed and
+/// [`bound`].
 pub fn open(setting: Setting) -> mlua::Result<(Lua, Rc<Context>)> {
     let libraries = StdLib::TABLE
         | StdLib::OS
@@ -62,7 +63,6 @@ pub fn open(setting: Setting) -> mlua::Result<(Lua, Rc<Context>)> {
     // Nothing of what is made until it is sealed can be given back.
     lua.gc_set_mode(collecting(1000));
     handle::prepare(&lua)?;
-    lua.set_memory_limit(setting.memory)?;
     let watch = Watch::new(&lua, setting.step)?;
     let seed = setting.snapshot.seed;
     let context = Context::install(&lua, setting, watch);
@@ -83,6 +83,31 @@ pub fn seal(lua: &Lua) -> mlua::Result<()> {
     proxy.set_readonly(true);
     lua.gc_set_mode(collecting(200));
     Ok(())
+}
+
+/// Bounds the memory of a machine from now on. What we make in it before cannot run out of any, and costs half as much:
+/// each value that may is made under a guard of its own.
+pub fn bound(lua: &Lua) -> mlua::Result<()> {
+    lua.set_memory_limit(Context::of(lua).memory()).map(drop)
+}
+
+/// As long as it lives memory has no bound: for work of ours on what a script has made, of which none of it runs.
+pub(crate) struct Unbound<'a> {
+    lua: &'a Lua,
+    before: usize,
+}
+
+impl<'a> Unbound<'a> {
+    /// From now on.
+    pub(crate) fn new(lua: &'a Lua) -> Self {
+        Self { lua, before: lua.set_memory_limit(0).unwrap_or_default() }
+    }
+}
+
+impl Drop for Unbound<'_> {
+    fn drop(&mut self) {
+        let _ = self.lua.set_memory_limit(self.before);
+    }
 }
 
 /// What is alive may grow to so many hundredths before anything is collected.

@@ -19,6 +19,7 @@ use crate::script::live::Live;
 use crate::script::load;
 use crate::script::load::files::Files;
 use crate::script::load::files::Frozen;
+use crate::script::machine;
 use crate::script::offline::Offline;
 use crate::script::pipeline::Pipelines;
 
@@ -30,6 +31,7 @@ pub struct Program {
     snapshot: Arc<Snapshot>,
     watched: Vec<PathBuf>,
     hash: String,
+    beside: bool,
 }
 
 /// Where a program is opened.
@@ -61,7 +63,8 @@ impl Opened {
 }
 
 impl Program {
-    pub(crate) fn new(main: &str, plan: Plan, files: &Files, snapshot: Arc<Snapshot>) -> Self {
+    /// `beside`: see [`Program::runs_beside`].
+    pub(crate) fn new(main: &str, plan: Plan, files: &Files, snapshot: Arc<Snapshot>, beside: bool) -> Self {
         let frozen = files.freeze();
         let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         for (name, text) in &frozen.texts {
@@ -71,12 +74,18 @@ impl Program {
             digest.update(text);
         }
         let hash = digest.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self { main: main.to_owned(), plan: Arc::new(plan), watched: files.paths(), frozen, snapshot, hash }
+        Self { main: main.to_owned(), plan: Arc::new(plan), watched: files.paths(), frozen, snapshot, hash, beside }
     }
 
     /// What the script declares.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// Whether anything runs beside requests, once per gateway: timers, events, subscriptions, key sets. Without it the
+    /// control thread needs no machine.
+    pub fn runs_beside(&self) -> bool {
+        self.beside
     }
 
     /// Every file that was read or looked for, and folders that globs looked into: a change there is worth a reload.
@@ -141,6 +150,7 @@ impl Program {
         while shelf.next(&lua).map_err(text)? {
             tokio::task::yield_now().await;
         }
+        machine::bound(&lua).map_err(text)?;
         let main = load::chunk(&lua, &session, &self.main)
             .map_err(|fault| fault.map(|fault| fault.line_form()).unwrap_or_default())?;
         let thread = lua.create_thread(main).map_err(text)?;
@@ -150,7 +160,7 @@ impl Program {
             thread.resume::<()>(()).map_err(text)?;
             tokio::task::yield_now().await;
         }
-        let (plan, pipelines) = declare::build(&session);
+        let (plan, pipelines) = declare::build(&lua, &session);
         load::close(&lua).map_err(text)?;
         if plan != *self.plan {
             return Err(difference(&self.plan, &plan));

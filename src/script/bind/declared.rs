@@ -67,6 +67,11 @@ impl Declared {
         Ok(())
     }
 
+    /// Whether somebody must hear messages or keep keys fresh, once per gateway.
+    pub(crate) fn runs_beside(&self) -> bool {
+        !self.subscribers.borrow().is_empty() || !self.keys.borrow().is_empty()
+    }
+
     /// Key sets that somebody must keep fresh.
     pub(crate) fn keys(&self) -> Vec<Source> {
         self.keys.borrow().clone()

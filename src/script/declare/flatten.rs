@@ -5,6 +5,7 @@ mod route;
 use std::collections::HashMap;
 
 use mlua::Function;
+use mlua::Lua;
 use mlua::Value;
 
 use super::Session;
@@ -21,6 +22,7 @@ use crate::plan::Plan;
 use crate::plan::Timeout;
 use crate::route::Condition;
 use crate::script::diagnose::Anchor;
+use crate::script::machine::Unbound;
 use crate::script::pipeline;
 use crate::script::pipeline::Level;
 use crate::script::pipeline::Pipeline;
@@ -59,7 +61,8 @@ struct Placed {
 }
 
 /// Everything that was declared, put together. Faults go to the session.
-pub(crate) fn build(session: &Session) -> (Plan, Pipelines) {
+pub(crate) fn build(lua: &Lua, session: &Session) -> (Plan, Pipelines) {
+    let _unbound = Unbound::new(lua);
     let gateway_block = session.gateway.borrow();
     let block = gateway_block.as_ref();
     let mut plan = Plan {

@@ -14,6 +14,7 @@ use super::session::Kind;
 use super::session::Node;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Spot;
+use crate::script::machine::Unbound;
 use crate::script::options::describe;
 use crate::script::words;
 
@@ -77,6 +78,7 @@ fn second(lua: &Lua, kind: Kind, text: &str, anchor: Anchor, table: &Value) -> m
         );
         return lua.create_userdata(Poison).map(Value::UserData);
     };
+    let _unbound = Unbound::new(lua);
     let options = words::find(&word).map(|word| word.options.as_slice()).unwrap_or_default();
     let (block, children) = block::read(lua, &session, &anchor, &owner, table, options)?;
     add(lua, &session, Node { kind, text: text.to_owned(), block, children, claimed: None })

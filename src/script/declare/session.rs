@@ -16,6 +16,7 @@ use crate::script::declare::assert::Assertion;
 use crate::script::declare::slots::Slots;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Diagnostic;
+use crate::script::diagnose::sketches::Sketches;
 use crate::script::load::files::Files;
 use crate::script::policy::Policy;
 use crate::script::words;
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) compiling: Cell<bool>,
     /// Files that were run, with the words that stand in them.
     pub(crate) ran: RefCell<BTreeSet<String>>,
+    /// What the sources themselves say, where somebody judges them afterwards.
+    pub(crate) sketches: RefCell<Option<Sketches>>,
     /// Failure codes that `errors` and `on` name, to be checked once every `code = "…"` is known.
     pub(crate) codes: RefCell<Vec<(String, Anchor)>>,
     /// Names given to `on`, with the event each may have meant.
@@ -164,6 +167,7 @@ impl Session {
             called: RefCell::default(),
             compiling: Cell::new(false),
             ran: RefCell::default(),
+            sketches: RefCell::default(),
             written: RefCell::default(),
             loose: RefCell::default(),
             codes: RefCell::default(),

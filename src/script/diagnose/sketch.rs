@@ -1,8 +1,5 @@
 //! What the source itself says: calls with their tables, names and where they stand; no meaning yet.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use super::walk::Walker;
 
 /// A stretch of one line.
@@ -108,16 +105,8 @@ pub(crate) struct Function {
     pub(crate) nested: bool,
 }
 
-/// Reads sources that Luau has compiled already (so that their nesting is bounded); those that cannot be parsed are
-/// left out. The parser recurses, so it gets a thread with a large stack of its own.
-pub(crate) fn all(texts: &BTreeMap<String, Arc<str>>) -> BTreeMap<String, Sketch> {
-    let texts: Vec<(String, Arc<str>)> = texts.iter().map(|(name, text)| (name.clone(), Arc::clone(text))).collect();
-    let work = move || texts.iter().filter_map(|(name, text)| Some((name.clone(), parse(text)?))).collect();
-    let thread = std::thread::Builder::new().name("sketch".into()).stack_size(STACK);
-    thread.spawn(work).ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
-}
-
-fn parse(source: &str) -> Option<Sketch> {
+/// The sketch of a source; `None` if it cannot be parsed.
+pub(super) fn parse(source: &str) -> Option<Sketch> {
     if depth(source) > DEEPEST {
         return None;
     }
@@ -125,7 +114,7 @@ fn parse(source: &str) -> Option<Sketch> {
 }
 
 /// A tree takes some four hundred times its source: of a large file only a piece of it is in memory at a time.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 16 << 10;
 
 /// Parses from one line that may begin a statement to another. A piece that was cut inside something does not parse,
 /// and then the file is taken whole.
@@ -164,14 +153,6 @@ fn cuts(source: &str, size: usize) -> Vec<usize> {
     cuts.push(source.len());
     cuts
 }
-
-/// One source; `None` where it is no Luau.
-pub(crate) fn read(source: &Arc<str>) -> Option<Sketch> {
-    all(&BTreeMap::from([(String::new(), Arc::clone(source))])).remove("")
-}
-
-/// Of address space; only what is used becomes memory.
-const STACK: usize = 256 << 20;
 
 /// Luau itself refuses deeper nesting.
 const DEEPEST: usize = 1000;

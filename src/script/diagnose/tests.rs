@@ -4,7 +4,7 @@ use super::sketch::Span;
 use super::*;
 
 fn sketch(source: &str) -> sketch::Sketch {
-    sketch::read(&Arc::from(source)).expect("it parses")
+    sketches::read(&Arc::from(source)).expect("it parses")
 }
 
 #[test]
@@ -91,9 +91,9 @@ fn captured_locals_are_seen_through_nested_functions_and_own_ones_are_not() {
 #[test]
 fn deep_nesting_ends_nothing() {
     let source = format!("local x = {}1{}", "(".repeat(100_000), ")".repeat(100_000));
-    assert!(sketch::read(&Arc::from(source)).is_none());
+    assert!(sketches::read(&Arc::from(source)).is_none());
     let source = format!("local x = {}1{}", "(".repeat(900), ")".repeat(900));
-    assert!(sketch::read(&Arc::from(source)).is_some());
+    assert!(sketches::read(&Arc::from(source)).is_some());
 }
 
 #[test]

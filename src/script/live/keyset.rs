@@ -236,7 +236,7 @@ impl Drop for Turn {
 }
 
 /// Before the address in an identity.
-pub(crate) const KEYS: &str = "keys:";
+const KEYS: &str = "keys:";
 /// Unknown ids make us fetch once in this time.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Ids remembered as unknown.

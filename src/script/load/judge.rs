@@ -18,8 +18,8 @@ use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Diagnostic;
 use crate::script::diagnose::lint;
 use crate::script::diagnose::resolve;
-use crate::script::diagnose::sketch;
 use crate::script::diagnose::sketch::Sketch;
+use crate::script::diagnose::sketches::Sketches;
 use crate::script::diagnose::written_by;
 use crate::script::words;
 
@@ -35,7 +35,7 @@ pub(super) struct Judged {
 pub(super) fn judge(session: &Session, plan: &Plan) -> Judged {
     let texts: BTreeMap<String, Arc<str>> =
         session.ran.borrow().iter().filter_map(|name| Some((name.clone(), session.files.text(name).ok()?))).collect();
-    let sketches = sketch::all(&texts);
+    let sketches = session.sketches.take().map(Sketches::done).unwrap_or_default();
     let mut judged = Judged { faults: session.diagnostics.borrow().clone(), warnings: Vec::new() };
     judged.sources(session, &sketches);
     judged.pending(session);

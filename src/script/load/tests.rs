@@ -30,6 +30,24 @@ route "GET /hello" {
 }
 
 #[test]
+fn what_runs_beside_requests_is_known() {
+    let route = "route 'GET /' { function() return 204 end }\n";
+    for (more, beside) in [
+        ("", false),
+        ("local s = store 'a' { }\nroute '/b' { function() s:set('a', 1) emit('a') end }", false),
+        ("every('1m', function() end)", true),
+        ("after('1m', function() end)", true),
+        ("on('a', function() end)", true),
+        ("upstream 'u' { hosts = function() return { '127.0.0.1:1' } end }\nroute '/u' { to = 'u' }", true),
+        ("local s = store 'a' { }\nlocal name = 'sub' .. 'scribe'\ns[name](s, 'c', function() end)", true),
+        ("route '/j' { jwt { jwks = 'https://a.dev/keys' }, function() end }", true),
+    ] {
+        let loaded = script(&format!("{route}{more}")).unwrap_or_else(|faults| panic!("{more}\n{faults}"));
+        assert_eq!(loaded.program.runs_beside(), beside, "{more}");
+    }
+}
+
+#[test]
 fn ten_thousand_routes_load() {
     let mut text = String::from("upstream \"users\" { \"10.0.0.11:9000\" }\n");
     for index in 0..10_000 {

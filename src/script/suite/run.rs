@@ -23,7 +23,7 @@ use crate::script::context::Setting;
 use crate::script::context::Snapshot;
 use crate::script::declare::Session;
 use crate::script::diagnose::Faults;
-use crate::script::diagnose::sketch;
+use crate::script::diagnose::sketches;
 use crate::script::driver::fault;
 use crate::script::live::Live;
 use crate::script::load;
@@ -97,7 +97,7 @@ impl Suite {
     /// Whether no function in it writes a local of the file, so that no test can leave another something in one.
     pub fn stands_alone(&self) -> bool {
         let text = self.files.text(&self.name).map(|text| Arc::from(&*text));
-        let sketch = text.ok().and_then(|text| sketch::read(&text));
+        let sketch = text.ok().and_then(|text| sketches::read(&text));
         sketch
             .is_some_and(|sketch| sketch.functions.iter().all(|function| function.nested || function.writes.is_empty()))
     }

@@ -39,6 +39,7 @@ pub(in crate::script) fn machine_with(words: impl Fn(&Lua) -> mlua::Result<()>) 
     let (lua, context) = machine::open(setting).unwrap();
     words(&lua).unwrap();
     machine::seal(&lua).unwrap();
+    machine::bound(&lua).unwrap();
     (lua, context)
 }
 
