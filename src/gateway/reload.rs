@@ -24,6 +24,7 @@ use crate::gateway::hosts;
 use crate::gateway::listeners::BindError;
 use crate::gateway::listing;
 use crate::plan::Plan;
+use crate::proxy::Hooks;
 use crate::proxy::hooks::NoHooks;
 use crate::script::Loaded;
 use crate::script::Opened;
@@ -172,7 +173,11 @@ impl Control {
         for opened in opening {
             result = result.and(opened.await);
         }
-        let hooks = result.and(own).and_then(|own| own.map_or_else(|| Ok(Rc::new(NoHooks) as _), Opened::hooks));
+        let hooks: Result<Rc<dyn Hooks>, _> = match result.and(own) {
+            Ok(Some(own)) => own.hooks().await,
+            Ok(None) => Ok(Rc::new(NoHooks)),
+            Err(why) => Err(why),
+        };
         let result = hooks.map(|hooks| drop(self.worker.switch(parts.site(&self.worker, hooks))));
         if result.is_err() {
             for worker in &self.workers {

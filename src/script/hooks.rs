@@ -74,24 +74,27 @@ struct Inner {
 }
 
 /// The hooks of `pipelines`, whose machine is loaded and sealed.
-pub(crate) fn hooks(
+pub(crate) async fn hooks(
     lua: &Lua,
     context: &Rc<Context>,
     pipelines: Pipelines,
     plan: &Arc<Plan>,
+    pause: impl AsyncFn(),
 ) -> mlua::Result<Rc<dyn Hooks>> {
     let _unbound = machine::Unbound::new(lua);
     context.set_limits(&plan.gateway.limits);
-    handle::set_routes(lua, prepare::routes(lua, plan)?)?;
+    handle::set_routes(lua, prepare::routes(lua, plan, &pause).await?)?;
     if pipelines.routes.iter().any(|pipeline| pipeline.socket.is_some()) {
         socket::prepare(lua)?;
     }
     let maker = Maker::new(lua)?;
     let listens = plan.timers.iter().any(|(word, _, _)| word == "on");
     let bare = maker.prepare(0, pipelines.bare, listens)?;
-    let routes = pipelines.routes.into_iter().enumerate();
-    let routes =
-        routes.map(|(index, pipeline)| maker.prepare(index + 1, pipeline, listens)).collect::<mlua::Result<_>>()?;
+    let mut routes = Vec::with_capacity(pipelines.routes.len());
+    for (index, pipeline) in pipelines.routes.into_iter().enumerate() {
+        routes.push(maker.prepare(index + 1, pipeline, listens)?);
+        pause().await;
+    }
     let inner = Rc::new(Inner {
         lua: lua.clone(),
         context: Rc::clone(context),

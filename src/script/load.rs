@@ -43,6 +43,7 @@ use files::Fault;
 use files::Files;
 
 pub(crate) use run::Slices;
+pub(crate) use run::at_once;
 pub(crate) use run::to_the_end;
 
 /// What loading may know of the outside.
@@ -104,7 +105,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
     session.sketches.replace(Sketches::begin());
     poison::lenient(&lua).map_err(|error| Faults::plain(error.to_string()))?;
     to_the_end(&lua, &session, name);
-    let (plan, _pipelines) = declare::build(&lua, &session);
+    let (plan, _pipelines) = at_once(declare::build(&lua, &session, async || {}));
     let judged = judge::judge(&session, &plan);
     let source = |file: &str| files.text(file).ok().map(|text| text.to_string());
     if !judged.faults.is_empty() {

@@ -52,12 +52,14 @@ pub struct Opened {
     context: Rc<Context>,
     pipelines: Pipelines,
     plan: Arc<Plan>,
+    slices: load::Slices,
 }
 
 impl Opened {
     /// Its hooks; on the control thread timers start.
-    pub fn hooks(self) -> Result<Rc<dyn Hooks>, String> {
-        let hooks = hooks::hooks(&self.lua, &self.context, self.pipelines, &self.plan);
+    pub async fn hooks(self) -> Result<Rc<dyn Hooks>, String> {
+        let pause = async || self.slices.pause().await;
+        let hooks = hooks::hooks(&self.lua, &self.context, self.pipelines, &self.plan, pause).await;
         hooks.map_err(|error| crate::script::driver::fault::message(&error))
     }
 }
@@ -120,7 +122,7 @@ impl Program {
 
     /// Opens the script on a worker: its hooks, once it came to the same plan.
     pub async fn open(&self, seat: &Seat) -> Result<Rc<dyn Hooks>, String> {
-        self.run(seat).await?.hooks()
+        self.run(seat).await?.hooks().await
     }
 
     /// Runs the file in a machine of this worker, pausing between slices, and confirms the plan: the first half of
@@ -160,12 +162,12 @@ impl Program {
             thread.resume::<()>(()).map_err(text)?;
             tokio::task::yield_now().await;
         }
-        let (plan, pipelines) = declare::build(&lua, &session);
+        let (plan, pipelines) = declare::build(&lua, &session, async || slices.pause().await).await;
         load::close(&lua).map_err(text)?;
         if plan != *self.plan {
             return Err(difference(&self.plan, &plan));
         }
-        Ok(Opened { lua, context, pipelines, plan: Arc::clone(&self.plan) })
+        Ok(Opened { lua, context, pipelines, plan: Arc::clone(&self.plan), slices })
     }
 }
 

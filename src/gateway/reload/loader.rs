@@ -47,5 +47,5 @@ pub(super) fn files(running: &[PathBuf], failed: &[PathBuf], script: &Path) -> V
     all.into_iter().collect()
 }
 
-/// The nice value of a load beside requests: it gets a tenth of what they get, and the whole core where they leave it.
-const BEHIND: i32 = 10;
+/// The nice value of a load beside requests: it gets a third of what they get, and the whole core where they leave it.
+const BEHIND: i32 = 5;

@@ -57,7 +57,7 @@ pub(crate) fn open(clock: &Clock, live: &Arc<Live>) -> Lua {
 /// Says that the file of `lua` was read; what it declared.
 pub(crate) fn close(lua: &Lua) -> (Plan, Pipelines) {
     let session = Session::of(lua, "close").unwrap();
-    let built = declare::build(&lua, &session);
+    let built = load::at_once(declare::build(lua, &session, async || {}));
     load::close(lua).unwrap();
     built
 }

@@ -1,8 +1,10 @@
 //! From the tree of groups and routes to the plan, and to the functions of this machine.
 
 mod route;
+mod steps;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use mlua::Function;
 use mlua::Lua;
@@ -16,20 +18,21 @@ use super::session::Block;
 use super::session::Kind;
 use super::session::Node;
 use super::target;
-use crate::plan::Cors;
 use crate::plan::Levels;
 use crate::plan::Plan;
 use crate::plan::Timeout;
 use crate::route::Condition;
-use crate::script::diagnose::Anchor;
 use crate::script::machine::Unbound;
 use crate::script::pipeline;
 use crate::script::pipeline::Level;
 use crate::script::pipeline::Pipeline;
 use crate::script::pipeline::Pipelines;
 use crate::script::policy;
-use crate::script::policy::Made;
-use crate::script::policy::Outside;
+use steps::Placed;
+use steps::in_force;
+use steps::running;
+use steps::same;
+use steps::steps;
 
 /// What outer levels hand to what stands inside them.
 #[derive(Clone, Default)]
@@ -49,53 +52,19 @@ struct Outer<'a> {
     to_hosts: Vec<String>,
 }
 
-/// A step with the identity that `skip` compares.
-#[derive(Clone)]
-struct Placed {
-    value: Value,
-    step: pipeline::Step,
-    /// It acts outside its place: nothing runs there.
-    outside: Option<Outside>,
-    options: String,
-    needs: Vec<String>,
-}
-
-/// Everything that was declared, put together. Faults go to the session.
-pub(crate) fn build(lua: &Lua, session: &Session) -> (Plan, Pipelines) {
+/// Everything that was declared, put together. Faults go to the session. `pause` is asked after each route and group: a
+/// worker serves requests in between.
+pub(crate) async fn build(lua: &Lua, session: &Session, pause: impl AsyncFn()) -> (Plan, Pipelines) {
     let _unbound = Unbound::new(lua);
-    let gateway_block = session.gateway.borrow();
-    let block = gateway_block.as_ref();
-    let mut plan = Plan {
-        gateway: gateway::plan(session, block),
-        upstreams: session.upstreams.borrow().clone(),
-        ..Plan::default()
-    };
-    let mut outer = Outer { to_hosts: plan.gateway.to_hosts.clone(), ..Outer::default() };
-    let mut on_request = None;
-    if let Some(block) = block {
-        let own = level::read(session, block, "gateway");
-        on_request = read::function(&block.options, "on_request");
-        plan.gateway.hooks = Levels { on_request: on_request.is_some(), ..level::levels(&own) };
-        outer.levels.push(own);
-        outer.steps = steps(session, block, "gateway", "gateway");
-    }
-    let (cors, cors_when) = in_force(&outer.steps);
-    plan.gateway.cors = cors;
-    plan.gateway.steps = outer.steps.iter().map(Placed::listed).collect();
-    let bare = Pipeline {
-        steps: running(&outer.steps),
-        when: Vec::new(),
-        cors: cors_when,
-        target: None,
-        levels: outer.levels.clone(),
-        socket: None,
-    };
-    let mut builder = Builder { session, plan: &mut plan, routes: Vec::new(), names: HashMap::new() };
-    let nodes = session.nodes.borrow();
-    for index in 0..nodes.len() {
-        if nodes[index].claimed.is_none() {
-            builder.node(&nodes, index, &outer);
-        }
+    let Top { mut plan, outer, bare, on_request, access } = Top::of(session);
+    let nodes = session.nodes.take();
+    let mut builder = Builder { session, plan: &mut plan, routes: Vec::new(), names: HashMap::new(), todo: Vec::new() };
+    let outer = Rc::new(outer);
+    let unclaimed = (0..nodes.len()).rev().filter(|index| nodes[*index].claimed.is_none());
+    builder.todo.extend(unclaimed.map(|index| (index, Rc::clone(&outer))));
+    while let Some((index, outer)) = builder.todo.pop() {
+        builder.node(&nodes[index], index, &outer);
+        pause().await;
     }
     let mut routes = builder.routes;
     routes.sort_by_key(|(index, ..)| *index);
@@ -110,7 +79,6 @@ pub(crate) fn build(lua: &Lua, session: &Session) -> (Plan, Pipelines) {
     plan.timers =
         timers.iter().map(|timer| (timer.word.clone(), timer.argument.clone(), timer.place.clone())).collect();
     plan.objects = session.objects.borrow().clone();
-    let access = block.map(access).unwrap_or_default();
     let timers = timers
         .iter()
         .map(|timer| pipeline::Timer {
@@ -123,6 +91,49 @@ pub(crate) fn build(lua: &Lua, session: &Session) -> (Plan, Pipelines) {
     (plan, Pipelines { on_request, bare, routes: pipelines, timers, access, hashers })
 }
 
+/// What `gateway { … }` says, above every route.
+struct Top<'a> {
+    plan: Plan,
+    outer: Outer<'a>,
+    /// For requests without a route.
+    bare: Pipeline,
+    on_request: Option<Function>,
+    access: pipeline::Access,
+}
+
+impl Top<'_> {
+    fn of(session: &Session) -> Self {
+        let block = session.gateway.borrow();
+        let block = block.as_ref();
+        let mut plan = Plan {
+            gateway: gateway::plan(session, block),
+            upstreams: session.upstreams.borrow().clone(),
+            ..Plan::default()
+        };
+        let mut outer = Outer { to_hosts: plan.gateway.to_hosts.clone(), ..Outer::default() };
+        let mut on_request = None;
+        if let Some(block) = block {
+            let own = level::read(session, block, "gateway");
+            on_request = read::function(&block.options, "on_request");
+            plan.gateway.hooks = Levels { on_request: on_request.is_some(), ..level::levels(&own) };
+            outer.levels.push(own);
+            outer.steps = steps(session, block, "gateway", "gateway");
+        }
+        let (cors, cors_when) = in_force(&outer.steps);
+        plan.gateway.cors = cors;
+        plan.gateway.steps = outer.steps.iter().map(Placed::listed).collect();
+        let bare = Pipeline {
+            steps: running(&outer.steps),
+            when: Vec::new(),
+            cors: cors_when,
+            target: None,
+            levels: outer.levels.clone(),
+            socket: None,
+        };
+        Self { plan, outer, bare, on_request, access: block.map(access).unwrap_or_default() }
+    }
+}
+
 /// The functions of the access log.
 fn access(block: &Block) -> pipeline::Access {
     let access = read::table(&block.options, "log").and_then(|log| read::table(&log, "access"));
@@ -132,27 +143,28 @@ fn access(block: &Block) -> pipeline::Access {
     pipeline::Access { fields, when: read::function(&access, "when") }
 }
 
-struct Builder<'a> {
+struct Builder<'a, 'n> {
     session: &'a Session,
     plan: &'a mut Plan,
     routes: Vec<(usize, crate::plan::Route, Pipeline)>,
     /// Names that routes were given, and where.
     names: HashMap<String, crate::plan::Place>,
+    /// Nodes to come with what stands around them, the next one last.
+    todo: Vec<(usize, Rc<Outer<'n>>)>,
 }
 
-impl Builder<'_> {
-    fn node<'n>(&mut self, nodes: &'n [Node], index: usize, outer: &Outer<'n>) {
-        let node = &nodes[index];
+impl<'n> Builder<'_, 'n> {
+    fn node(&mut self, node: &'n Node, index: usize, outer: &Rc<Outer<'n>>) {
         match node.kind {
             Kind::Route => {
                 if let Some((route, pipeline)) = self.route(node, outer) {
                     self.routes.push((index, route, pipeline));
                 }
             }
-            Kind::Include => node.children.iter().for_each(|child| self.node(nodes, *child, outer)),
+            Kind::Include => self.inside(node, outer),
             Kind::Group => {
                 if let Some(inner) = self.group(node, outer) {
-                    node.children.iter().for_each(|child| self.node(nodes, *child, &inner));
+                    self.inside(node, &Rc::new(inner));
                 }
                 if node.children.is_empty() && !self.session.faulty() {
                     self.session.warn(
@@ -166,7 +178,11 @@ impl Builder<'_> {
         }
     }
 
-    fn group<'n>(&mut self, node: &'n Node, outer: &Outer<'n>) -> Option<Outer<'n>> {
+    fn inside(&mut self, node: &'n Node, outer: &Rc<Outer<'n>>) {
+        self.todo.extend(node.children.iter().rev().map(|child| (*child, Rc::clone(outer))));
+    }
+
+    fn group(&mut self, node: &'n Node, outer: &Outer<'n>) -> Option<Outer<'n>> {
         let block = &node.block;
         let text = match super::pattern::group(&node.text) {
             Ok(text) => text,
@@ -185,7 +201,7 @@ impl Builder<'_> {
     }
 
     /// What group and route do alike: steps, conditions, functions, timeout, `to`.
-    fn enter<'n>(&mut self, inner: &mut Outer<'n>, block: &'n Block, name: &'static str, holder: &str) {
+    fn enter(&mut self, inner: &mut Outer<'n>, block: &'n Block, name: &'static str, holder: &str) {
         let skipped = self.skips(block, &inner.steps);
         inner.steps.retain(|placed| !skipped.iter().any(|value| same(value, &placed.value)));
         inner.steps.extend(steps(self.session, block, name, holder));
@@ -256,68 +272,5 @@ impl Builder<'_> {
     }
 }
 
-fn same(a: &Value, b: &Value) -> bool {
-    a.to_pointer() == b.to_pointer()
-}
-
-/// The steps that run in their place.
-fn running(steps: &[Placed]) -> Vec<pipeline::Step> {
-    steps.iter().filter(|placed| placed.outside.is_none()).map(|placed| placed.step.clone()).collect()
-}
-
-/// The innermost cross-origin policy, and its `when`.
-fn in_force(steps: &[Placed]) -> (Option<Cors>, Option<Function>) {
-    let found = steps
-        .iter()
-        .rev()
-        .filter(|placed| placed.step.enforce)
-        .find_map(|placed| Some((placed.outside.as_ref()?, &placed.step.when)));
-    let Some((Outside(policy), when)) = found else { return (None, None) };
-    (Some(Cors { policy: policy.clone(), when: when.is_some() }), when.clone())
-}
-
-/// The steps of one list, fragments dissolved. What they keep is named after `holder`, unless it was held before.
-fn steps(session: &Session, block: &Block, level: &'static str, holder: &str) -> Vec<Placed> {
-    let mut flat: Vec<(Value, Made)> = Vec::new();
-    for item in &block.steps {
-        policy::flatten(&item.value, &|_| false, &mut flat);
-    }
-    flat.iter().for_each(|(_, made)| session.hold(holder, &made.slots));
-    let steps: Vec<_> = flat.into_iter().filter_map(|(value, made)| Placed::new(value, made, level)).collect();
-    let mut outside = steps.iter().filter(|placed| placed.outside.is_some());
-    if let (Some(first), Some(second)) = (outside.next(), outside.next()) {
-        let (file, line) = second.step.place.clone();
-        let at = Anchor { file, line, word: second.step.word.clone(), ..Anchor::default() };
-        let label = format!("the first stands at {}:{}; one list can have one", first.step.place.0, first.step.place.1);
-        session.fault(at, format!("two `cors` in the list of {}", block.owner), label, "");
-    }
-    steps
-}
-
-impl Placed {
-    fn new(value: Value, made: Made, level: &'static str) -> Option<Self> {
-        let step = pipeline::Step {
-            call: made.call?,
-            wraps: made.wraps,
-            waits: made.waits,
-            when: made.when,
-            status: made.status,
-            detail: made.detail,
-            enforce: made.enforce,
-            word: made.word,
-            level,
-            place: made.place,
-        };
-        let outside = made.outside.and_then(|data| data.borrow::<Outside>().ok().map(|outside| outside.clone()));
-        Some(Self { value, step, outside, options: made.options, needs: made.needs })
-    }
-
-    fn listed(&self) -> crate::plan::Step {
-        crate::plan::Step {
-            word: self.step.word.clone(),
-            options: self.options.clone(),
-            level: self.step.level.to_owned(),
-            place: self.step.place.clone(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -212,7 +212,7 @@ fn turns(levels: &[Level]) -> Vec<Turn> {
 }
 
 /// `req.route` of every route.
-pub(super) fn routes(lua: &Lua, plan: &Arc<Plan>) -> mlua::Result<Table> {
+pub(super) async fn routes(lua: &Lua, plan: &Arc<Plan>, pause: &impl AsyncFn()) -> mlua::Result<Table> {
     let all = lua.create_table_with_capacity(plan.routes.len(), 0)?;
     for route in &plan.routes {
         let table = lua.create_table()?;
@@ -222,6 +222,7 @@ pub(super) fn routes(lua: &Lua, plan: &Arc<Plan>) -> mlua::Result<Table> {
         table.raw_set("line", route.place.1)?;
         table.set_readonly(true);
         all.raw_push(table)?;
+        pause().await;
     }
     Ok(all)
 }

@@ -14,6 +14,7 @@ use mlua::Value;
 use super::*;
 use crate::proxy::Site;
 use crate::script::handle::tests::request;
+use crate::script::load::at_once;
 use crate::script::pipeline::Level;
 use crate::script::pipeline::Pipeline;
 use crate::script::pipeline::Step;
@@ -70,7 +71,7 @@ pub(super) fn scene(text: &str) -> Scene {
     };
     machine::loaded(&lua).unwrap();
     let plan = Arc::new(Plan::default());
-    let hooks = hooks(&lua, &context, pipelines, &plan).unwrap();
+    let hooks = at_once(hooks(&lua, &context, pipelines, &plan, async || {})).unwrap();
     let site = testing::site(Plan::default(), Rc::clone(&hooks));
     Scene { lua, context, hooks, site }
 }

@@ -1,7 +1,11 @@
 //! Runs a file's top level under its budget: to the end on the control thread, in slices on a worker.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
 use mlua::Lua;
@@ -77,9 +81,25 @@ impl Slices {
         Self { begun }
     }
 
+    /// Lets others have a turn where this one has had its time.
+    pub(crate) async fn pause(&self) {
+        if spent().saturating_sub(self.begun.get()) > Self::LONGEST {
+            tokio::task::yield_now().await;
+            self.begin();
+        }
+    }
+
     /// A slice begins.
     pub(crate) fn begin(&self) {
         self.begun.set(spent());
+    }
+}
+
+/// What comes of `work`, which never waits when nobody else is there to be served.
+pub(crate) fn at_once<T>(work: impl Future<Output = T>) -> T {
+    match std::pin::pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => unreachable!("it has nothing to wait for"),
     }
 }
 

@@ -27,9 +27,9 @@ use crate::script::pipeline::Pipeline;
 use crate::transform::Template;
 use crate::transform::template::Escape;
 
-impl Builder<'_> {
+impl<'n> Builder<'_, 'n> {
     /// `None` when it was faulty, and told.
-    pub(super) fn route<'n>(&mut self, node: &'n Node, outer: &Outer<'n>) -> Option<(Route, Pipeline)> {
+    pub(super) fn route(&mut self, node: &'n Node, outer: &Outer<'n>) -> Option<(Route, Pipeline)> {
         let block = &node.block;
         let text = match pattern::route(&node.text) {
             Ok(text) => text,
