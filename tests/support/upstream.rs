@@ -108,9 +108,13 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8
     [head.as_bytes(), b"\r\n", body].concat()
 }
 
-/// An address where nobody listens.
+/// An address where nobody listens. It stays taken: no other test is given it meanwhile.
 pub(crate) fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let taken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    taken.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = taken.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(taken);
+    address
 }
 
 impl Upstream {

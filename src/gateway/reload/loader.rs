@@ -26,7 +26,8 @@ impl Control {
         let (tell, told) = oneshot::channel();
         // A thread of its own: what it gave up of its priority it cannot take back.
         let loader = std::thread::Builder::new().name("loader".into()).spawn(move || {
-            if serves {
+            // Elsewhere it would be the process's.
+            if serves && cfg!(target_os = "linux") {
                 let _ = rustix::process::setpriority_process(None, BEHIND);
             }
             let _ = tell.send(load(&file, &options));

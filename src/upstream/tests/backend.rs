@@ -114,10 +114,13 @@ pub(in crate::upstream) fn host(address: SocketAddr) -> HostConfig {
     HostConfig { address: tcp, weight: 1, backup: false }
 }
 
-/// An address where nobody listens.
+/// An address where nobody listens. It stays taken: no other test is given it meanwhile.
 pub(in crate::upstream) fn nobody() -> HostConfig {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    host(listener.local_addr().unwrap())
+    let taken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    taken.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = taken.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(taken);
+    host(address)
 }
 
 /// One connection from the service's end.
