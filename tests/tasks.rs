@@ -95,6 +95,31 @@ fn every_runs_once_per_gateway_and_ends_with_its_generation() {
 }
 
 #[test]
+fn a_script_without_tasks_ends_those_before_it_and_the_next_begins_its_own() {
+    let clock = clock();
+    let service = upstream::says("ok");
+    let bare = r#"route "GET /" { function() return 204 end }"#;
+    let busy = format!(r#"every("10s", function() fetch "service/run" end) {bare}"#);
+    let gateway = gateway::script(bare).service("service", &service).workers(2).clock(&clock).start();
+    for _ in 0..2 {
+        let before = service.calls();
+        gateway.edit(&busy).unwrap();
+        wait::until("it runs", || {
+            clock.advance(Duration::from_secs(1));
+            service.calls() > before
+        });
+        gateway.edit(bare).unwrap();
+        gateway.get("/").with(204);
+        let before = service.calls();
+        for _ in 0..30 {
+            clock.advance(Duration::from_secs(5));
+            gateway.get("/").with(204);
+        }
+        assert_eq!(service.calls(), before, "a task outlived its script");
+    }
+}
+
+#[test]
 fn after_and_events_run_once() {
     let clock = clock();
     let service = upstream::says("ok");
