@@ -46,7 +46,7 @@ impl Routes {
         match load(&file, &options) {
             Ok(loaded) => {
                 let plan = loaded.program.plan();
-                let (routes, upstreams) = (listing::routes(plan), listing::upstreams(plan));
+                let (routes, upstreams) = (listing::routes(plan).collect::<Vec<_>>(), listing::upstreams(plan));
                 if self.json {
                     say(format_args!("{}\n", json!({ "routes": routes, "upstreams": upstreams })));
                 } else {

@@ -41,8 +41,8 @@ impl Parts {
         listeners: &[Listener],
         issued: &dyn Fn(&Acme) -> Arc<Issued>,
     ) -> Result<Self, String> {
-        let mut shared =
-            site::Shared::build(Arc::clone(program.plan()), generation, dev).map_err(|faults| faults.join("\n"))?;
+        let (plan, routes) = (Arc::clone(program.plan()), Arc::clone(program.routes()));
+        let mut shared = site::Shared::build(plan, routes, generation, dev).map_err(|faults| faults.join("\n"))?;
         let doors = Door::all(listeners, issued).map_err(|(at, fault)| format!("{}: {fault}", listing::listen(&at)))?;
         shared.doors = doors.into_iter().map(|(at, door)| (at, Arc::new(door))).collect();
         shared.watches = previous.map(|parts| Arc::clone(&parts.shared.watches)).unwrap_or_default();

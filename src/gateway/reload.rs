@@ -299,11 +299,11 @@ pub(super) fn banner(control: &Control) -> Vec<String> {
     if let Some(admin) = control.admin.address() {
         lines.push(format!("admin on http://{admin}"));
     }
-    let routes = control.running.as_ref().map(|parts| listing::routes(&parts.shared.plan)).unwrap_or_default();
-    let shown = &routes[..routes.len().min(MOST_ROUTES)];
-    let mut text = format!("routes\n{}", listing::table(shown));
-    if routes.len() > MOST_ROUTES {
-        text.push_str(&format!("  … and {} more (`moongate routes`)", routes.len() - MOST_ROUTES));
+    let shown: Vec<_> = shared.into_iter().flat_map(|shared| listing::routes(&shared.plan)).take(MOST_ROUTES).collect();
+    let mut text = format!("routes\n{}", listing::table(&shown));
+    let more = shared.map_or(0, |shared| shared.plan.routes.len() - shown.len());
+    if more > 0 {
+        text.push_str(&format!("  … and {more} more (`moongate routes`)"));
     }
     lines.push(text.trim_end().to_owned());
     lines

@@ -61,7 +61,8 @@ pub struct Play {
 impl Play {
     /// Prepares what all tests of one script share and none of them can change.
     pub fn new(program: Arc<Program>) -> Result<Self, String> {
-        let shared = site::Shared::build(Arc::clone(program.plan()), 1, false).map_err(|faults| faults.join("\n"))?;
+        let (plan, routes) = (Arc::clone(program.plan()), Arc::clone(program.routes()));
+        let shared = site::Shared::build(plan, routes, 1, false).map_err(|faults| faults.join("\n"))?;
         Ok(Self { program, shared: Arc::new(shared) })
     }
 }

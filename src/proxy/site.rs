@@ -1,5 +1,6 @@
 //! A generation as the data path sees it: routes, settings, upstreams and hooks of one worker.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,12 +28,13 @@ use crate::proxy::watch::Watch;
 use crate::route::Found;
 use crate::route::Json;
 use crate::route::Params;
-use crate::route::Pattern;
 use crate::route::Table;
 use crate::route::View;
+use crate::route::pattern::Parameter;
 use crate::transform::template::Escape;
 use crate::transform::template::Template;
 use crate::upstream::Address;
+use crate::upstream::Balance;
 use crate::upstream::Config;
 use crate::upstream::HashBy;
 use crate::upstream::Retry;
@@ -57,7 +59,7 @@ pub struct Shared {
     /// What the script declared.
     pub plan: Arc<Plan>,
     /// Which route a request belongs to.
-    pub routes: Table,
+    pub routes: Arc<Table>,
     /// What each route says beyond its pattern, same index as in the plan.
     pub settings: Vec<Setting>,
     /// The plan's upstreams by name.
@@ -157,9 +159,8 @@ pub enum Host {
 }
 
 impl Shared {
-    /// Prepares `plan`; the faults are for the script's author.
-    pub fn build(plan: Arc<Plan>, generation: u64, dev: bool) -> Result<Self, Vec<String>> {
-        let routes = build_routes(&plan)?;
+    /// Prepares `plan`, whose routes are in the table; the faults are for the script's author.
+    pub fn build(plan: Arc<Plan>, routes: Arc<Table>, generation: u64, dev: bool) -> Result<Self, Vec<String>> {
         let names: BTreeMap<_, _> =
             plan.upstreams.iter().enumerate().map(|(index, upstream)| (upstream.name.clone(), index)).collect();
         let own_name = plan
@@ -174,8 +175,9 @@ impl Shared {
             faults.push(fault);
             None
         });
-        for route in &plan.routes {
-            let built = policies.get(route.cors.as_ref()).and_then(|cors| Setting::build(route, &plan, &names, cors));
+        for (route, params) in plan.routes.iter().zip(routes.params()) {
+            let built = policies.get(route.cors.as_ref());
+            let built = built.and_then(|cors| Setting::build(route, params, &plan, &names, cors));
             match built {
                 Ok(setting) => settings.push(setting),
                 Err(fault) => {
@@ -193,7 +195,7 @@ impl Shared {
         }
         let has_cors = bare.is_some() || settings.iter().any(|setting| setting.cors.is_some());
         let doors = Vec::new();
-        let hash_by = hash_by(&plan).map_err(|fault| vec![fault])?;
+        let hash_by = hash_by(&plan, &routes).map_err(|fault| vec![fault])?;
         let reads: Vec<_> = hash_by.iter().map(|template| template.as_ref().is_some_and(reads_json)).collect();
         if reads.contains(&true) {
             settings.iter_mut().for_each(|setting| setting.reads_body |= setting.to.may_reach(|index| reads[index]));
@@ -226,12 +228,12 @@ impl Shared {
 impl Setting {
     fn build(
         route: &crate::plan::Route,
+        params: &[Parameter],
         plan: &Plan,
         names: &BTreeMap<String, usize>,
         cors: Option<Arc<Cors>>,
     ) -> Result<Self, String> {
-        let pattern = Pattern::parse(&route.matcher.path).map_err(|fault| fault.to_string())?;
-        let params: Vec<_> = pattern.names().map(str::to_owned).collect();
+        let params = names_of(params);
         let template = |text: &str, escape| Template::parse(text, escape, &params).map_err(|fault| fault.to_string());
         let index = |name: &str| names.get(name).copied().ok_or_else(|| format!("no upstream `{name}`"));
         let to = match &route.to {
@@ -318,21 +320,18 @@ impl Site {
     }
 }
 
-fn build_routes(plan: &Plan) -> Result<Table, Vec<String>> {
-    let configs: Vec<_> = plan.routes.iter().map(|route| route.matcher.clone()).collect();
-    Table::build(&configs).map_err(|faults| faults.into_iter().map(|fault| fault.message).collect())
+fn names_of(params: &[Parameter]) -> Vec<String> {
+    params.iter().map(|parameter| parameter.name.to_string()).collect()
 }
 
-/// `hash_by` of each upstream; path parameters may be those of any route.
-fn hash_by(plan: &Plan) -> Result<Vec<Option<Template>>, String> {
-    let patterns = plan.routes.iter().filter_map(|route| Pattern::parse(&route.matcher.path).ok());
-    let params: Vec<String> =
-        patterns.flat_map(|pattern| pattern.names().map(str::to_owned).collect::<Vec<_>>()).collect();
+/// `hash_by` of each upstream that is balanced by it; path parameters may be those of any route.
+fn hash_by(plan: &Plan, routes: &Table) -> Result<Vec<Option<Template>>, String> {
+    let params = LazyCell::new(|| routes.params().iter().flat_map(|params| names_of(params)).collect::<Vec<_>>());
     let parse = |upstream: &Config| match &upstream.hash_by {
-        HashBy::Function => Ok(None),
-        HashBy::Template(text) => Template::parse(text, Escape::Plain, &params)
+        HashBy::Template(text) if upstream.balance == Balance::Hash => Template::parse(text, Escape::Plain, &params)
             .map(Some)
             .map_err(|fault| format!("upstream `{}`: hash_by: {fault}", upstream.name)),
+        HashBy::Template(_) | HashBy::Function => Ok(None),
     };
     plan.upstreams.iter().map(parse).collect()
 }

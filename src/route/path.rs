@@ -7,7 +7,6 @@ use foldhash::fast::FixedState;
 
 use crate::route::pattern::Kind;
 use crate::route::pattern::MOST_PARAMS;
-use crate::route::pattern::Pattern;
 use crate::route::pattern::Segment;
 
 /// Where a pattern ends: an index into the table's list of terminals.
@@ -271,16 +270,12 @@ fn find_or_insert<T: PartialEq, K: Ord>(list: &mut Vec<(T, u32)>, key: T, fresh:
 }
 
 /// The other form of a pattern: without its trailing slash, or with one; `None` where there is no other.
-pub(crate) fn other_form(pattern: &Pattern) -> Option<Vec<Segment>> {
-    let last = pattern.segments.last()?;
-    if *last == Segment::Tail || pattern.segments.len() == 1 && *last == Segment::Literal(String::new()) {
-        return None;
+pub(crate) fn other_form(segments: &[Segment]) -> Option<Vec<Segment>> {
+    let slash = Segment::Literal(String::new());
+    match segments {
+        [] | [.., Segment::Tail] => None,
+        [root] if *root == slash => None,
+        [shorter @ .., last] if *last == slash => Some(shorter.to_vec()),
+        _ => Some(segments.iter().cloned().chain([slash]).collect()),
     }
-    let mut segments = pattern.segments.clone();
-    if pattern.has_trailing_slash() {
-        segments.pop();
-    } else {
-        segments.push(Segment::Literal(String::new()));
-    }
-    Some(segments)
 }

@@ -104,11 +104,6 @@ impl Pattern {
         self.params.iter().map(|parameter| &*parameter.name)
     }
 
-    /// Whether the path ends in `/` (the root has no other form).
-    pub fn has_trailing_slash(&self) -> bool {
-        self.segments.len() > 1 && self.segments.last().is_some_and(|last| *last == Segment::Literal(String::new()))
-    }
-
     fn segment(&mut self, written: &str, at: usize) -> Result<Segment, PatternError> {
         foreign(written, at)?;
         let Some(open) = written.find('{') else {

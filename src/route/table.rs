@@ -1,5 +1,6 @@
 //! The table of a generation: built once, all faults told at once; a lookup costs the same for ten routes and ten thousand.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -34,6 +35,8 @@ pub struct Table {
     below: HashMap<Box<str>, Paths, FixedState>,
     any: Paths,
     terminals: Vec<Vec<Entry>>,
+    /// Of each route, by its index in the plan.
+    params: Vec<Arc<[Parameter]>>,
     needs_body: bool,
 }
 
@@ -75,15 +78,22 @@ pub struct RouteFault {
 
 impl Table {
     /// Compiles routes; every fault is reported, in the order of the routes.
-    pub fn build(routes: &[Config]) -> Result<Self, Vec<RouteFault>> {
+    pub fn build(routes: &[impl Borrow<Config>]) -> Result<Self, Vec<RouteFault>> {
         let mut builder = Builder::default();
+        builder.table.params.reserve(routes.len());
         for (route, config) in routes.iter().enumerate() {
+            let config = config.borrow();
             if let Err(message) = builder.add(route, config) {
                 let places = vec![config.place.clone()];
                 builder.faults.push(RouteFault { route, other: None, message, places });
             }
         }
         builder.finish(routes)
+    }
+
+    /// The parameters of the path of each route, by its index in the plan.
+    pub fn params(&self) -> &[Arc<[Parameter]>] {
+        &self.params
     }
 
     /// Whether any route looks into the body to decide.
@@ -157,7 +167,8 @@ impl Builder {
         conditions.dedup();
         let guards = compile(&conditions)?;
         self.table.needs_body |= guards.iter().any(Guard::needs_body);
-        let params: Arc<[Parameter]> = pattern.params.clone().into();
+        let params: Arc<[Parameter]> = pattern.params.into();
+        self.table.params.push(Arc::clone(&params));
         let order = Arc::new(conditions);
         let entry = |form| Entry {
             route,
@@ -179,7 +190,7 @@ impl Builder {
             Slash::Ignore => Some(Form::Ignored),
         };
         if let Some(form) = other
-            && let Some(segments) = path::other_form(&pattern)
+            && let Some(segments) = path::other_form(&pattern.segments)
         {
             let terminal = self.table.terminal(&host, &segments);
             self.table.terminals[terminal as usize].push(entry(form));
@@ -209,11 +220,11 @@ impl Builder {
         }
     }
 
-    fn finish(mut self, routes: &[Config]) -> Result<Table, Vec<RouteFault>> {
+    fn finish(mut self, routes: &[impl Borrow<Config>]) -> Result<Table, Vec<RouteFault>> {
         if !self.faults.is_empty() {
             for fault in self.faults.iter_mut().filter(|fault| fault.places.is_empty()) {
                 let both = std::iter::once(fault.route).chain(fault.other);
-                fault.places = both.map(|route| routes[route].place.clone()).collect();
+                fault.places = both.map(|route| routes[route].borrow().place.clone()).collect();
             }
             return Err(self.faults);
         }

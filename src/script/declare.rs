@@ -31,7 +31,6 @@ use mlua::Value;
 pub use address::listener;
 pub(crate) use block::read as block;
 pub(crate) use flatten::build;
-pub(crate) use nodes::pend;
 pub(crate) use poison::Poison;
 pub(crate) use session::Session;
 pub(crate) use session::here;

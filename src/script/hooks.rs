@@ -83,7 +83,7 @@ pub(crate) async fn hooks(
 ) -> mlua::Result<Rc<dyn Hooks>> {
     let _unbound = machine::Unbound::new(lua);
     context.set_limits(&plan.gateway.limits);
-    handle::set_routes(lua, prepare::routes(lua, plan, &pause).await?)?;
+    handle::set_routes(lua, prepare::routes(lua, plan)?)?;
     if pipelines.routes.iter().any(|pipeline| pipeline.socket.is_some()) {
         socket::prepare(lua)?;
     }

@@ -114,7 +114,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, Faults> {
     let mut warnings = crate::script::diagnose::tidy(judged.warnings, &source);
     warnings.retain(|warning| !source(&warning.file).is_some_and(|text| allowed(warning, &text)));
     let beside = !plan.timers.is_empty() || Declared::of(&lua).runs_beside();
-    let program = Program::new(name, plan, &files, snapshot, beside);
+    let program = Program::new(name, (plan, judged.routes), &files, snapshot, beside);
     Ok(Loaded { program: Arc::new(program), warnings })
 }
 

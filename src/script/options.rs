@@ -4,12 +4,14 @@ pub(crate) mod check;
 mod text;
 pub(crate) mod unknown;
 
+use mlua::IntoLua;
 use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
 
 use crate::script::declare::Poison;
 use crate::script::declare::Session;
+use crate::script::declare::read::Options;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
 use crate::script::diagnose::Spot;
@@ -43,32 +45,52 @@ pub(crate) enum List {
     Refused,
 }
 
+/// Takes a typed value: its option, its key, the value.
+type Take<'a> = dyn FnMut(&Opt, Value, Value) -> mlua::Result<()> + 'a;
+
 impl<'a> Check<'a> {
     /// A check of the table of `word`.
     pub(crate) fn new(lua: &'a Lua, session: &'a Session, anchor: &Anchor, owner: &str, list: List) -> Self {
         Self { lua, session, anchor: anchor.clone(), owner: owner.to_owned(), list, needs: Vec::new() }
     }
 
-    /// The named part of `table` with every value typed; what is wrong is told and left out.
+    /// `table` with every value typed; what is wrong is told and left out.
     pub(crate) fn options(&mut self, table: &Table, options: &[Opt]) -> mlua::Result<Table> {
-        let lua = self.lua;
-        let typed = lua.create_table()?;
+        let typed = self.lua.create_table()?;
+        self.each(table, options, &mut |_, key, value| typed.raw_set(key, value))?;
+        Ok(typed)
+    }
+
+    /// The same, for a table whose list part is somebody else's.
+    pub(crate) fn settings(&mut self, table: &Table, options: &[Opt]) -> mlua::Result<Options> {
+        let mut typed = Options::new(self.lua);
+        self.each(table, options, &mut |option, _, value| {
+            typed.push(option.name.clone(), value);
+            Ok(())
+        })?;
+        Ok(typed)
+    }
+
+    /// Hands every typed value to `take`, with its option and its key.
+    fn each(&mut self, table: &Table, options: &[Opt], take: &mut Take<'_>) -> mlua::Result<()> {
         let length = table.raw_len();
         for pair in table.pairs::<Value, Value>() {
             let (key, value) = pair?;
             match key {
                 Value::String(key) => {
-                    let key = key.to_string_lossy();
-                    let Some(option) = options.iter().find(|option| option.name == key.as_str() && option.name != "1")
-                    else {
-                        self.unknown(&key, options);
+                    let name = key.as_bytes();
+                    let known = |option: &&Opt| option.name.as_bytes() == &*name && option.name != "1";
+                    let Some(option) = options.iter().find(known) else {
+                        drop(name);
+                        self.unknown(&key.to_string_lossy(), options);
                         continue;
                     };
-                    self.anchor.path.push(Segment::Key(key.clone()));
+                    drop(name);
+                    self.anchor.path.push(Segment::Key(option.name.clone().into_owned()));
                     if option.later {
-                        self.later(&key);
+                        self.later(&option.name);
                     } else if let Some(value) = self.value(&value, &option.of)? {
-                        typed.raw_set(key.as_str(), value)?;
+                        take(option, Value::String(key), value)?;
                     }
                     self.anchor.path.pop();
                 }
@@ -80,7 +102,7 @@ impl<'a> Check<'a> {
                 }
             }
         }
-        self.items(table, length, options, &typed)?;
+        self.items(table, length, options, take)?;
         for option in options.iter().filter(|option| option.required && !option.later) {
             let unnamed = option.name == "1";
             let there = if unnamed { length > 0 } else { table.contains_key(option.name.as_ref())? };
@@ -92,10 +114,10 @@ impl<'a> Check<'a> {
             let spot = if self.anchor.path.is_empty() { Spot::Word } else { Spot::Value };
             self.fault(format!("{} needs {what}", self.place()), label, spot);
         }
-        Ok(typed)
+        Ok(())
     }
 
-    fn items(&mut self, table: &Table, length: usize, options: &[Opt], typed: &Table) -> mlua::Result<()> {
+    fn items(&mut self, table: &Table, length: usize, options: &[Opt], take: &mut Take<'_>) -> mlua::Result<()> {
         let of = options.iter().find(|option| option.name == "1");
         let inside = self.anchor.path.len();
         match (self.list, of) {
@@ -105,7 +127,7 @@ impl<'a> Check<'a> {
                     self.anchor.path.push(Segment::Index(index));
                     let value: Value = table.raw_get(index)?;
                     if let Some(value) = self.value(&value, &option.of)? {
-                        typed.raw_set(index, value)?;
+                        take(option, index.into_lua(self.lua)?, value)?;
                     }
                     self.anchor.path.pop();
                 }

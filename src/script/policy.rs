@@ -21,7 +21,6 @@ use crate::plan::Place;
 use crate::script::declare::Poison;
 use crate::script::declare::Session;
 use crate::script::declare::here;
-use crate::script::declare::pend;
 use crate::script::declare::read;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
@@ -115,9 +114,9 @@ fn first(lua: &Lua, arguments: &MultiValue) -> mlua::Result<Value> {
     if let Some(table) = arguments.get(1) {
         return second(lua, &name, &anchor, table);
     }
-    let ticket = pend(&session, &anchor, &format!("policy `{name}`"));
+    let ticket = session.pend(anchor.clone(), format!("policy `{name}`"));
     let rest = lua.create_function(move |lua, table: Value| {
-        Session::of(lua, "policy")?.pending.borrow_mut()[ticket].2 = true;
+        Session::of(lua, "policy")?.follow(ticket);
         second(lua, &name, &anchor, &table)
     })?;
     Ok(Value::Function(rest))
@@ -188,8 +187,7 @@ fn named(session: &Session, name: &str, subject: &Anchor) {
     session.fault(subject.clone(), said.0, said.1, "");
 }
 
-/// Makes the word a global, though globals are closed to scripts.
-/// Makes `value` the global `name`.
+/// Makes `value` the global `name`, though globals are closed to scripts.
 pub(crate) fn publish(lua: &Lua, name: &str, value: impl IntoLua) -> mlua::Result<()> {
     let globals: Table = match lua.globals().get::<Option<Table>>("_G") {
         Ok(Some(base)) => base,

@@ -10,6 +10,7 @@ use mlua::thread::ThreadStatus;
 use crate::plan::Plan;
 use crate::proxy::Hooks;
 use crate::proxy::Worker;
+use crate::route::Table;
 use crate::script::context::Context;
 use crate::script::context::Setting;
 use crate::script::context::Snapshot;
@@ -27,6 +28,7 @@ use crate::script::pipeline::Pipelines;
 pub struct Program {
     main: String,
     plan: Arc<Plan>,
+    routes: Arc<Table>,
     frozen: Frozen,
     snapshot: Arc<Snapshot>,
     watched: Vec<PathBuf>,
@@ -66,7 +68,13 @@ impl Opened {
 
 impl Program {
     /// `beside`: see [`Program::runs_beside`].
-    pub(crate) fn new(main: &str, plan: Plan, files: &Files, snapshot: Arc<Snapshot>, beside: bool) -> Self {
+    pub(crate) fn new(
+        main: &str,
+        (plan, routes): (Plan, Table),
+        files: &Files,
+        snapshot: Arc<Snapshot>,
+        beside: bool,
+    ) -> Self {
         let frozen = files.freeze();
         let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         for (name, text) in &frozen.texts {
@@ -76,12 +84,18 @@ impl Program {
             digest.update(text);
         }
         let hash = digest.finish().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        Self { main: main.to_owned(), plan: Arc::new(plan), watched: files.paths(), frozen, snapshot, hash, beside }
+        let (main, plan, routes) = (main.to_owned(), Arc::new(plan), Arc::new(routes));
+        Self { main, plan, routes, watched: files.paths(), frozen, snapshot, hash, beside }
     }
 
     /// What the script declares.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// Which route of the plan a request belongs to.
+    pub fn routes(&self) -> &Arc<Table> {
+        &self.routes
     }
 
     /// Whether anything runs beside requests, once per gateway: timers, events, subscriptions, key sets. Without it the
@@ -142,6 +156,7 @@ impl Program {
         };
         let text = |error: mlua::Error| crate::script::driver::fault::message(&error);
         let (lua, context, session) = load::begin(setting, &files).map_err(text)?;
+        session.judged.set(true);
         tokio::task::yield_now().await;
         let mut shelf = load::Shelf::open(&lua).map_err(text)?;
         let open = ["_G", "getfenv", "moongate", "openapi"].iter().any(|word| self.mentions(word));

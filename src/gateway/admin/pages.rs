@@ -183,7 +183,7 @@ impl Desk {
 
     fn state(&self) -> Value {
         let now = self.status.now();
-        let routes = now.plan.as_deref().map(listing::routes).unwrap_or_default();
+        let routes = now.plan.as_deref().into_iter().flat_map(listing::routes).collect::<Vec<_>>();
         let time = self.clock.now();
         let upstreams: Vec<_> = self.hosts.lock().iter().map(|shared| listing::upstream(shared, time)).collect();
         let caches: serde_json::Map<_, _> = self

@@ -1,5 +1,6 @@
 //! The table of gateway, group or route: named options, then a list of steps, routes and groups.
 
+use mlua::Function;
 use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
@@ -7,7 +8,6 @@ use mlua::Value;
 use super::Declared;
 use super::Poison;
 use super::Session;
-use super::read::Options;
 use super::session::Block;
 use super::session::Item;
 use crate::script::diagnose::Anchor;
@@ -23,14 +23,16 @@ use crate::script::words::Opt;
 pub(crate) fn read(
     lua: &Lua,
     session: &Session,
-    anchor: &Anchor,
-    owner: &str,
+    anchor: Anchor,
+    owner: String,
     table: &Table,
     options: &[Opt],
 ) -> mlua::Result<(Block, Vec<usize>)> {
-    let options = Check::new(lua, session, anchor, owner, List::Steps).options(table, options)?;
-    let (steps, children) = list(session, anchor, owner, table)?;
-    Ok((Block { options: Options::of(options), steps, anchor: anchor.clone(), owner: owner.to_owned() }, children))
+    let mut check = Check { lua, session, anchor, owner, list: List::Steps, needs: Vec::new() };
+    let options = check.settings(table, options)?;
+    let Check { anchor, owner, .. } = check;
+    let (steps, children) = list(session, &anchor, &owner, table)?;
+    Ok((Block { options, steps, anchor, owner }, children))
 }
 
 /// The list part alone: steps, then routes and groups.
@@ -45,6 +47,11 @@ pub(super) fn list(
         list.entry(index, table.raw_get(index)?);
     }
     Ok((list.steps, list.children))
+}
+
+/// Whether a file of the script wrote it.
+fn is_yours(function: &Function) -> bool {
+    function.info().source.is_some_and(|source| source.starts_with('@'))
 }
 
 struct Reader<'a> {
@@ -70,15 +77,13 @@ impl Reader<'_> {
                     let said = format!("`{word}` in the list of {} is the word itself, not a step", self.owner);
                     return self.fault(index, said, format!("write `{word} {{}}`"));
                 }
+                None if is_yours(function) => {}
                 // The first half of `route "…"`, which is told by itself.
-                None if function.info().what == "C" && self.session.pending.borrow().iter().any(|(.., done)| !done) => {
-                    return;
-                }
-                None if function.info().what == "C" => {
+                None if self.session.pending.borrow().iter().any(|pending| !pending.done) => return,
+                None => {
                     let said = format!("a built-in function stands in the list of {}", self.owner);
                     return self.fault(index, said, "a step is a function(req) of yours, or what a policy returns");
                 }
-                None => {}
             },
             _ if table => {}
             Value::Table(words) if let Some(word) = policy::word_of_table(words) => {

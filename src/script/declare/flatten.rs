@@ -58,7 +58,15 @@ pub(crate) async fn build(lua: &Lua, session: &Session, pause: impl AsyncFn()) -
     let _unbound = Unbound::new(lua);
     let Top { mut plan, outer, bare, on_request, access } = Top::of(session);
     let nodes = session.nodes.take();
-    let mut builder = Builder { session, plan: &mut plan, routes: Vec::new(), names: HashMap::new(), todo: Vec::new() };
+    let mut builder = Builder {
+        session,
+        plan: &mut plan,
+        order: Vec::with_capacity(nodes.len()),
+        pipelines: Vec::with_capacity(nodes.len()),
+        names: HashMap::new(),
+        todo: Vec::new(),
+    };
+    builder.plan.routes.reserve(nodes.len());
     let outer = Rc::new(outer);
     let unclaimed = (0..nodes.len()).rev().filter(|index| nodes[*index].claimed.is_none());
     builder.todo.extend(unclaimed.map(|index| (index, Rc::clone(&outer))));
@@ -66,13 +74,9 @@ pub(crate) async fn build(lua: &Lua, session: &Session, pause: impl AsyncFn()) -
         builder.node(&nodes[index], index, &outer);
         pause().await;
     }
-    let mut routes = builder.routes;
-    routes.sort_by_key(|(index, ..)| *index);
-    let mut pipelines = Vec::with_capacity(routes.len());
-    for (_, route, pipeline) in routes {
-        plan.routes.push(route);
-        pipelines.push(pipeline);
-    }
+    let Builder { order, mut pipelines, .. } = builder;
+    plan.routes = in_order(plan.routes, &order);
+    pipelines = in_order(pipelines, &order);
     session.hold_rest();
     target::check_called(session, &mut plan.upstreams);
     let timers = session.timers.borrow();
@@ -89,6 +93,17 @@ pub(crate) async fn build(lua: &Lua, session: &Session, pause: impl AsyncFn()) -
         .collect();
     let hashers = session.hashers.borrow().clone();
     (plan, Pipelines { on_request, bare, routes: pipelines, timers, access, hashers })
+}
+
+/// `items` by their `order`, which most files come to by themselves: only where a route is declared before the group that
+/// lists it stands another between the two.
+fn in_order<T>(items: Vec<T>, order: &[usize]) -> Vec<T> {
+    if order.is_sorted() {
+        return items;
+    }
+    let mut items: Vec<_> = order.iter().zip(items).collect();
+    items.sort_by_key(|(at, _)| **at);
+    items.into_iter().map(|(_, item)| item).collect()
 }
 
 /// What `gateway { … }` says, above every route.
@@ -146,7 +161,10 @@ fn access(block: &Block) -> pipeline::Access {
 struct Builder<'a, 'n> {
     session: &'a Session,
     plan: &'a mut Plan,
-    routes: Vec<(usize, crate::plan::Route, Pipeline)>,
+    /// The nodes of the plan's routes so far.
+    order: Vec<usize>,
+    /// Of the same routes.
+    pipelines: Vec<Pipeline>,
     /// Names that routes were given, and where.
     names: HashMap<String, crate::plan::Place>,
     /// Nodes to come with what stands around them, the next one last.
@@ -158,7 +176,9 @@ impl<'n> Builder<'_, 'n> {
         match node.kind {
             Kind::Route => {
                 if let Some((route, pipeline)) = self.route(node, outer) {
-                    self.routes.push((index, route, pipeline));
+                    self.plan.routes.push(route);
+                    self.pipelines.push(pipeline);
+                    self.order.push(index);
                 }
             }
             Kind::Include => self.inside(node, outer),

@@ -64,7 +64,7 @@ fn declare(lua: &Lua, table: Value) -> mlua::Result<()> {
         );
     }
     let options = words::find("gateway").map(|word| word.options.as_slice()).unwrap_or_default();
-    let (block, children) = block::read(lua, &session, &anchor, "gateway", &table, options)?;
+    let (block, children) = block::read(lua, &session, anchor.clone(), "gateway".to_owned(), &table, options)?;
     if let Some(child) = children.first() {
         let owner = session.nodes.borrow()[*child].block.owner.clone();
         let at = Anchor { path: vec![Segment::Index(block.steps.len() + 1)], spot: Spot::Value, ..anchor };

@@ -273,6 +273,6 @@ fn close(lua: &Lua, (pattern, mark): (Value, usize)) -> mlua::Result<Value> {
         }
     }
     let owner = format!("include `{text}`");
-    let block = Block { options: Options::of(lua.create_table()?), steps: Vec::new(), anchor, owner };
+    let block = Block { options: Options::new(lua), steps: Vec::new(), anchor, owner };
     nodes::add(lua, &session, Node { kind: Kind::Include, text, block, children, claimed: None })
 }

@@ -65,14 +65,14 @@ fn named(lua: &Lua, name: &Value) -> mlua::Result<Option<(String, Anchor)>> {
 fn pend(lua: &Lua, name: Value) -> mlua::Result<Option<usize>> {
     let session = Session::of(lua, "openapi")?;
     let Some((name, anchor)) = named(lua, &name)? else { return Ok(None) };
-    Ok(Some(nodes::pend(&session, &anchor, &format!("openapi `{name}`"))))
+    Ok(Some(session.pend(anchor, format!("openapi `{name}`"))))
 }
 
 /// Reads document and options; what the loop over its operations needs, or nil.
 fn begin(lua: &Lua, (name, options, ticket): (Value, Value, Option<usize>)) -> mlua::Result<Option<Table>> {
     let session = Session::of(lua, "openapi")?;
     if let Some(ticket) = ticket {
-        session.pending.borrow_mut()[ticket].2 = true;
+        session.follow(ticket);
     }
     let Some((name, anchor)) = named(lua, &name)? else { return Ok(None) };
     let (owner, subject) = (format!("openapi `{name}`"), Anchor { spot: Spot::Subject, ..anchor.clone() });
@@ -82,7 +82,7 @@ fn begin(lua: &Lua, (name, options, ticket): (Value, Value, Option<usize>)) -> m
         return Ok(None);
     };
     let known = words::find("openapi").map(|word| word.options.as_slice()).unwrap_or_default();
-    let (block, children) = block::read(lua, &session, &anchor, &owner, &table, known)?;
+    let (block, children) = block::read(lua, &session, anchor, owner.clone(), &table, known)?;
     if !children.is_empty() {
         session.fault(
             subject.clone(),
@@ -111,7 +111,7 @@ fn begin(lua: &Lua, (name, options, ticket): (Value, Value, Option<usize>)) -> m
     made.raw_set("routes", lua.create_table()?)?;
     let steps = lua.create_sequence_from(block.steps.into_iter().map(|item| item.value))?;
     made.raw_set("steps", steps)?;
-    made.raw_set("options", block.options.table())?;
+    made.raw_set("options", block.options.table()?)?;
     Ok(Some(made))
 }
 
@@ -174,7 +174,7 @@ fn operation(lua: &Lua, made: &Table, index: usize) -> mlua::Result<()> {
     let steps = steps.into_iter().filter(|step| !Poison::is(step)).map(|value| Item { value }).collect();
     let text = format!("{} {}", operation.method, operation.path);
     let claimed = Some((anchor.file.clone(), anchor.line));
-    let block = Block { options: Options::of(options), steps, anchor, owner };
+    let block = Block { options: Options::of(lua, &options), steps, anchor, owner };
     let node = Node { kind: Kind::Route, text, block, children: Vec::new(), claimed };
     let route = nodes::add(lua, &session, node)?;
     made.raw_get::<Table>("routes")?.raw_push(route)
@@ -237,6 +237,6 @@ fn finish(lua: &Lua, made: Table) -> mlua::Result<Value> {
     let children = read::list(&routes).iter().filter_map(super::Declared::of).collect();
     let anchor = here(lua, "openapi", Some(&document.name));
     let owner = format!("openapi `{}`", document.name);
-    let block = Block { options: Options::of(made.raw_get("options")?), steps: Vec::new(), anchor, owner };
+    let block = Block { options: Options::of(lua, &made.raw_get("options")?), steps: Vec::new(), anchor, owner };
     nodes::add(lua, &session, Node { kind: Kind::Group, text: String::new(), block, children, claimed: None })
 }

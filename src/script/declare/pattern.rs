@@ -1,6 +1,5 @@
 //! The text of a route or group: methods, host, path.
 
-use crate::route::Config;
 use crate::script::words;
 
 /// What a route's text says.
@@ -143,13 +142,8 @@ pub(crate) fn join(prefix: &str, path: &str) -> String {
     }
 }
 
-/// As listings show it: `GET|POST example.com/path`.
-pub(crate) fn shown(config: &Config) -> String {
-    named(&config.methods, config.host.as_deref(), &config.path)
-}
-
-/// The same of its parts.
+/// A route as listings show it: `GET|POST example.com/path`.
 pub(super) fn named(methods: &[String], host: Option<&str>, path: &str) -> String {
-    let methods = if methods.is_empty() { String::new() } else { format!("{} ", methods.join("|")) };
-    format!("{methods}{}{path}", host.unwrap_or_default())
+    let methods = methods.join("|");
+    [methods.as_str(), if methods.is_empty() { "" } else { " " }, host.unwrap_or_default(), path].concat()
 }

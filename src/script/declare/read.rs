@@ -1,9 +1,11 @@
 //! Typed options as Rust values. Everything was checked before; what was refused is absent here.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use mlua::FromLua;
 use mlua::Function;
+use mlua::Lua;
 use mlua::Table;
 use mlua::Value;
 
@@ -19,35 +21,45 @@ impl Fields for Table {
     }
 }
 
-/// Typed options, and the names of those that are there: most tables have two of thirty, and the machine is slow to say
-/// that it has no other.
+/// Typed options of a declaration. They stand outside the machine: most tables have two of thirty, and a table of Lua's is
+/// slow to be made and to say that it has no other.
 pub(crate) struct Options {
-    table: Table,
-    names: Vec<String>,
+    lua: Lua,
+    list: Vec<(Cow<'static, str>, Value)>,
 }
 
 impl Options {
-    /// The options in `table`, which no longer changes.
-    pub(crate) fn of(table: Table) -> Self {
-        let names = table.pairs::<Value, Value>().filter_map(Result::ok);
-        let names = names.filter_map(|(name, _)| Some(name.as_string()?.to_string_lossy())).collect();
-        Self { table, names }
+    /// None yet.
+    pub(crate) fn new(lua: &Lua) -> Self {
+        Self { lua: lua.clone(), list: Vec::new() }
+    }
+
+    /// The named entries of `table`.
+    pub(crate) fn of(lua: &Lua, table: &Table) -> Self {
+        let list = sorted(table).into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect();
+        Self { lua: lua.clone(), list }
+    }
+
+    /// One more, which is not there yet.
+    pub(crate) fn push(&mut self, name: Cow<'static, str>, value: Value) {
+        self.list.push((name, value));
     }
 
     /// Whether `name` is there.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|there| there == name)
+        self.list.iter().any(|(there, _)| there == name)
     }
 
-    /// As the machine has them.
-    pub(crate) fn table(&self) -> &Table {
-        &self.table
+    /// As a table of Lua's.
+    pub(crate) fn table(&self) -> mlua::Result<Table> {
+        self.lua.create_table_from(self.list.iter().map(|(name, value)| (name.as_ref(), value)))
     }
 }
 
 impl Fields for Options {
     fn field<T: FromLua>(&self, name: &str) -> Option<T> {
-        if self.has(name) { self.table.field(name) } else { None }
+        let (_, value) = self.list.iter().find(|(there, _)| there == name)?;
+        T::from_lua(value.clone(), &self.lua).ok()
     }
 }
 

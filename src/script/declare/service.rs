@@ -14,7 +14,6 @@ use super::Session;
 use super::address;
 use super::discovery;
 use super::here;
-use super::nodes;
 use super::read;
 use super::read::Fields;
 use crate::primitive::units;
@@ -54,9 +53,9 @@ fn first(lua: &Lua, arguments: &MultiValue) -> mlua::Result<Value> {
     if let Some(table) = arguments.get(1) {
         return second(lua, &name, &anchor, table);
     }
-    let ticket = nodes::pend(&session, &anchor, &format!("upstream `{name}`"));
+    let ticket = session.pend(anchor.clone(), format!("upstream `{name}`"));
     let rest = lua.create_function(move |lua, table: Value| {
-        Session::of(lua, "upstream")?.pending.borrow_mut()[ticket].2 = true;
+        Session::of(lua, "upstream")?.follow(ticket);
         second(lua, &name, &anchor, &table)
     })?;
     Ok(Value::Function(rest))

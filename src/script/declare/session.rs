@@ -26,6 +26,8 @@ use crate::transform::template::TemplateError;
 pub(crate) struct Session {
     /// Files, globs and secrets.
     pub(crate) files: Rc<Files>,
+    /// Whether these files were judged: a worker that comes to the same plan need not ask again whether its texts are sound.
+    pub(crate) judged: Cell<bool>,
     /// Routes, groups and includes, in the order made.
     pub(crate) nodes: RefCell<Vec<Node>>,
     /// `gateway { … }`.
@@ -45,7 +47,7 @@ pub(crate) struct Session {
     /// Where names of upstreams were used by functions (`fetch`) is not known; those used by routes are.
     pub(crate) used: RefCell<BTreeSet<String>>,
     /// First halves of `route "…"` without a table yet.
-    pub(crate) pending: RefCell<Vec<(Anchor, String, bool)>>,
+    pub(crate) pending: RefCell<Vec<Pending>>,
     /// Texts given to names that nobody knows: `upstrem "users"` may well have been an upstream.
     pub(crate) poisoned: RefCell<BTreeSet<String>>,
     /// Services that steps call, by name or URL: checked once every upstream is declared.
@@ -75,6 +77,16 @@ pub(crate) struct Session {
     /// Path parameters that the step being made needs.
     pub(crate) needed: RefCell<Vec<String>>,
     found: RefCell<Vec<Found>>,
+}
+
+/// `route "…"`, which waits for its table.
+pub(crate) struct Pending {
+    /// Where, with the text.
+    pub(crate) anchor: Anchor,
+    /// As messages call it.
+    pub(crate) owner: String,
+    /// The table came.
+    pub(crate) done: bool,
 }
 
 /// A fault as the running script knows it.
@@ -152,6 +164,7 @@ impl Session {
     pub(crate) fn new(files: Rc<Files>) -> Rc<Self> {
         Rc::new(Self {
             files,
+            judged: Cell::new(false),
             nodes: RefCell::default(),
             gateway: RefCell::default(),
             upstreams: RefCell::default(),
@@ -188,6 +201,21 @@ impl Session {
                 "`{word}` declares, and that is for the top level of the file; it cannot be called while requests run"
             ))),
         }
+    }
+
+    /// Remembers that a table must follow; what it is found by then.
+    pub(crate) fn pend(&self, anchor: Anchor, owner: String) -> usize {
+        let mut pending = self.pending.borrow_mut();
+        pending.push(Pending { anchor, owner, done: false });
+        pending.len() - 1
+    }
+
+    /// The table followed: where the declaration stands, and what messages call it.
+    pub(crate) fn follow(&self, ticket: usize) -> Option<(Anchor, String)> {
+        let mut pending = self.pending.borrow_mut();
+        let first = pending.get_mut(ticket)?;
+        first.done = true;
+        Some((first.anchor.clone(), first.owner.clone()))
     }
 
     /// Notes a fault.
@@ -271,7 +299,11 @@ impl Session {
 
 /// File and line of the innermost frame that stands in a file of the script.
 pub(crate) fn place(lua: &Lua) -> Place {
-    for level in 0..64 {
+    place_from(lua, 0)
+}
+
+fn place_from(lua: &Lua, level: usize) -> Place {
+    for level in level..64 {
         let found = lua.inspect_stack(level, |frame| {
             let source = frame.source().source?.strip_prefix('@')?.to_owned();
             Some((source, u32::try_from(frame.current_line()?).ok()?))
@@ -285,9 +317,9 @@ pub(crate) fn place(lua: &Lua) -> Place {
     Place::default()
 }
 
-/// An anchor at the caller's line.
+/// An anchor at the line of who called the running word, which is no function of the script's.
 pub(crate) fn here(lua: &Lua, word: &str, subject: Option<&str>) -> Anchor {
-    let (file, line) = place(lua);
+    let (file, line) = place_from(lua, 1);
     Anchor { file, line, word: word.to_owned(), subject: subject.map(str::to_owned), ..Anchor::default() }
 }
 

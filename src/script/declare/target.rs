@@ -11,6 +11,7 @@ use super::session::Block;
 use crate::plan::To;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Segment;
+use crate::script::options::check::likely_params;
 use crate::script::words;
 use crate::transform::Template;
 use crate::transform::template::Escape;
@@ -40,10 +41,15 @@ pub(super) fn read(scope: &mut Scope<'_>, block: &Block) -> Option<To> {
 }
 
 fn text_target(scope: &mut Scope<'_>, text: &str, at: Anchor) -> Option<To> {
-    let template = match Template::parse(text, Escape::Url, scope.params) {
+    if !text.contains(['{', '}']) {
+        return one(scope, text, at).map(|(name, path)| To::Upstream(name, path));
+    }
+    let likely = scope.session.judged.get().then(|| likely_params(text));
+    let params = likely.as_deref().unwrap_or(scope.params);
+    let template = match Template::parse(text, Escape::Url, params) {
         Ok(template) => template,
         Err(error) => {
-            scope.session.template(at, "to", &error, scope.params);
+            scope.session.template(at, "to", &error, params);
             return None;
         }
     };
@@ -105,8 +111,11 @@ pub(super) fn check_called(session: &Session, upstreams: &mut Vec<Config>) {
 }
 
 fn check_name(scope: &Scope<'_>, name: &str, at: Anchor) -> Option<()> {
-    scope.session.used.borrow_mut().insert(name.to_owned());
+    if scope.session.used.borrow().contains(name) {
+        return Some(());
+    }
     if scope.upstreams.iter().any(|upstream| upstream.name == name) {
+        scope.session.used.borrow_mut().insert(name.to_owned());
         return Some(());
     }
     // Whoever declared it with a misspelt word has been told already.
@@ -156,7 +165,9 @@ fn split(scope: &mut Scope<'_>, block: &Block, shares: &Table) -> Option<To> {
         return None;
     }
     let key = read::text(&block.options, "split_by").unwrap_or_else(|| "{ip}".to_owned());
-    if let Err(error) = Template::parse(&key, Escape::Plain, scope.params) {
+    if !scope.session.judged.get()
+        && let Err(error) = Template::parse(&key, Escape::Plain, scope.params)
+    {
         scope.session.template(block.value(&["split_by"]), "split_by", &error, scope.params);
     }
     Some(To::Split(weights, key))

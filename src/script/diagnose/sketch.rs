@@ -113,30 +113,26 @@ pub(super) fn parse(source: &str) -> Option<Sketch> {
     in_pieces(source, PIECE).or_else(|| in_pieces(source, usize::MAX))
 }
 
-/// A tree takes some four hundred times its source: of a large file only a piece of it is in memory at a time.
-const PIECE: usize = 16 << 10;
+/// A tree takes some four hundred times its source, and its lists are copied as they grow: of a large file only a few
+/// statements are in memory at a time.
+const PIECE: usize = 512;
 
 /// Parses from one line that may begin a statement to another. A piece that was cut inside something does not parse,
 /// and then the file is taken whole.
 fn in_pieces(source: &str, size: usize) -> Option<Sketch> {
     let mut walker = Walker::default();
-    let (mut begin, mut line) = (0, 0);
+    let (mut begin, mut lines) = (0, 0);
     for end in cuts(source, size) {
         let piece = &source[begin..end];
-        let parsed = full_moon::parse_fallible(&format!("{}{piece}", above(line)), full_moon::LuaVersion::luau());
+        let parsed = full_moon::parse_fallible(piece, full_moon::LuaVersion::luau());
         if !parsed.errors().is_empty() {
             return None;
         }
-        walker.add(parsed.ast());
-        line += piece.matches('\n').count();
+        walker.add(parsed.ast(), lines);
+        lines += memchr::memchr_iter(b'\n', piece.as_bytes()).count();
         begin = end;
     }
     Some(walker.finish())
-}
-
-/// A comment that takes the place of the lines before a piece.
-fn above(lines: usize) -> String {
-    if lines == 0 { String::new() } else { format!("--[[{}]]\n", "\n".repeat(lines - 1)) }
 }
 
 /// Where pieces of at least `size` bytes end: before a line that begins with a letter in its first column.
@@ -157,27 +153,24 @@ fn cuts(source: &str, size: usize) -> Vec<usize> {
 /// Luau itself refuses deeper nesting.
 const DEEPEST: usize = 1000;
 
-/// The deepest nesting of brackets and blocks, roughly.
+/// The deepest nesting of brackets, or of functions and blocks, which have none; roughly.
 fn depth(source: &str) -> usize {
-    let (mut now, mut most) = (0usize, 0usize);
-    for byte in source.bytes() {
+    let (mut brackets, mut blocks, mut most) = (0usize, 0usize, 0usize);
+    let mut word = 0;
+    for (at, byte) in source.bytes().enumerate() {
         match byte {
-            b'(' | b'[' | b'{' => now += 1,
-            b')' | b']' | b'}' => now = now.saturating_sub(1),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | 0x80.. => continue,
+            b'(' | b'[' | b'{' => brackets += 1,
+            b')' | b']' | b'}' => brackets = brackets.saturating_sub(1),
             _ => {}
         }
-        most = most.max(now);
-    }
-    // Nested functions and blocks have no brackets of their own.
-    let openers = source.split(|c: char| !c.is_alphanumeric() && c != '_');
-    let mut level = 0usize;
-    for word in openers {
-        match word {
-            "function" | "do" | "then" | "repeat" | "not" => level += 1,
-            "end" | "until" | "elseif" => level = level.saturating_sub(1),
+        match &source.as_bytes()[word..at] {
+            b"function" | b"do" | b"then" | b"repeat" | b"not" => blocks += 1,
+            b"end" | b"until" | b"elseif" => blocks = blocks.saturating_sub(1),
             _ => {}
         }
-        most = most.max(level);
+        word = at + 1;
+        most = most.max(brackets).max(blocks);
     }
     most
 }

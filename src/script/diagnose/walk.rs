@@ -14,12 +14,9 @@ use full_moon::tokenizer::TokenReference;
 use super::sketch::Call;
 use super::sketch::Function;
 use super::sketch::Sketch;
+use tokens::Above;
 use tokens::Arguments;
-use tokens::line;
 use tokens::name;
-use tokens::number;
-use tokens::range;
-use tokens::span;
 
 use crate::script::words;
 
@@ -27,10 +24,17 @@ mod fields;
 mod tables;
 mod tokens;
 
+/// Words for the top level, which no request can call.
+const DECLARING: &[&str] = &[
+    "route", "group", "gateway", "upstream", "policy", "include", "openapi", "schema", "require", "secret", "file",
+    "every", "on", "steps",
+];
+
 /// The state of a walk.
 #[derive(Default)]
 pub(super) struct Walker {
     sketch: Sketch,
+    above: Above,
     /// Declared locals with the function depth they belong to.
     locals: Vec<(String, usize)>,
     /// Indices into `sketch.functions` of the functions around.
@@ -42,8 +46,9 @@ pub(super) struct Walker {
 }
 
 impl Walker {
-    /// Walks a file, or the next piece of one: locals of the top level stay in scope.
-    pub(super) fn add(&mut self, tree: &ast::Ast) {
+    /// Walks a file, or the next piece of one, which begins below `lines`: locals of the top level stay in scope.
+    pub(super) fn add(&mut self, tree: &ast::Ast, lines: usize) {
+        self.above = Above(lines);
         self.open_block(tree.nodes());
     }
 
@@ -105,12 +110,12 @@ impl Walker {
             }
             Stmt::LocalFunction(function) => {
                 self.declare(function.name());
-                let index = self.function(line(function.function_token()), None, function.body());
+                let index = self.function(self.above.begins(function.function_token()), None, function.body());
                 self.named.push((name(function.name()), index));
             }
             Stmt::ConstFunction(function) => {
                 self.declare(function.name());
-                self.function(line(function.function_token()), None, function.body());
+                self.function(self.above.begins(function.function_token()), None, function.body());
             }
             Stmt::Repeat(repeat) => {
                 let mark = self.locals.len();
@@ -162,7 +167,7 @@ impl Walker {
             if plain { self.write(first, true) } else { self.read(first, false) }
         }
         let own = owner.method_name().map(|_| "self");
-        self.function(line(declaration.function_token()), own, declaration.body());
+        self.function(self.above.begins(declaration.function_token()), own, declaration.body());
     }
 
     /// Returns its index in the sketch.
@@ -195,8 +200,8 @@ impl Walker {
     fn read(&mut self, token: &TokenReference, backtick: bool) {
         let name = name(token);
         match self.depth_of(&name) {
-            None => self.sketch.reads.push((name, span(token), backtick)),
-            Some(_) if backtick => self.sketch.backticks.push((name, span(token))),
+            None => self.sketch.reads.push((name, self.above.span(token), backtick)),
+            Some(_) if backtick => self.sketch.backticks.push((name, self.above.span(token))),
             Some(_) => {}
         }
     }
@@ -204,11 +209,11 @@ impl Walker {
     fn write(&mut self, token: &TokenReference, function: bool) {
         let name = name(token);
         match self.depth_of(&name) {
-            None => self.sketch.writes.push((name, span(token), function)),
+            None => self.sketch.writes.push((name, self.above.span(token), function)),
             Some(home) => {
                 // Every function between the local's home and here writes what is not its own.
                 for &index in self.functions.iter().skip(home) {
-                    self.sketch.functions[index].writes.push((name.clone(), span(token)));
+                    self.sketch.functions[index].writes.push((name.clone(), self.above.span(token)));
                 }
             }
         }
@@ -248,10 +253,10 @@ impl Walker {
         let Prefix::Name(owner) = prefix else { return None };
         let Some(Suffix::Index(Index::Dot { name: member, .. })) = first else { return None };
         match self.depth_of(&name(owner)) {
-            None => self.sketch.members.push((name(owner), name(member), span(member))),
+            None => self.sketch.members.push((name(owner), name(member), self.above.span(member))),
             // A parameter, not a local of the file's own.
             Some(depth) if depth > 0 && matches!(name(owner).as_str(), "req" | "res") => {
-                self.sketch.handles.push((name(owner), name(member), span(member)));
+                self.sketch.handles.push((name(owner), name(member), self.above.span(member)));
             }
             Some(_) => {}
         }
@@ -262,21 +267,23 @@ impl Walker {
     fn arguments(&mut self, arguments: &FunctionArgs) -> Arguments {
         let mut found = Arguments::default();
         match arguments {
-            FunctionArgs::String(token) => found.text(token),
+            FunctionArgs::String(token) => found.text(token, self.above.span(token)),
             FunctionArgs::TableConstructor(table) => {
-                found.spans.push(range(table));
+                found.spans.push(self.above.range(table));
                 found.table = Some(self.table(table));
             }
             FunctionArgs::Parentheses { arguments, .. } => {
                 for argument in arguments {
                     match argument {
-                        Expression::String(token) if found.subject.is_none() => found.text(token),
+                        Expression::String(token) if found.subject.is_none() => {
+                            found.text(token, self.above.span(token))
+                        }
                         Expression::TableConstructor(table) if found.table.is_none() => {
-                            found.spans.push(range(table));
+                            found.spans.push(self.above.range(table));
                             found.table = Some(self.table(table));
                         }
                         _ => {
-                            found.spans.push(range(argument));
+                            found.spans.push(self.above.range(argument));
                             self.expression(argument);
                         }
                     }
@@ -326,31 +333,14 @@ impl Walker {
         {
             self.sketch.functions[*index].called = true;
         }
-        if self.requests > 0
-            && matches!(
-                called.as_str(),
-                "route"
-                    | "group"
-                    | "gateway"
-                    | "upstream"
-                    | "policy"
-                    | "include"
-                    | "openapi"
-                    | "schema"
-                    | "require"
-                    | "secret"
-                    | "file"
-                    | "every"
-                    | "on"
-                    | "steps"
-            )
-            && self.depth_of(&called).is_none()
-        {
-            self.sketch.late.push((called.clone(), span(word)));
+        if self.requests > 0 && DECLARING.contains(&called.as_str()) && self.depth_of(&called).is_none() {
+            self.sketch.late.push((called.clone(), self.above.span(word)));
         }
-        let end = call.end_position().map_or(0, |position| number(position.line()));
+        let end = call.end_position().map_or(0, |position| self.above.line(position));
         let (subject, table, arguments) = (all.subject, all.table, all.spans);
-        self.sketch.calls.insert(at, Call { word: called, span: span(word), end, subject, table, arguments });
+        self.sketch
+            .calls
+            .insert(at, Call { word: called, span: self.above.span(word), end, subject, table, arguments });
     }
 
     fn expression(&mut self, expression: &Expression) {
@@ -363,7 +353,7 @@ impl Walker {
             | Expression::UnaryOperator { expression, .. }
             | Expression::TypeAssertion { expression, .. } => self.expression(expression),
             Expression::Function(function) => {
-                self.function(line(function.function_token()), None, function.body());
+                self.function(self.above.begins(function.function_token()), None, function.body());
             }
             Expression::FunctionCall(call) => self.call(call),
             Expression::IfExpression(branch) => {

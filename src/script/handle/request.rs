@@ -171,7 +171,7 @@ unsafe fn ip(state: *mut ffi::lua_State, slot: &Slot) -> c_int {
 
 /// Pushes the table of the chosen route, nil if none is.
 unsafe fn route(state: *mut ffi::lua_State, slot: &Slot) -> c_int {
-    // SAFETY: plain table reads; raises for memory at most.
+    // SAFETY: a table's read, which may go on to a function of mlua's and raise with it; nothing here has a destructor.
     unsafe {
         let Some(route) = slot.exchange().route.get() else {
             ffi::lua_pushnil(state);
@@ -181,7 +181,9 @@ unsafe fn route(state: *mut ffi::lua_State, slot: &Slot) -> c_int {
             ffi::lua_pushnil(state);
             return 1;
         }
-        ffi::lua_rawgeti_(state, -1, c_int::try_from(route + 1).unwrap_or(0));
+        #[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 routes")]
+        ffi::lua_pushnumber(state, (route + 1) as f64);
+        ffi::lua_gettable(state, -2);
     }
     1
 }

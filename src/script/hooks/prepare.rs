@@ -211,18 +211,22 @@ fn turns(levels: &[Level]) -> Vec<Turn> {
     turns
 }
 
-/// `req.route` of every route.
-pub(super) async fn routes(lua: &Lua, plan: &Arc<Plan>, pause: &impl AsyncFn()) -> mlua::Result<Table> {
-    let all = lua.create_table_with_capacity(plan.routes.len(), 0)?;
-    for route in &plan.routes {
+/// `req.route` of every route, by the plan's index plus one: each is made when the first function asks for it.
+pub(super) fn routes(lua: &Lua, plan: &Arc<Plan>) -> mlua::Result<Table> {
+    let plan = Arc::clone(plan);
+    let make = move |lua: &Lua, (all, index): (Table, usize)| {
+        let Some(route) = plan.routes.get(index.wrapping_sub(1)) else { return Ok(Value::Nil) };
         let table = lua.create_table()?;
         table.raw_set("name", route.name.as_str())?;
         table.raw_set("pattern", route.pattern.as_str())?;
         table.raw_set("file", route.place.0.as_str())?;
         table.raw_set("line", route.place.1)?;
         table.set_readonly(true);
-        all.raw_push(table)?;
-        pause().await;
-    }
+        all.raw_set(index, &table)?;
+        Ok(Value::Table(table))
+    };
+    let (all, meta) = (lua.create_table()?, lua.create_table()?);
+    meta.raw_set("__index", lua.create_function(make)?)?;
+    all.set_metatable(Some(meta))?;
     Ok(all)
 }

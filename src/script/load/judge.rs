@@ -14,6 +14,7 @@ use crate::proxy::Code;
 use crate::route::table::Table;
 use crate::script::declare::Session;
 use crate::script::declare::assert;
+use crate::script::declare::session::Pending;
 use crate::script::diagnose::Anchor;
 use crate::script::diagnose::Diagnostic;
 use crate::script::diagnose::lint;
@@ -29,6 +30,8 @@ pub(super) struct Judged {
     pub(super) faults: Vec<Diagnostic>,
     /// It does, but.
     pub(super) warnings: Vec<Diagnostic>,
+    /// What its routes come to.
+    pub(super) routes: Table,
 }
 
 /// Judges a session whose file has run to its end, or as far as it got.
@@ -36,7 +39,8 @@ pub(super) fn judge(session: &Session, plan: &Plan) -> Judged {
     let texts: BTreeMap<String, Arc<str>> =
         session.ran.borrow().iter().filter_map(|name| Some((name.clone(), session.files.text(name).ok()?))).collect();
     let sketches = session.sketches.take().map(Sketches::done).unwrap_or_default();
-    let mut judged = Judged { faults: session.diagnostics.borrow().clone(), warnings: Vec::new() };
+    let faults = session.diagnostics.borrow().clone();
+    let mut judged = Judged { faults, warnings: Vec::new(), routes: Table::default() };
     judged.sources(session, &sketches);
     judged.pending(session);
     codes(session, &sketches);
@@ -96,22 +100,22 @@ impl Judged {
         if !self.faults.is_empty() {
             return;
         }
-        for (anchor, owner, done) in session.pending.borrow().iter() {
-            if !done {
-                let text = anchor.subject.as_deref().unwrap_or_default();
-                session.fault(
-                    anchor.clone(),
-                    format!("{owner} has no table"),
-                    format!("write {} \"{text}\" {{ … }}", anchor.word),
-                    "",
-                );
-            }
+        for Pending { anchor, owner, .. } in session.pending.borrow().iter().filter(|pending| !pending.done) {
+            let text = anchor.subject.as_deref().unwrap_or_default();
+            let label = format!("write {} \"{text}\" {{ … }}", anchor.word);
+            session.fault(anchor.clone(), format!("{owner} has no table"), label, "");
         }
     }
 
     fn ties(&mut self, plan: &Plan, sketches: &BTreeMap<String, Sketch>) {
-        let configs: Vec<crate::route::Config> = plan.routes.iter().map(|route| route.matcher.clone()).collect();
-        let Err(faults) = Table::build(&configs) else { return };
+        let configs: Vec<_> = plan.routes.iter().map(|route| &route.matcher).collect();
+        let faults = match Table::build(&configs) {
+            Ok(routes) => {
+                self.routes = routes;
+                return;
+            }
+            Err(faults) => faults,
+        };
         for fault in faults {
             let anchor = anchor_of(plan, fault.route);
             let other = fault.other.map(|other| {

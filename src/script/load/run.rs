@@ -53,6 +53,7 @@ const TURNS: u32 = 64;
 /// Pauses the load every so often, so that requests are served between two slices.
 pub(crate) struct Slices {
     begun: Rc<Cell<Duration>>,
+    asked: Cell<u32>,
 }
 
 impl Slices {
@@ -78,12 +79,13 @@ impl Slices {
             let pause = now.saturating_sub(own.get()) > Self::LONGEST && lua.current_thread().to_pointer() == main;
             Ok(if pause { VmState::Yield } else { VmState::Continue })
         });
-        Self { begun }
+        Self { begun, asked: Cell::new(0) }
     }
 
-    /// Lets others have a turn where this one has had its time.
+    /// Lets others have a turn where this one has had its time; it is asked after each route, which is a small part of that.
     pub(crate) async fn pause(&self) {
-        if spent().saturating_sub(self.begun.get()) > Self::LONGEST {
+        self.asked.set(self.asked.get().wrapping_add(1));
+        if self.asked.get().is_multiple_of(8) && spent().saturating_sub(self.begun.get()) > Self::LONGEST {
             tokio::task::yield_now().await;
             self.begin();
         }

@@ -150,6 +150,9 @@ impl Check<'_> {
 
     /// A template whose names are checked where no route is in sight: path parameters are taken on trust here.
     fn template(&mut self, value: Value, escape: Escape) -> Option<Value> {
+        if self.session.judged.get() {
+            return Some(value);
+        }
         let Value::String(text) = &value else { return Some(value) };
         let text = text.to_string_lossy();
         let params = likely_params(&text);
@@ -176,6 +179,9 @@ impl Check<'_> {
 /// Names in `text` that may be path parameters.
 pub(crate) fn likely_params(text: &str) -> Vec<String> {
     let mut names = Vec::new();
+    if !text.contains('{') {
+        return names;
+    }
     // Two are a brace that stands for itself.
     for piece in text.replace("{{", "").split('{').skip(1) {
         let end = piece.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(piece.len());
@@ -202,7 +208,7 @@ fn plain(value: &Value, of: &Type) -> Option<Value> {
         Type::Text(rule) if Secret::of(value).is_some() => rule.format.is_none().then(|| value.clone()),
         Type::Template(_) if Secret::of(value).is_some() => Some(value.clone()),
         Type::Text(rule) => text().filter(|text| super::text::fits(text, rule)).map(|_| value.clone()),
-        Type::Template(_) => text().map(|_| value.clone()),
+        Type::Template(_) => value.is_string().then(|| value.clone()),
         // `status = 301` for a rule whose words are "301", "302" …: the number as text means the same.
         Type::OneOf(words) => text()
             .or_else(|| whole(value).map(|number| number.to_string()))

@@ -15,7 +15,6 @@ use super::step;
 use crate::script::declare::Poison;
 use crate::script::declare::Session;
 use crate::script::declare::here;
-use crate::script::declare::pend;
 use crate::script::declare::place_of;
 use crate::script::declare::read;
 use crate::script::diagnose::Anchor;
@@ -48,10 +47,10 @@ pub(super) fn step(lua: &Lua, policy: &Rc<Policy>, arguments: &MultiValue) -> ml
 /// `split "name"`, whose table is still to come.
 fn half(lua: &Lua, policy: &Rc<Policy>, session: &Session, anchor: &Anchor, name: &LuaString) -> mlua::Result<Value> {
     let anchor = Anchor { subject: Some(name.to_string_lossy()), ..anchor.clone() };
-    let ticket = pend(session, &anchor, &format!("{} `{}`", policy.name, name.to_string_lossy()));
+    let ticket = session.pend(anchor, format!("{} `{}`", policy.name, name.to_string_lossy()));
     let (policy, name) = (Rc::clone(policy), name.clone());
     let rest = lua.create_function(move |lua, table: Value| {
-        Session::of(lua, &policy.name)?.pending.borrow_mut()[ticket].2 = true;
+        Session::of(lua, &policy.name)?.follow(ticket);
         step(lua, &policy, &MultiValue::from_vec(vec![Value::String(name.clone()), table]))
     })?;
     Ok(Value::Function(rest))
@@ -281,7 +280,8 @@ pub(super) fn steps(lua: &Lua, table: Value) -> mlua::Result<Value> {
         return lua.create_userdata(Poison).map(Value::UserData);
     };
     let options = words::find("steps").map(|word| word.options.as_slice()).unwrap_or_default();
-    let (block, children) = crate::script::declare::block(lua, &session, &anchor, "`steps`", &table, options)?;
+    let (block, children) =
+        crate::script::declare::block(lua, &session, anchor.clone(), "`steps`".to_owned(), &table, options)?;
     if !children.is_empty() {
         session.fault(anchor.clone(), "routes cannot stand inside `steps`", "a `group` holds routes", "");
     }

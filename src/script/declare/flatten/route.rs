@@ -42,8 +42,8 @@ impl<'n> Builder<'_, 'n> {
         inner.host = self.host(block, outer, text.host)?;
         let path = pattern::join(&outer.prefix, &text.path);
         let params = self.params(node, &path)?;
-        let holder = pattern::named(&text.methods, inner.host.as_deref(), &path);
-        self.enter(&mut inner, block, "route", &holder);
+        let shown = pattern::named(&text.methods, inner.host.as_deref(), &path);
+        self.enter(&mut inner, block, "route", &shown);
         let config = Config {
             methods: text.methods,
             host: inner.host.clone(),
@@ -58,8 +58,8 @@ impl<'n> Builder<'_, 'n> {
         let (cors, cors_when) = in_force(&inner.steps);
         let route = Route {
             cors,
-            name: self.name(block, &config),
-            pattern: pattern::shown(&config),
+            name: self.name(block).unwrap_or_else(|| shown.clone()),
+            pattern: shown,
             steps: inner.steps.iter().map(Placed::listed).collect(),
             rewrite: self.rewrite(block, &params),
             strip_prefix: self.strip_prefix(block, &config.path),
@@ -83,6 +83,9 @@ impl<'n> Builder<'_, 'n> {
     }
 
     fn params(&self, node: &Node, path: &str) -> Option<Vec<String>> {
+        if self.session.judged.get() {
+            return Some(Vec::new());
+        }
         match Pattern::parse(path) {
             Ok(pattern) => Some(pattern.names().map(str::to_owned).collect()),
             Err(error) => {
@@ -144,8 +147,8 @@ impl<'n> Builder<'_, 'n> {
         }
     }
 
-    fn name(&mut self, block: &Block, config: &Config) -> String {
-        let Some(name) = read::text(&block.options, "name") else { return pattern::shown(config) };
+    fn name(&mut self, block: &Block) -> Option<String> {
+        let name = read::text(&block.options, "name")?;
         match self.names.entry(name.clone()) {
             Entry::Vacant(free) => {
                 free.insert(block.place());
@@ -156,7 +159,7 @@ impl<'n> Builder<'_, 'n> {
                 self.session.fault(block.value(&["name"]), format!("two routes are named `{name}`"), label, "");
             }
         }
-        name
+        Some(name)
     }
 
     /// `websocket`
@@ -192,7 +195,9 @@ impl<'n> Builder<'_, 'n> {
 
     fn template(&self, block: &Block, name: &str, escape: Escape, params: &[String]) -> Option<String> {
         let text = read::text(&block.options, name)?;
-        if let Err(error) = Template::parse(&text, escape, params) {
+        if !self.session.judged.get()
+            && let Err(error) = Template::parse(&text, escape, params)
+        {
             self.session.template(block.value(&[name]), name, &error, params);
             return None;
         }

@@ -8,9 +8,9 @@ use full_moon::ast::Prefix;
 use full_moon::ast::Suffix;
 
 use super::Walker;
+use super::tokens::Above;
 use super::tokens::literal;
 use super::tokens::name;
-use super::tokens::span;
 use crate::script::diagnose::sketch::Field;
 use crate::script::diagnose::sketch::Span;
 
@@ -21,23 +21,23 @@ impl Walker {
         if name(owner) != "req" || self.depth_of("req").unwrap_or_default() == 0 {
             return;
         }
-        let Some((field, span)) = read(suffixes.next(), suffixes.next()) else { return };
+        let Some((field, span)) = read(suffixes.next(), suffixes.next(), self.above) else { return };
         let within = self.functions.iter().map(|&index| self.sketch.functions[index].line).collect();
         self.sketch.fields.push(Field { name: field, span, within });
     }
 }
 
 /// The field that what stands behind `req` reads, in lower case, and where it is named.
-fn read(first: Option<&Suffix>, second: Option<&Suffix>) -> Option<(String, Span)> {
+fn read(first: Option<&Suffix>, second: Option<&Suffix>, above: Above) -> Option<(String, Span)> {
     match first? {
         Suffix::Index(Index::Dot { name: member, .. }) => match name(member).as_str() {
-            "cookies" => Some(("cookie".to_owned(), span(member))),
-            "headers" => named(second?),
+            "cookies" => Some(("cookie".to_owned(), above.span(member))),
+            "headers" => named(second?, above),
             _ => None,
         },
         Suffix::Call(Call::MethodCall(call)) => match name(call.name()).as_str() {
-            "bearer" => Some(("authorization".to_owned(), span(call.name()))),
-            "accepts" => Some(("accept".to_owned(), span(call.name()))),
+            "bearer" => Some(("authorization".to_owned(), above.span(call.name()))),
+            "accepts" => Some(("accept".to_owned(), above.span(call.name()))),
             _ => None,
         },
         _ => None,
@@ -45,10 +45,10 @@ fn read(first: Option<&Suffix>, second: Option<&Suffix>) -> Option<(String, Span
 }
 
 /// `.accept`, `["x-shop"]`, `:all("x-shop")`
-fn named(suffix: &Suffix) -> Option<(String, Span)> {
+fn named(suffix: &Suffix, above: Above) -> Option<(String, Span)> {
     let token = match suffix {
         Suffix::Index(Index::Dot { name: member, .. }) => {
-            return Some((name(member).to_ascii_lowercase(), span(member)));
+            return Some((name(member).to_ascii_lowercase(), above.span(member)));
         }
         Suffix::Index(Index::Brackets { expression: Expression::String(token), .. }) => token,
         Suffix::Call(Call::MethodCall(call)) if name(call.name()) == "all" => match call.args() {
@@ -61,5 +61,5 @@ fn named(suffix: &Suffix) -> Option<(String, Span)> {
         },
         _ => return None,
     };
-    Some((literal(token).to_ascii_lowercase(), span(token)))
+    Some((literal(token).to_ascii_lowercase(), above.span(token)))
 }

@@ -7,8 +7,6 @@ use super::Walker;
 use super::tokens;
 use super::tokens::literal;
 use super::tokens::name;
-use super::tokens::range;
-use super::tokens::span;
 use crate::script::diagnose::sketch::Entry;
 use crate::script::diagnose::sketch::Span;
 use crate::script::diagnose::sketch::Table;
@@ -19,17 +17,17 @@ impl Walker {
         let mut index = 0;
         for field in table.fields() {
             let (key, value) = match field {
-                ast::Field::NameKey { key, value, .. } => (Some((name(key), span(key))), value),
+                ast::Field::NameKey { key, value, .. } => (Some((name(key), self.above.span(key))), value),
                 ast::Field::ExpressionKey { key: Expression::String(key), value, .. } => {
-                    (Some((literal(key), span(key))), value)
+                    (Some((literal(key), self.above.span(key))), value)
                 }
                 ast::Field::ExpressionKey { key, value, .. } => {
                     self.expression(key);
-                    (Some((key.to_string().trim().to_owned(), range(key))), value)
+                    (Some((key.to_string().trim().to_owned(), self.above.range(key))), value)
                 }
                 ast::Field::NoKey(value) => {
                     index += 1;
-                    self.sketch.responses.extend(tokens::response(value));
+                    self.sketch.responses.extend(tokens::response(value, self.above));
                     (None, value)
                 }
                 _ => continue,
@@ -50,10 +48,16 @@ impl Walker {
                 }
             };
             if let Some((name, _)) = &key {
-                self.sketch.misnamed.extend(tokens::misnamed(name, value));
+                self.sketch.misnamed.extend(tokens::misnamed(name, value, self.above));
             }
             let index = if key.is_none() { index } else { 0 };
-            entries.push(Entry { key, index, value: range(value), table: inner, always: tokens::always(value) });
+            entries.push(Entry {
+                key,
+                index,
+                value: self.above.range(value),
+                table: inner,
+                always: tokens::always(value),
+            });
         }
         Table { entries }
     }

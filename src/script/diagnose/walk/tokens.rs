@@ -1,6 +1,7 @@
 //! From tokens to names and places.
 
 use full_moon::node::Node;
+use full_moon::tokenizer::Position;
 use full_moon::tokenizer::TokenReference;
 use full_moon::tokenizer::TokenType;
 
@@ -16,9 +17,9 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn text(&mut self, token: &TokenReference) {
-        self.spans.push(span(token));
-        self.subject = Some((literal(token), span(token)));
+    pub(super) fn text(&mut self, token: &TokenReference, span: Span) {
+        self.spans.push(span);
+        self.subject = Some((literal(token), span));
     }
 
     pub(super) fn join(&mut self, next: Self) {
@@ -41,24 +42,34 @@ pub(super) fn literal(token: &TokenReference) -> String {
     }
 }
 
-pub(super) fn number(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
-}
+/// How many lines of the file stand above what is walked.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Above(pub(super) usize);
 
-pub(super) fn line(token: &TokenReference) -> u32 {
-    number(token.token().start_position().line())
-}
+impl Above {
+    pub(super) fn line(self, at: Position) -> u32 {
+        u32::try_from(self.0 + at.line()).unwrap_or(u32::MAX)
+    }
 
-pub(super) fn span(token: &TokenReference) -> Span {
-    let (start, end) = (token.token().start_position(), token.token().end_position());
-    let width = if start.line() == end.line() { end.character().saturating_sub(start.character()) } else { usize::MAX };
-    Span { line: number(start.line()), column: number(start.character()), width: number(width) }
-}
+    /// The line a token begins in.
+    pub(super) fn begins(self, token: &TokenReference) -> u32 {
+        self.line(token.token().start_position())
+    }
 
-pub(super) fn range(node: &impl Node) -> Span {
-    let Some((start, end)) = node.range() else { return Span::default() };
-    let width = if start.line() == end.line() { end.character().saturating_sub(start.character()) } else { usize::MAX };
-    Span { line: number(start.line()), column: number(start.character()), width: number(width) }
+    pub(super) fn span(self, token: &TokenReference) -> Span {
+        self.between(token.token().start_position(), token.token().end_position())
+    }
+
+    pub(super) fn range(self, node: &impl Node) -> Span {
+        node.range().map_or_else(Span::default, |(start, end)| self.between(start, end))
+    }
+
+    fn between(self, start: Position, end: Position) -> Span {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let one = start.line() == end.line();
+        let width = if one { end.character().saturating_sub(start.character()) } else { usize::MAX };
+        Span { line: self.line(start), column: number(start.character()), width: number(width) }
+    }
 }
 
 /// Whether `value` is a function that does nothing but `return true`.
@@ -70,17 +81,18 @@ pub(super) fn always(value: &full_moon::ast::Expression) -> bool {
 }
 
 /// The second parameter of `function(req, res)`, by its name a response.
-pub(super) fn response(value: &full_moon::ast::Expression) -> Option<(String, Span)> {
+pub(super) fn response(value: &full_moon::ast::Expression, above: Above) -> Option<(String, Span)> {
     let full_moon::ast::Expression::Function(function) = value else { return None };
     let mut parameters = function.body().parameters().iter();
     let second = parameters.nth(1)?;
     let full_moon::ast::Parameter::Name(token) = second else { return None };
     let named = name(token);
-    (parameters.next().is_none() && matches!(named.as_str(), "res" | "resp" | "response")).then(|| (named, span(token)))
+    (parameters.next().is_none() && matches!(named.as_str(), "res" | "resp" | "response"))
+        .then(|| (named, above.span(token)))
 }
 
 /// `on_error = function(err)`: the first parameter is the request, whatever it is called.
-pub(super) fn misnamed(key: &str, value: &full_moon::ast::Expression) -> Option<(String, String, Span)> {
+pub(super) fn misnamed(key: &str, value: &full_moon::ast::Expression, above: Above) -> Option<(String, String, Span)> {
     let full_moon::ast::Expression::Function(function) = value else { return None };
     let mut parameters = function.body().parameters().iter();
     let Some(full_moon::ast::Parameter::Name(token)) = parameters.next() else { return None };
@@ -90,5 +102,5 @@ pub(super) fn misnamed(key: &str, value: &full_moon::ast::Expression) -> Option<
         "on_response" | "on_log" => matches!(named.as_str(), "res" | "resp" | "response"),
         _ => false,
     };
-    (wrong && parameters.next().is_none()).then(|| (key.to_owned(), named, span(token)))
+    (wrong && parameters.next().is_none()).then(|| (key.to_owned(), named, above.span(token)))
 }
