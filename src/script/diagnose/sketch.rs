@@ -135,12 +135,18 @@ fn in_pieces(source: &str, size: usize) -> Option<Sketch> {
     Some(walker.finish())
 }
 
-/// Where pieces of at least `size` bytes end: before a line that begins with a letter in its first column.
+/// Where pieces of at least `size` bytes end: before a line that begins with a letter in its first column, and with no word
+/// that goes on with what is above it.
 fn cuts(source: &str, size: usize) -> Vec<usize> {
+    const GOING_ON: &[&str] = &["end", "else", "elseif", "until", "then", "do", "and", "or", "in"];
+    let goes_on = |line: &str| {
+        let end = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(line.len());
+        GOING_ON.contains(&&line[..end])
+    };
     let mut cuts = Vec::new();
     let (mut at, mut last) = (0, 0);
     for line in source.split_inclusive('\n') {
-        if at - last >= size && line.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        if at - last >= size && line.starts_with(|first: char| first.is_ascii_alphabetic()) && !goes_on(line) {
             cuts.push(at);
             last = at;
         }
@@ -193,14 +199,18 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_goes_on_begins_no_piece() {
+        let text = "local function f()\n  g()\nend\nlocal x = y\nor z\nif x then\n  f()\nelse\n  g()\nend\nend_of(x)\n";
+        let pieces = cuts(text, 1).len();
+        assert_eq!(pieces, 4, "before `local x`, `if` and `end_of`, and at the end");
+        assert!(in_pieces(text, 1).is_some());
+    }
+
+    #[test]
     fn a_cut_inside_something_is_noticed() {
-        for text in [
-            "for i = 1, 2 do\nprint(i)\nend\n",
-            "local x = [[\na\n]]\n",
-            "--[[\na\n]]\n",
-            "local x = y\nor z\n",
-            "local t = {\na = 1,\n}\n",
-        ] {
+        for text in
+            ["for i = 1, 2 do\nprint(i)\nend\n", "local x = [[\na\n]]\n", "--[[\na\n]]\n", "local t = {\na = 1,\n}\n"]
+        {
             assert!(in_pieces(text, 1).is_none(), "{text}");
             assert!(parse(text).is_some(), "{text}");
         }
