@@ -23,13 +23,58 @@ struct List {
     present: u64,
 }
 
+/// Where a field stands in the buffer.
 #[derive(Clone, Copy)]
-struct Field {
+pub(crate) struct Field {
     name: (u32, u32),
     value: (u32, u32),
     known: Known,
     /// It stands in the buffer as on the wire: name, colon, space, value, CRLF.
     whole: bool,
+}
+
+impl Field {
+    /// A field whose name was looked up; `whole`: it is one piece, from the name to the CRLF after the value, with a single
+    /// space after the colon.
+    #[inline]
+    pub(crate) fn new(known: Known, name: Range<usize>, value: Range<usize>, whole: bool) -> Self {
+        Self { name: span(name), value: span(value), known, whole }
+    }
+
+    /// Which name it has.
+    #[inline]
+    pub(crate) fn known(self) -> Known {
+        self.known
+    }
+
+    /// Where its name is.
+    #[inline]
+    pub(crate) fn name(self) -> Range<usize> {
+        range(self.name)
+    }
+
+    /// Where its value is.
+    #[inline]
+    pub(crate) fn value(self) -> Range<usize> {
+        range(self.value)
+    }
+
+    /// The same field of a line that begins so much later.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB")]
+    pub(crate) fn later(mut self, by: usize) -> Self {
+        self.name.0 += by as u32;
+        self.value.0 += by as u32;
+        self
+    }
+
+    /// The same field of a line that begins so much earlier.
+    #[allow(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB")]
+    pub(crate) fn earlier(mut self, by: usize) -> Self {
+        self.name.0 -= by as u32;
+        self.value.0 -= by as u32;
+        self
+    }
 }
 
 static NONE: List = List { bytes: Vec::new(), fields: Vec::new(), present: 0 };
@@ -75,14 +120,13 @@ impl Headers {
     /// Notes a field that stands in the buffer already.
     pub fn register(&mut self, name: Range<usize>, value: Range<usize>) {
         let known = Known::of(&self.list().bytes[name.clone()]);
-        self.register_known(known, name, value, false);
+        self.note(Field::new(known, name, value, false));
     }
 
-    /// Notes a field whose name was looked up; `whole`: it is one piece, from the name to the CRLF after the value, with
-    /// a single space after the colon.
+    /// Notes a field that stands in the buffer already, or will.
     #[inline]
-    pub fn register_known(&mut self, known: Known, name: Range<usize>, value: Range<usize>, whole: bool) {
-        self.list_mut().push(Field { name: span(name), value: span(value), known, whole });
+    pub(crate) fn note(&mut self, field: Field) {
+        self.list_mut().push(field);
     }
 
     /// Writes the fields for which `keep` holds as lines ended by CRLF, as they stand on the wire.
@@ -352,7 +396,11 @@ fn controls(word: u64) -> u64 {
 }
 
 fn slice(bytes: &[u8], place: (u32, u32)) -> &[u8] {
-    &bytes[place.0 as usize..(place.0 + place.1) as usize]
+    &bytes[range(place)]
+}
+
+fn range(place: (u32, u32)) -> Range<usize> {
+    place.0 as usize..(place.0 + place.1) as usize
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB")]

@@ -45,33 +45,31 @@ pub(super) fn read<'a>(
     let is_request = hop.is_request;
     let (mut at, mut count) = (start, 0);
     let length = loop {
-        let line = match memo.as_deref().and_then(|memo| memo.line(count, buf, at)) {
-            Some(line) => line,
-            None => {
-                let line = line::field(buf, at)?;
-                if let Some(memo) = &mut memo {
-                    memo.keep(count, buf, at, &line);
-                }
-                line
-            }
-        };
-        let (known, name, value, whole) = match line {
-            Line::Field { known, name, value, whole, next } => {
-                at = next;
-                (known, name, value, whole)
-            }
-            Line::End(length) => break length,
-            Line::Partial => return Ok(None),
-        };
-        count += 1;
+        if let Some(memo) = memo.as_deref() {
+            (at, count) = memo.pass(count, buf, at, &mut headers);
+        }
         if count > limits.count {
             return Err(Fault::HeadersTooLarge(first_beyond(buf, limits.count)));
         }
-        if !hop.takes(known, &buf[value.clone()])? {
-            if is_request && known == Known::Other && memchr::memchr(b'_', &buf[name.clone()]).is_some() {
+        let (field, next) = match memo.as_deref().and_then(|memo| memo.line(count, buf, at)) {
+            Some(seen) => seen,
+            None => match line::field(buf, at)? {
+                Line::Field { field, next } => {
+                    if let Some(memo) = &mut memo {
+                        memo.keep(count, &buf[at..next], field.earlier(at), !ends_here(field.known(), is_request));
+                    }
+                    (field, next)
+                }
+                Line::End(length) => break length,
+                Line::Partial => return Ok(None),
+            },
+        };
+        (at, count) = (next, count + 1);
+        if !hop.takes(field.known(), &buf[field.value()])? {
+            if is_request && field.known() == Known::Other && memchr::memchr(b'_', &buf[field.name()]).is_some() {
                 return Err(Fault::Malformed("a field name with an underscore"));
             }
-            headers.register_known(known, name, value, whole);
+            headers.note(field);
         }
     };
     if length > limits.bytes {
@@ -108,11 +106,14 @@ impl<'a> Hop<'a> {
     /// Takes a field that ends here; false for one that goes on.
     #[inline]
     fn takes(&mut self, known: Known, value: &'a [u8]) -> Result<bool, Fault> {
+        if !ends_here(known, self.is_request) {
+            return Ok(false);
+        }
         match known {
             Known::ContentLength => self.take_length(value)?,
             Known::TransferEncoding => self.take_coding(value)?,
             Known::Connection => self.take_options(value),
-            Known::Host if self.is_request => {
+            Known::Host => {
                 if self.host.replace(value).is_some() {
                     return Err(Fault::Malformed("more than one Host"));
                 }
@@ -124,13 +125,12 @@ impl<'a> Hop<'a> {
             }
             Known::Te => self.trailers |= tokens(value).any(is_trailers),
             Known::KeepAlive => self.keep_alive_field = Some(value),
-            Known::Expect if self.is_request => {
+            Known::Expect => {
                 if self.expect.replace(value).is_some() {
                     return Err(Fault::Expectation);
                 }
             }
-            Known::ProxyConnection | Known::ProxyAuthenticate | Known::ProxyAuthorization | Known::Http2Settings => {}
-            _ => return Ok(false),
+            _ => {}
         }
         Ok(true)
     }
@@ -200,13 +200,32 @@ impl<'a> Hop<'a> {
     }
 }
 
+/// Whether a field is for this connection alone, or frames the message.
+#[inline]
+fn ends_here(known: Known, is_request: bool) -> bool {
+    match known {
+        Known::Host | Known::Expect => is_request,
+        Known::ContentLength
+        | Known::TransferEncoding
+        | Known::Connection
+        | Known::Upgrade
+        | Known::Te
+        | Known::KeepAlive
+        | Known::ProxyConnection
+        | Known::ProxyAuthenticate
+        | Known::ProxyAuthorization
+        | Known::Http2Settings => true,
+        _ => false,
+    }
+}
+
 /// Removes what `Connection` names, but never what tells who asks and where the request has been (S-01).
 fn strip_named(head: &[u8], start: usize, headers: &mut Headers) {
     let mut at = start;
     let lines = std::iter::from_fn(|| match line::field(head, at) {
-        Ok(Line::Field { known, value, next, .. }) => {
+        Ok(Line::Field { field, next }) => {
             at = next;
-            Some((known, value))
+            Some((field.known(), field.value()))
         }
         _ => None,
     });
