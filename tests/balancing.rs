@@ -261,3 +261,21 @@ fn with_every_host_drained_nobody_is_asked() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     assert_eq!(services[0].calls(), 0);
 }
+
+/// The parameters of a path are taken from it only where somebody reads them.
+#[test]
+fn a_path_parameter_chooses_the_host_by_template_and_by_function() {
+    let services = services::<5>();
+    let script = r#"
+upstream "text" { $HOSTS, hash_by = "{id}" }
+upstream "function" { $HOSTS, balance = "hash", hash_by = function(req) return req.params.id end }
+route "/text/{id}" { to = "text" }
+route "/function/{id}" { to = "function" }"#;
+    let gateway = before(&services, script).start();
+    let host = |path: &str| gateway.get(path).with(200).text().to_owned();
+    let ids: Vec<_> = (0..12).collect();
+    let text: Vec<_> = ids.iter().map(|id| host(&format!("/text/{id}"))).collect();
+    let function: Vec<_> = ids.iter().map(|id| host(&format!("/function/{id}"))).collect();
+    assert!(text.iter().any(|host| *host != text[0]), "{text:?}");
+    assert_eq!(text, function, "the same keys on the same ring");
+}

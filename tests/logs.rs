@@ -9,8 +9,8 @@ use crate::support::wait;
 fn every_answer_is_a_line_also_those_that_failed() {
     let gateway = binary::script(
         r#"
-        gateway { log = { format = "json", access = { fields = { shop = "{header.x-shop}", twice = function(req, res) return res.status * 2 end } } } }
-        route "GET /a/{id}" { function() return 200 end }
+        gateway { log = { format = "json", access = { fields = { shop = "{header.x-shop}", twice = function(req, res) return res.status * 2 end, id = function(req) return req.params.id end } } } }
+        route "GET /a/{id}" { to = "echo:" }
         "#,
     )
     .start();
@@ -25,7 +25,9 @@ fn every_answer_is_a_line_also_those_that_failed() {
     client.send("BROKEN\r\n\r\n");
     client.rest();
     let line = wait::find("the request's line", || line(&gateway.output(), "/a/7"));
-    for (field, value) in [("shop", "bikes".into()), ("twice", serde_json::json!(400)), ("status", 200.into())] {
+    let fields =
+        [("shop", "bikes".into()), ("twice", serde_json::json!(400)), ("id", "7".into()), ("status", 200.into())];
+    for (field, value) in fields {
         let got = &line[field];
         assert!(*got == value || got.as_str() == Some(&value.to_string()), "{field} in {line}");
     }

@@ -224,3 +224,39 @@ fn groups_nest_prefix_host_and_steps() {
     picks(&gateway, "GET", "/x/y", "api.dev", "gh GET api.dev/x/y");
     gateway.call("GET", "/x/y", &[("host", "other.dev")], "").refused(404, "route.none");
 }
+
+#[test]
+fn parameters_are_there_for_everyone_who_reads_them() {
+    let gateway = gateway::script(
+        r#"
+        upstream "echo" { "echo:" }
+        local function tell(req, res) res.headers["x-id"] = req.params.id end
+        route "/rewrite/{id}" { rewrite = "/got/{id}", to = "echo" }
+        route "/host/{id}" { host = "{id}.test", to = "echo" }
+        route "/to/{id}" { to = "{id}" }
+        route "/function/{id}" { to = function(req) return req.params.id end }
+        route "/step/{id}" { function(req) req.headers["x-id"] = req.params.id end, to = "echo" }
+        route "/response/{id}" { on_response = tell, to = "echo" }
+        route "/when/{id}" { when = function(req) return req.params.id == "echo" end, to = "echo" }
+        route "/errors/{id}" { errors = { ["upstream.*"] = { status = 418, text = "no {id}" } }, to = "http://127.0.0.1:1" }
+        route "/cors/{id}" { cors { "*", when = function(req) return req.params.id == "echo" end }, to = "echo" }
+        route "/plain/{id}" { to = "echo" }
+        "#,
+    )
+    .start();
+    let got = |path: &str| gateway.get(path).with(200);
+    assert!(got("/rewrite/7").text().contains("\"/got/7\""));
+    assert!(got("/host/echo").text().contains("echo.test"));
+    got("/to/echo");
+    got("/function/echo");
+    let step = got("/step/7");
+    assert!(step.text().contains("\"x-id\""), "{}", step.text());
+    assert_eq!(got("/response/7").header("x-id"), Some("7"));
+    got("/when/echo");
+    assert_eq!(gateway.get("/when/7").status, 404);
+    assert_eq!(gateway.get("/errors/7").with(418).text(), "no 7");
+    let allowed = |path: &str| gateway.call("GET", path, &[("origin", "https://app.dev")], "").with(200);
+    assert_eq!(allowed("/cors/echo").header("access-control-allow-origin"), Some("*"));
+    assert_eq!(allowed("/cors/7").header("access-control-allow-origin"), None);
+    got("/plain/7");
+}

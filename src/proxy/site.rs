@@ -1,26 +1,23 @@
 //! A generation as the data path sees it: routes, settings, upstreams and hooks of one worker.
 
+mod setting;
+
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::downstream::Door;
 use crate::downstream::Listen;
 use crate::http::Body;
 use crate::http::Method;
-use crate::plan::HostRule;
 use crate::plan::Plan;
-use crate::plan::Timeout;
-use crate::plan::To;
 use crate::primitive::concurrency::Concurrency;
 use crate::primitive::cors::Cors;
-use crate::primitive::glob::Glob;
-use crate::primitive::split::Split;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Hooks;
+use crate::proxy::Wants;
 use crate::proxy::access::Format;
 use crate::proxy::cors;
 use crate::proxy::watch::Shelf;
@@ -30,15 +27,21 @@ use crate::route::Json;
 use crate::route::Params;
 use crate::route::Table;
 use crate::route::View;
-use crate::route::pattern::Parameter;
+use crate::route::search::Asks;
 use crate::transform::template::Escape;
 use crate::transform::template::Template;
 use crate::upstream::Address;
 use crate::upstream::Balance;
 use crate::upstream::Config;
 use crate::upstream::HashBy;
-use crate::upstream::Retry;
 use crate::upstream::Upstream;
+
+pub use setting::Host;
+pub use setting::Rewrite;
+pub use setting::Setting;
+pub use setting::Target;
+use setting::names_of;
+use setting::reads_json;
 
 /// One generation on one worker; a request holds it for its whole life.
 pub struct Site {
@@ -86,78 +89,6 @@ pub struct Shared {
     pub secrets: Vec<(String, Arc<[u8]>)>,
 }
 
-/// A route's settings, ready for use.
-pub struct Setting {
-    /// Where it goes.
-    pub to: Target,
-    /// Hosts that a template in `to` may produce.
-    pub to_hosts: Vec<Glob>,
-    /// The path sent on.
-    pub path: Rewrite,
-    /// The Host sent on.
-    pub host: Host,
-    /// Time of a whole request.
-    pub timeout: Timeout,
-    /// Instead of the upstream's own.
-    pub retry: Option<Arc<Retry>>,
-    /// When another host is asked beside a slow one.
-    pub hedge: Option<Duration>,
-    /// The cross-origin policy in force.
-    pub cors: Option<Arc<Cors>>,
-    /// Whether a template here reads the request's body.
-    pub reads_body: bool,
-    /// Origins whose pages may open a WebSocket; empty: any.
-    pub origins: Vec<Glob>,
-}
-
-/// Where a route goes.
-pub enum Target {
-    /// Nowhere: its steps answer.
-    Nowhere,
-    /// An upstream of the plan, and a path to put before the request's.
-    Upstream(usize, String),
-    /// Known per request only.
-    Template(Template),
-    /// A function decides.
-    Function,
-    /// A stable split between upstreams of the plan, by this key.
-    Split(Split, Vec<usize>, Template),
-}
-
-impl Target {
-    /// Whether it may lead to one of the plan's upstreams that `is` meant.
-    fn may_reach(&self, is: impl Fn(usize) -> bool) -> bool {
-        match self {
-            Self::Nowhere => false,
-            Self::Upstream(index, _) => is(*index),
-            Self::Split(_, members, _) => members.iter().any(|index| is(*index)),
-            Self::Template(_) | Self::Function => true,
-        }
-    }
-}
-
-/// The path sent on.
-pub enum Rewrite {
-    /// As it came.
-    Keep,
-    /// Without this prefix.
-    Strip(String),
-    /// This one; it may carry a query.
-    Template(Template),
-}
-
-/// The Host sent on.
-pub enum Host {
-    /// As the client asked, except towards an `https://` address given by name.
-    Auto,
-    /// As the client asked.
-    Keep,
-    /// The chosen host's own name.
-    Upstream,
-    /// This one.
-    Template(Template),
-}
-
 impl Shared {
     /// Prepares `plan`, whose routes are in the table; the faults are for the script's author.
     pub fn build(plan: Arc<Plan>, routes: Arc<Table>, generation: u64, dev: bool) -> Result<Self, Vec<String>> {
@@ -200,6 +131,13 @@ impl Shared {
         if reads.contains(&true) {
             settings.iter_mut().for_each(|setting| setting.reads_body |= setting.to.may_reach(|index| reads[index]));
         }
+        let hashed: Vec<_> = plan.upstreams.iter().map(|upstream| upstream.balance == Balance::Hash).collect();
+        let logged = access.as_ref().is_some_and(Format::asks);
+        if logged || hashed.contains(&true) {
+            settings.iter_mut().for_each(|setting| {
+                setting.reads_params |= logged || setting.to.may_reach(|index| hashed[index]);
+            });
+        }
         Ok(Self {
             generation,
             routes,
@@ -225,62 +163,6 @@ impl Shared {
     }
 }
 
-impl Setting {
-    fn build(
-        route: &crate::plan::Route,
-        params: &[Parameter],
-        plan: &Plan,
-        names: &BTreeMap<String, usize>,
-        cors: Option<Arc<Cors>>,
-    ) -> Result<Self, String> {
-        let params = names_of(params);
-        let template = |text: &str, escape| Template::parse(text, escape, &params).map_err(|fault| fault.to_string());
-        let index = |name: &str| names.get(name).copied().ok_or_else(|| format!("no upstream `{name}`"));
-        let to = match &route.to {
-            None => Target::Nowhere,
-            Some(To::Upstream(name, prefix)) => Target::Upstream(index(name)?, prefix.trim_end_matches('/').to_owned()),
-            Some(To::Template(text)) => Target::Template(template(text, Escape::Url)?),
-            Some(To::Function) => Target::Function,
-            Some(To::Split(shares, key)) => {
-                let members = shares.iter().map(|(name, _)| index(name)).collect::<Result<_, _>>()?;
-                let weights: Vec<_> = shares.iter().map(|(_, weight)| *weight).collect();
-                let split = Split::new(&route.name, &weights).map_err(|fault| fault.to_string())?;
-                Target::Split(split, members, template(key, Escape::Plain)?)
-            }
-        };
-        let path = match (&route.rewrite, &route.strip_prefix) {
-            (Some(text), _) => Rewrite::Template(template(text, Escape::Url)?),
-            (None, Some(prefix)) => Rewrite::Strip(prefix.clone()),
-            (None, None) => Rewrite::Keep,
-        };
-        let host = match &route.host {
-            HostRule::Auto => Host::Auto,
-            HostRule::Keep => Host::Keep,
-            HostRule::Upstream => Host::Upstream,
-            HostRule::Template(text) => Host::Template(template(text, Escape::Header)?),
-        };
-        let reads_body = matches!(&to, Target::Template(t) | Target::Split(_, _, t) if reads_json(t))
-            || matches!(&path, Rewrite::Template(t) if reads_json(t))
-            || matches!(&host, Host::Template(t) if reads_json(t));
-        let timeout = route.timeout.unwrap_or(plan.gateway.timeout);
-        let to_hosts = compile_globs("to_hosts", &route.to_hosts)?;
-        let origins = route.upgrade.as_ref().map_or(&[][..], |upgrade| &upgrade.origins);
-        let origins = compile_globs("origins", origins)?;
-        Ok(Self {
-            to,
-            to_hosts,
-            path,
-            host,
-            timeout,
-            retry: route.retry.clone().map(Arc::new),
-            hedge: route.hedge,
-            cors,
-            reads_body,
-            origins,
-        })
-    }
-}
-
 impl Site {
     /// The route of `exchange` as its request stands; its parameters are set.
     ///
@@ -303,11 +185,7 @@ impl Site {
                     Some(Some(value)) => Json::Value(value),
                 },
             };
-            let found = self.shared.routes.find(&view, &mut params, &mut |route, params| {
-                // A `when` function sees the parameters its route would have.
-                exchange.params.borrow_mut().clone_from(params);
-                self.hooks.when(exchange, route)
-            })?;
+            let found = self.shared.routes.find(&view, &mut params, &mut Asked { site: self, exchange })?;
             let readable = !matches!(request.body, Body::Stream(_));
             if found != Found::NeedsBody || !readable || json.is_some() {
                 break found;
@@ -320,8 +198,22 @@ impl Site {
     }
 }
 
-fn names_of(params: &[Parameter]) -> Vec<String> {
-    params.iter().map(|parameter| parameter.name.to_string()).collect()
+/// What a lookup asks about the routes of a site.
+struct Asked<'a> {
+    site: &'a Site,
+    exchange: &'a Rc<Exchange>,
+}
+
+impl Asks<Failure> for Asked<'_> {
+    fn reads_params(&self, route: usize) -> bool {
+        self.site.shared.settings[route].reads_params || self.site.hooks.wants(Some(route)) != Wants::default()
+    }
+
+    fn when(&mut self, route: usize, params: &Params) -> Result<bool, Failure> {
+        // A `when` function sees the parameters its route would have.
+        self.exchange.params.borrow_mut().clone_from(params);
+        self.site.hooks.when(self.exchange, route)
+    }
 }
 
 /// `hash_by` of each upstream that is balanced by it; path parameters may be those of any route.
@@ -334,14 +226,6 @@ fn hash_by(plan: &Plan, routes: &Table) -> Result<Vec<Option<Template>>, String>
         HashBy::Template(_) | HashBy::Function => Ok(None),
     };
     plan.upstreams.iter().map(parse).collect()
-}
-
-fn reads_json(template: &Template) -> bool {
-    template.mentions("json")
-}
-
-fn compile_globs(option: &str, patterns: &[String]) -> Result<Vec<Glob>, String> {
-    patterns.iter().map(|pattern| Glob::new(pattern).map_err(|fault| format!("{option}: {fault}"))).collect()
 }
 
 fn is_named_https(address: &Address) -> bool {

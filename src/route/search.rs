@@ -32,21 +32,38 @@ pub enum Found {
     None,
 }
 
-/// Whether the `when` function of a route accepts the request.
-pub(crate) type When<'a, E> = &'a mut dyn FnMut(usize, &Params) -> Result<bool, E>;
+/// What a lookup asks its caller about routes, by their index in the plan.
+pub trait Asks<E> {
+    /// Whether somebody will read the parameters of the route.
+    fn reads_params(&self, route: usize) -> bool;
+
+    /// Whether the `when` function of the route accepts the request, which would have these parameters.
+    fn when(&mut self, route: usize, params: &Params) -> Result<bool, E>;
+}
+
+/// Whoever answers with a `when` alone reads every parameter.
+impl<E, F: FnMut(usize, &Params) -> Result<bool, E>> Asks<E> for F {
+    fn reads_params(&self, _route: usize) -> bool {
+        true
+    }
+
+    fn when(&mut self, route: usize, params: &Params) -> Result<bool, E> {
+        self(route, params)
+    }
+}
 
 /// The state of one lookup.
 pub(crate) struct Search<'a, E> {
     view: &'a View<'a>,
     params: &'a mut Params,
-    when: When<'a, E>,
+    asks: &'a mut dyn Asks<E>,
     allowed: Vec<Method>,
 }
 
 impl<'a, E> Search<'a, E> {
-    pub(crate) fn new(view: &'a View<'a>, params: &'a mut Params, when: When<'a, E>) -> Self {
+    pub(crate) fn new(view: &'a View<'a>, params: &'a mut Params, asks: &'a mut dyn Asks<E>) -> Self {
         params.list.clear();
-        Self { view, params, when, allowed: Vec::new() }
+        Self { view, params, asks, allowed: Vec::new() }
     }
 
     /// The entries of one terminal, in their order: the written form first, the closest method first within a form.
@@ -101,9 +118,11 @@ impl<'a, E> Search<'a, E> {
                 Holds::NeedsBody => return ControlFlow::Break(Ok(Found::NeedsBody)),
             }
         }
-        fill(self.params, entry, captures, self.view.path);
+        if entry.when || self.asks.reads_params(entry.route) {
+            fill(self.params, entry, captures, self.view.path);
+        }
         if entry.when {
-            match (self.when)(entry.route, self.params) {
+            match self.asks.when(entry.route, self.params) {
                 Ok(true) => {}
                 Ok(false) => return ControlFlow::Continue(()),
                 Err(error) => return ControlFlow::Break(Err(error)),

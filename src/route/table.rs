@@ -26,6 +26,7 @@ use crate::route::pattern::Parameter;
 use crate::route::pattern::Pattern;
 use crate::route::pattern::Segment;
 use crate::route::search;
+use crate::route::search::Asks;
 use crate::route::search::Found;
 
 /// Every route of a generation, ready to be looked up.
@@ -101,15 +102,9 @@ impl Table {
         self.needs_body
     }
 
-    /// The route of a request. `params` become those of the route found; `when` says whether the `when` function
-    /// of a route accepts the request, which would have these parameters.
-    pub fn find<E>(
-        &self,
-        view: &View<'_>,
-        params: &mut Params,
-        when: &mut dyn FnMut(usize, &Params) -> Result<bool, E>,
-    ) -> Result<Found, E> {
-        let mut search = search::Search::new(view, params, when);
+    /// The route of a request. `params` become those of the route found, if somebody reads them.
+    pub fn find<E>(&self, view: &View<'_>, params: &mut Params, asks: &mut dyn Asks<E>) -> Result<Found, E> {
+        let mut search = search::Search::new(view, params, asks);
         match self.visit(view, &mut |entries, captures| search.visit(entries, captures)) {
             ControlFlow::Break(outcome) => outcome,
             ControlFlow::Continue(()) => Ok(search.mismatch()),

@@ -27,7 +27,7 @@ fn table(routes: &[&str]) -> Table {
 fn look(table: &Table, method: &str, host: &str, path: &str) -> (Found, Vec<(String, Param)>) {
     let (method, headers, mut params) = (Method::of(method), Headers::default(), Params::default());
     let view = View { method: &method, host, path, query: None, headers: &headers, sni: None, json: Json::Unread };
-    let Ok(found) = table.find(&view, &mut params, &mut |_, _| Ok::<_, Infallible>(true));
+    let Ok(found) = table.find(&view, &mut params, &mut |_: usize, _: &Params| Ok::<_, Infallible>(true));
     (found, params.list.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
 }
 

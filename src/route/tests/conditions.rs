@@ -17,7 +17,7 @@ fn with(written: &str, conditions: &[Condition]) -> Config {
 fn ask(table: &Table, headers: &Headers, query: Option<&str>, json: Json<'_>) -> Found {
     let (method, mut params) = (Method::Get, Params::default());
     let view = View { method: &method, host: "h", path: "/x", query, headers, sni: Some("a.example.com"), json };
-    let Ok(found) = table.find(&view, &mut params, &mut |_, _| Ok::<_, Infallible>(true));
+    let Ok(found) = table.find(&view, &mut params, &mut |_: usize, _: &Params| Ok::<_, Infallible>(true));
     found
 }
 
@@ -91,9 +91,9 @@ fn when_functions_are_asked_in_the_order_written_and_one_without_is_last() {
     assert_eq!(result, Found::Route(0));
     assert_eq!(asked, [(1, "name".to_owned()), (2, "it".to_owned())]);
     assert_eq!(params.get("id"), Some(&Param::Text("7".into())));
-    let Ok(result) = table.find(&view, &mut params, &mut |route, _| Ok::<_, Infallible>(route == 2));
+    let Ok(result) = table.find(&view, &mut params, &mut |route: usize, _: &Params| Ok::<_, Infallible>(route == 2));
     assert_eq!(result, Found::Route(2));
-    assert_eq!(table.find(&view, &mut params, &mut |_, _| Err("broken")), Err("broken"));
+    assert_eq!(table.find(&view, &mut params, &mut |_: usize, _: &Params| Err("broken")), Err("broken"));
 }
 
 #[test]
