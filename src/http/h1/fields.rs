@@ -113,23 +113,11 @@ impl<'a> Hop<'a> {
             Known::ContentLength => self.take_length(value)?,
             Known::TransferEncoding => self.take_coding(value)?,
             Known::Connection => self.take_options(value),
-            Known::Host => {
-                if self.host.replace(value).is_some() {
-                    return Err(Fault::Malformed("more than one Host"));
-                }
-            }
-            Known::Upgrade => {
-                if self.upgrade.replace(value).is_some() {
-                    return Err(Fault::Malformed("more than one Upgrade"));
-                }
-            }
+            Known::Host => once(&mut self.host, value, Fault::Malformed("more than one Host"))?,
+            Known::Upgrade => once(&mut self.upgrade, value, Fault::Malformed("more than one Upgrade"))?,
             Known::Te => self.trailers |= tokens(value).any(is_trailers),
             Known::KeepAlive => self.keep_alive_field = Some(value),
-            Known::Expect => {
-                if self.expect.replace(value).is_some() {
-                    return Err(Fault::Expectation);
-                }
-            }
+            Known::Expect => once(&mut self.expect, value, Fault::Expectation)?,
             _ => {}
         }
         Ok(true)
@@ -198,6 +186,11 @@ impl<'a> Hop<'a> {
         }
         (!wanted.is_empty()).then_some(wanted)
     }
+}
+
+/// Takes a value that may come once.
+fn once<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8], again: Fault) -> Result<(), Fault> {
+    if place.replace(value).is_some() { Err(again) } else { Ok(()) }
 }
 
 /// Whether a field is for this connection alone, or frames the message.
