@@ -45,18 +45,12 @@ pub(super) fn read<'a>(
     let is_request = hop.is_request;
     let (mut at, mut count) = (start, 0);
     let length = loop {
-        if let Some(memo) = memo.as_deref() {
-            (at, count) = memo.pass(count, buf, at, &mut headers);
-        }
-        if count > limits.count {
-            return Err(Fault::HeadersTooLarge(first_beyond(buf, limits.count)));
-        }
         let (field, next) = match memo.as_deref().and_then(|memo| memo.line(count, buf, at)) {
             Some(seen) => seen,
             None => match line::field(buf, at)? {
                 Line::Field { field, next } => {
                     if let Some(memo) = &mut memo {
-                        memo.keep(count, &buf[at..next], field.earlier(at), !ends_here(field.known(), is_request));
+                        memo.keep(count, &buf[at..next], field.earlier(at));
                     }
                     (field, next)
                 }
@@ -65,6 +59,9 @@ pub(super) fn read<'a>(
             },
         };
         (at, count) = (next, count + 1);
+        if count > limits.count {
+            return Err(Fault::HeadersTooLarge(first_beyond(buf, limits.count)));
+        }
         if !hop.takes(field.known(), &buf[field.value()])? {
             if is_request && field.known() == Known::Other && memchr::memchr(b'_', &buf[field.name()]).is_some() {
                 return Err(Fault::Malformed("a field name with an underscore"));
