@@ -77,13 +77,19 @@ impl Clock {
         }
     }
 
+    /// Milliseconds since the Unix epoch at [`Clock::turn`]; a step of the system's clock shows within a second.
+    #[inline]
+    pub fn turn_millis(&self) -> u64 {
+        match &self.fake {
+            None => turn::millis(),
+            Some(_) => u64::try_from(self.unix().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
     /// Now, as time since the Unix epoch.
     pub fn unix(&self) -> Duration {
         match &self.fake {
-            None => {
-                let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-                Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
-            }
+            None => turn::wall(),
             Some(fake) => {
                 let fake = fake.lock();
                 fake.wall + Duration::from_nanos(fake.now)

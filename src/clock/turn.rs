@@ -1,13 +1,20 @@
 //! The time as a turn of the event loop knows it: looked at once, however often it is asked for.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use super::Moment;
 
 thread_local! {
     /// The time this thread saw last in this turn of its event loop.
     static TURN: Cell<u64> = const { Cell::new(OUTSIDE) };
+
+    /// A moment, and what the system's clock said then.
+    static WALL: Cell<(u64, u64)> = const { Cell::new((u64::MAX, 0)) };
 }
+
+/// How long a look at the system's clock is good for, in nanoseconds.
+const FRESH: u64 = 1_000_000_000;
 
 /// The turn's time was not looked at yet.
 const UNSEEN: u64 = 0;
@@ -45,6 +52,30 @@ pub(super) fn look() -> Moment {
     now
 }
 
+/// Milliseconds since the Unix epoch at the turn's time, by a look at the system's clock that is less than a second old.
+#[inline]
+pub(super) fn millis() -> u64 {
+    let (turn, (at, wall)) = (seen().0, WALL.get());
+    match turn.checked_sub(at) {
+        Some(past) if past < FRESH => (wall + past) / 1_000_000,
+        _ => compare() / 1_000_000,
+    }
+}
+
+/// Notes what the two clocks say at one moment, and returns the system's, in nanoseconds since the Unix epoch.
+#[cold]
+fn compare() -> u64 {
+    let wall = u64::try_from(wall().as_nanos()).unwrap_or(u64::MAX);
+    WALL.set((look().0, wall));
+    wall
+}
+
+/// The system's clock, as time since the Unix epoch.
+pub(super) fn wall() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+}
+
 /// Asked several times a request: this is half the price of an `Instant` and a difference.
 fn monotonic() -> Moment {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -53,8 +84,6 @@ fn monotonic() -> Moment {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::Clock;
 
@@ -76,6 +105,20 @@ mod tests {
             clock.sleep(Duration::from_millis(1)).await;
             assert!(clock.turn().since(before) >= Duration::from_millis(1), "another turn");
         });
+    }
+
+    #[test]
+    fn its_milliseconds_keep_up_with_the_systems_clock() {
+        let clock = Clock::real();
+        for _ in 0..3 {
+            let (before, told) = (clock.unix().as_millis(), u128::from(clock.turn_millis()));
+            let after = clock.unix().as_millis();
+            assert!(before <= told + 1 && told <= after + 1, "{before} {told} {after}");
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        let fake = Clock::fake(Duration::from_millis(5_000));
+        fake.advance(Duration::from_millis(7));
+        assert_eq!(fake.turn_millis(), 5_007);
     }
 
     #[test]

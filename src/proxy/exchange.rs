@@ -106,8 +106,7 @@ impl Exchange {
     /// The request id: a trusted client's, else a UUIDv7 (RFC 9562) made on first use.
     pub fn id(&self) -> &RequestId {
         self.id.get_or_init(|| {
-            let now = self.worker.clock.unix();
-            let millis = now.as_secs() * 1000 + u64::from(now.subsec_millis());
+            let millis = self.worker.clock.turn_millis();
             RequestId::Made(hex::uuid7(millis, (self.worker.chance(), self.worker.chance())))
         })
     }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::clock::Alarm;
 use crate::downstream::Connection;
@@ -253,13 +254,21 @@ async fn before_end<T>(exchange: &Exchange, alarm: &Alarm, mut work: Pin<&mut im
     .await
 }
 
+/// How long an exchange has taken. The turn's time will do, except in the turn the request came in with.
+fn took(exchange: &Exchange) -> Duration {
+    let clock = &exchange.worker.clock;
+    let turn = clock.turn();
+    let over = if turn == exchange.started { clock.now() } else { turn };
+    over.since(exchange.started)
+}
+
 /// Everything that is told about an exchange once its last byte is out.
 fn finish(exchange: &Rc<Exchange>, response: &Response, sent: u64) {
     if response.status != 101 {
         drop(exchange.limits.held());
     }
     let worker = &exchange.worker;
-    let took = worker.clock.now().since(exchange.started);
+    let took = took(exchange);
     let on_log = exchange.site.hooks.wants(exchange.route.get()).on_log;
     let looks = on_log || exchange.site.shared.access.as_ref().is_some_and(Format::asks);
     {
