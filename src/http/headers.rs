@@ -1,11 +1,15 @@
 //! Header fields as flat positions into one buffer: parsing fills it, edits append to it, nothing is copied between.
 
+mod field;
 mod known;
 mod spare;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub(crate) use field::Field;
+use field::range;
+use field::span;
 pub use known::Known;
 
 /// A list of fields in the order received; names compare without case.
@@ -21,60 +25,6 @@ struct List {
     fields: Vec<Field>,
     /// Which names there are, as a set; it may hold names whose fields were removed.
     present: u64,
-}
-
-/// Where a field stands in the buffer.
-#[derive(Clone, Copy)]
-pub(crate) struct Field {
-    name: (u32, u32),
-    value: (u32, u32),
-    known: Known,
-    /// It stands in the buffer as on the wire: name, colon, space, value, CRLF.
-    whole: bool,
-}
-
-impl Field {
-    /// A field whose name was looked up; `whole`: it is one piece, from the name to the CRLF after the value, with a single
-    /// space after the colon.
-    #[inline]
-    pub(crate) fn new(known: Known, name: Range<usize>, value: Range<usize>, whole: bool) -> Self {
-        Self { name: span(name), value: span(value), known, whole }
-    }
-
-    /// Which name it has.
-    #[inline]
-    pub(crate) fn known(self) -> Known {
-        self.known
-    }
-
-    /// Where its name is.
-    #[inline]
-    pub(crate) fn name(self) -> Range<usize> {
-        range(self.name)
-    }
-
-    /// Where its value is.
-    #[inline]
-    pub(crate) fn value(self) -> Range<usize> {
-        range(self.value)
-    }
-
-    /// The same field of a line that begins so much later.
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB")]
-    pub(crate) fn later(mut self, by: usize) -> Self {
-        self.name.0 += by as u32;
-        self.value.0 += by as u32;
-        self
-    }
-
-    /// The same field of a line that begins so much earlier.
-    #[allow(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB")]
-    pub(crate) fn earlier(mut self, by: usize) -> Self {
-        self.name.0 -= by as u32;
-        self.value.0 -= by as u32;
-        self
-    }
 }
 
 static NONE: List = List { bytes: Vec::new(), fields: Vec::new(), present: 0 };
@@ -397,13 +347,4 @@ fn controls(word: u64) -> u64 {
 
 fn slice(bytes: &[u8], place: (u32, u32)) -> &[u8] {
     &bytes[range(place)]
-}
-
-fn range(place: (u32, u32)) -> Range<usize> {
-    place.0 as usize..(place.0 + place.1) as usize
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB")]
-fn span(range: Range<usize>) -> (u32, u32) {
-    (range.start as u32, range.len() as u32)
 }
