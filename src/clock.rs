@@ -68,7 +68,7 @@ impl Clock {
     /// When this turn of the thread's event loop began, or a moment of it: half the price of [`Clock::now`] and more.
     ///
     /// For what came in with the turn, and for deadlines, whose alarms are looked at every [`Alarms::TICK`] anyway. It is
-    /// never older than that, nor than the end of the last run of a script.
+    /// never older than that, nor than the end of the last run of a script, and one look serves a few requests at most.
     #[inline]
     pub fn turn(&self) -> Moment {
         match &self.fake {
