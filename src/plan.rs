@@ -14,6 +14,8 @@ use crate::downstream::Listen;
 use crate::downstream::Listener;
 use crate::downstream::listener::TlsConfig;
 pub use crate::net::Trust;
+use crate::route::RouteFault;
+use crate::route::Table;
 
 /// A whole gateway.lua.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,13 @@ pub struct Plan {
     pub objects: BTreeMap<String, String>,
     /// `every`, `after`, `on`: word, argument, place.
     pub timers: Vec<(String, String, Place)>,
+}
+
+impl Plan {
+    /// Which route a request belongs to, by index; every fault of the routes at once.
+    pub fn table(&self) -> Result<Table, Vec<RouteFault>> {
+        Table::build(&self.routes.iter().map(|route| &route.matcher).collect::<Vec<_>>())
+    }
 }
 
 /// File (relative to the config root) and line, from 1.

@@ -128,15 +128,12 @@ impl Shared {
         let doors = Vec::new();
         let hash_by = hash_by(&plan, &routes).map_err(|fault| vec![fault])?;
         let reads: Vec<_> = hash_by.iter().map(|template| template.as_ref().is_some_and(reads_json)).collect();
-        if reads.contains(&true) {
-            settings.iter_mut().for_each(|setting| setting.reads_body |= setting.to.may_reach(|index| reads[index]));
-        }
-        let hashed: Vec<_> = plan.upstreams.iter().map(|upstream| upstream.balance == Balance::Hash).collect();
-        let logged = access.as_ref().is_some_and(Format::asks);
-        if logged || hashed.contains(&true) {
-            settings.iter_mut().for_each(|setting| {
-                setting.reads_params |= logged || setting.to.may_reach(|index| hashed[index]);
-            });
+        let (any_reads, logged) = (reads.contains(&true), access.as_ref().is_some_and(Format::asks));
+        for setting in &mut settings {
+            let hashed = setting.to.may_reach(|index| plan.upstreams[index].balance == Balance::Hash);
+            // Where `to` is known per request only, it may lead to any of them.
+            setting.reads_body |= any_reads && setting.to.may_reach(|index| reads[index]);
+            setting.reads_params |= logged || hashed;
         }
         Ok(Self {
             generation,

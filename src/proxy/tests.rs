@@ -32,7 +32,6 @@ use crate::proxy::Wants;
 use crate::proxy::Worker;
 use crate::proxy::serve;
 use crate::route;
-use crate::route::Table;
 use crate::telemetry::AccessLog;
 use crate::telemetry::metrics::Registry;
 use crate::upstream;
@@ -107,8 +106,7 @@ fn talk(routes: Vec<Route>, client: impl FnOnce(SocketAddr) -> String + Send + '
             })
             .collect();
         let seen = Rc::new(RefCell::new(Vec::new()));
-        let configs: Vec<_> = plan.routes.iter().map(|route| &route.matcher).collect();
-        let table = Arc::new(Table::build(&configs).unwrap());
+        let table = Arc::new(plan.table().unwrap());
         let shared = Arc::new(Shared::build(Arc::new(plan), table, 1, false).unwrap());
         worker.switch(Rc::new(Site { shared, upstreams, hooks: Rc::new(Plain(Rc::clone(&seen))), watch: None }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,7 +13,6 @@ use crate::proxy::hooks::NoHooks;
 use crate::proxy::site::Shared;
 use crate::route::Param;
 use crate::route::Params;
-use crate::route::Table;
 use crate::script::context::Context;
 
 /// An exchange on the context's worker, with a generation that has nothing but it.
@@ -23,8 +22,7 @@ pub(in crate::script) fn exchange(context: &Rc<Context>, request: Request) -> Rc
 
 /// A generation without upstreams.
 pub(in crate::script) fn site(plan: Plan, hooks: Rc<dyn Hooks>) -> Rc<Site> {
-    let configs: Vec<_> = plan.routes.iter().map(|route| &route.matcher).collect();
-    let table = Arc::new(Table::build(&configs).unwrap());
+    let table = Arc::new(plan.table().unwrap());
     let shared = Arc::new(Shared::build(Arc::new(plan), table, 1, false).unwrap());
     Rc::new(Site { shared, upstreams: Vec::new(), hooks, watch: None })
 }

@@ -21,7 +21,7 @@ pub(super) struct RequestLine<'a> {
 /// What stands where a field may.
 pub(super) enum Line {
     Field {
-        /// Whole with one space before the value and none after it: it may go on as it stands.
+        /// Where its parts stand; what is whole may go on as it does.
         field: Field,
         /// Where the next line begins.
         next: usize,

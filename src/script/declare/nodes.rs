@@ -35,7 +35,7 @@ pub(super) fn install(lua: &Lua, globals: &Table) -> mlua::Result<()> {
 
 /// `word "text" { … }` of a function that takes what stands behind the word and gives a ticket, or nil and the value of
 /// the whole, and one that takes the ticket and the table. A closure of Luau's between the two costs a tenth of ours.
-pub(super) fn in_halves(lua: &Lua, first: Function, second: Function) -> mlua::Result<Function> {
+fn in_halves(lua: &Lua, first: Function, second: Function) -> mlua::Result<Function> {
     embedded(lua, "=[moongate]", include_str!("halves.luau"))?.call((first, second))
 }
 

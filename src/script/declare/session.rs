@@ -20,6 +20,8 @@ use crate::script::diagnose::sketches::Sketches;
 use crate::script::load::files::Files;
 use crate::script::policy::Policy;
 use crate::script::words;
+use crate::transform::Template;
+use crate::transform::template::Escape;
 use crate::transform::template::TemplateError;
 
 /// What one run of the file has said.
@@ -270,6 +272,11 @@ impl Session {
         found.iter().any(|found| {
             found.warning.is_none() && found.anchor.file == anchor.file && found.anchor.line == anchor.line
         })
+    }
+
+    /// What is wrong with a template; one that was judged is sound.
+    pub(crate) fn unsound(&self, text: &str, escape: Escape, params: &[String]) -> Option<TemplateError> {
+        if self.judged.get() { None } else { Template::parse(text, escape, params).err() }
     }
 
     /// Notes that the template of option `name` cannot be understood.

@@ -165,9 +165,7 @@ fn split(scope: &mut Scope<'_>, block: &Block, shares: &Table) -> Option<To> {
         return None;
     }
     let key = read::text(&block.options, "split_by").unwrap_or_else(|| "{ip}".to_owned());
-    if !scope.session.judged.get()
-        && let Err(error) = Template::parse(&key, Escape::Plain, scope.params)
-    {
+    if let Some(error) = scope.session.unsound(&key, Escape::Plain, scope.params) {
         scope.session.template(block.value(&["split_by"]), "split_by", &error, scope.params);
     }
     Some(To::Split(weights, key))

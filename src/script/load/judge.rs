@@ -108,8 +108,7 @@ impl Judged {
     }
 
     fn ties(&mut self, plan: &Plan, sketches: &BTreeMap<String, Sketch>) {
-        let configs: Vec<_> = plan.routes.iter().map(|route| &route.matcher).collect();
-        let faults = match Table::build(&configs) {
+        let faults = match plan.table() {
             Ok(routes) => {
                 self.routes = routes;
                 return;

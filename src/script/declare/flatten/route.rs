@@ -24,7 +24,6 @@ use crate::script::declare::target;
 use crate::script::diagnose::Segment;
 use crate::script::pipeline;
 use crate::script::pipeline::Pipeline;
-use crate::transform::Template;
 use crate::transform::template::Escape;
 
 impl<'n> Builder<'_, 'n> {
@@ -82,6 +81,7 @@ impl<'n> Builder<'_, 'n> {
         Some((route, Pipeline { steps, when: inner.when, cors: cors_when, target, levels: inner.levels, socket }))
     }
 
+    /// The parameters of the path, which only judging asks for.
     fn params(&self, node: &Node, path: &str) -> Option<Vec<String>> {
         if self.session.judged.get() {
             return Some(Vec::new());
@@ -127,6 +127,9 @@ impl<'n> Builder<'_, 'n> {
 
     /// Templates of policies that stand outside any route are checked here, where the parameters are known.
     fn needs(&self, block: &Block, steps: &[Placed], params: &[String]) {
+        if self.session.judged.get() {
+            return;
+        }
         for placed in steps.iter().filter(|placed| placed.step.level == "route") {
             for name in placed.needs.iter().filter(|name| !params.contains(name)) {
                 let said = format!("`{{{name}}}` in `{}` is no parameter of {}", placed.step.word, block.owner);
@@ -195,9 +198,7 @@ impl<'n> Builder<'_, 'n> {
 
     fn template(&self, block: &Block, name: &str, escape: Escape, params: &[String]) -> Option<String> {
         let text = read::text(&block.options, name)?;
-        if !self.session.judged.get()
-            && let Err(error) = Template::parse(&text, escape, params)
-        {
+        if let Some(error) = self.session.unsound(&text, escape, params) {
             self.session.template(block.value(&[name]), name, &error, params);
             return None;
         }
