@@ -37,7 +37,7 @@ pub enum Framing {
 }
 
 /// How large a head may be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// The whole head in bytes.
     pub bytes: usize,

@@ -42,6 +42,10 @@ pub fn response(
     to_head: bool,
     memo: Option<&mut Memo>,
 ) -> Result<Option<(ResponseHead, usize)>, Fault> {
+    if let Some(seen) = memo.as_deref().and_then(|memo| memo.head(buf, limits, to_head)) {
+        *scan = Scan::default();
+        return Ok(Some(seen));
+    }
     match buf.first() {
         None => return Ok(None),
         Some(b'H') => {}
@@ -69,14 +73,16 @@ fn parse(
     buf: &[u8],
     limits: HeadLimits,
     to_head: bool,
-    memo: Option<&mut Memo>,
+    mut memo: Option<&mut Memo>,
 ) -> Result<Option<(ResponseHead, usize)>, Fault> {
     let Some((status, version, start)) = line::status(buf)? else { return Ok(None) };
     if !(100..=599).contains(&status) {
         return Err(Fault::Malformed("the status is out of range"));
     }
     let mut hop = Hop::of(version, false);
-    let Some((mut headers, length)) = fields::read(buf, start, limits, &mut hop, memo)? else { return Ok(None) };
+    let Some((mut headers, length)) = fields::read(buf, start, limits, &mut hop, memo.as_deref_mut())? else {
+        return Ok(None);
+    };
     let framed = hop.framing()?;
     let bodiless = to_head || status < 200 || status == 204 || status == 304;
     if let (Framing::Length(length), true) = (framed, to_head || status == 304) {
@@ -97,6 +103,9 @@ fn parse(
         idle: hop.keep_alive_field.and_then(idle),
         upgrade: if status == 101 { hop.protocol() } else { None },
     };
+    if let Some(memo) = memo {
+        memo.understood(&head, length, limits, to_head);
+    }
     Ok(Some((head, length)))
 }
 
