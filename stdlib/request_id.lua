@@ -3,16 +3,17 @@
 local core = ...
 
 policy "request_id" {
-  doc = "Puts the request id on the answer, and on the request where the field is another than x-request-id.",
+  doc = "Puts the request id on every answer from here on, errors too, and on the request where the field is another than x-request-id.",
   options = {
     header = is.string { default = "x-request-id", pattern = "^[A-Za-z0-9-]+$", doc = "the field" },
   },
+  waits = false,
   step = function(o)
-    local own = string.lower(o.header) ~= "x-request-id"
-    return function(req, next)
-      if own then req.headers[o.header] = req.id end
-      local res = next()
-      res.headers[o.header] = req.id
+    local tell = core.tell_id(o.header)
+    if string.lower(o.header) == "x-request-id" then return tell end
+    return function(req)
+      req.headers[o.header] = req.id
+      tell(req)
     end
   end,
 }

@@ -71,3 +71,32 @@ fn request_ids_are_ours_unless_a_trusted_peer_sends_one() {
     strict.get("/").with(200);
     assert_ne!(service.last().header("x-request-id"), Some(first.as_str()));
 }
+
+#[test]
+fn the_id_is_told_on_every_answer_whoever_gives_it() {
+    let service = upstream::says("ok");
+    let gateway = gateway::script(
+        r#"
+        gateway { request_id { header = "x-correlation-id" } }
+        route "GET /served"  { to = "service" }
+        route "GET /refused" { function() reject(403) end }
+        route "GET /usual"   { request_id {}, function() return 200 end }
+        route "GET /own"     { function() return { status = 201, headers = { ["X-Correlation-Id"] = "mine" } } end }
+        "#,
+    )
+    .service("service", &service)
+    .start();
+    let told = |path, status| {
+        let answer = gateway.get(path).with(status);
+        let ids: Vec<_> = answer.all("x-correlation-id");
+        assert_eq!(ids.len(), 1, "{ids:?}");
+        (ids[0].to_owned(), answer.text().to_owned())
+    };
+    let (id, _) = told("/served", 200);
+    assert_eq!(service.last().header("x-correlation-id"), Some(id.as_str()));
+    let (id, problem) = told("/refused", 403);
+    assert!(problem.contains(&id), "{problem}");
+    assert_eq!(told("/own", 201).0.len(), 36);
+    let usual = gateway.get("/usual").with(200);
+    assert_eq!(usual.header("x-request-id"), usual.header("x-correlation-id"));
+}

@@ -65,6 +65,7 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("compress", function(lua, "compress", compress::compress)?)?;
     core.set("cors", function(lua, "cors", cors::cors)?)?;
     core.set("fields", function(lua, "fields", fields::fields)?)?;
+    core.set("tell_id", function(lua, "tell_id", fields::tell_id)?)?;
     core.set("networks", function(lua, "networks", networks::networks)?)?;
     core.set("chance", function(lua, "chance", chance::chance)?)?;
     core.set("split", function(lua, "split", split::split)?)?;

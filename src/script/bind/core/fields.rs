@@ -1,4 +1,5 @@
-//! `core.fields { hide, set, replace }`: a function of `req` that changes the fields of its answer, whatever that will be.
+//! `core.fields { hide, set, replace }` and `core.tell_id(name)`: functions of `req` that change the fields of its answer,
+//! whatever that will be.
 
 use std::rc::Rc;
 
@@ -9,6 +10,7 @@ use mlua::Value;
 
 use super::exchange;
 use crate::http::Response;
+use crate::http::headers::Known;
 use crate::http::message::Scheme;
 use crate::proxy::Exchange;
 use crate::proxy::exchange::Finisher;
@@ -32,10 +34,21 @@ pub(super) fn fields(lua: &Lua, options: Table) -> mlua::Result<Function> {
         });
     }
     let fields = Fields::new(config).map_err(|fault| mlua::Error::runtime(fault.to_string()))?;
-    let finisher: Finisher = Rc::new(move |exchange: &Exchange, response: &mut Response| {
+    at_the_end(lua, move |exchange, response| {
         let https = exchange.request.borrow().scheme == Scheme::Https;
         fields.apply(&mut response.headers, https);
-    });
+    })
+}
+
+/// The field `name` of the answer is the request's id.
+pub(super) fn tell_id(lua: &Lua, name: String) -> mlua::Result<Function> {
+    let known = Known::of(name.as_bytes());
+    at_the_end(lua, move |exchange, response| response.headers.set_known(known, &name, exchange.id().as_bytes()))
+}
+
+/// A function of `req` that has `change` done to its answer.
+fn at_the_end(lua: &Lua, change: impl Fn(&Exchange, &mut Response) + 'static) -> mlua::Result<Function> {
+    let finisher: Finisher = Rc::new(change);
     lua.create_function(move |lua, req: Value| {
         exchange(lua, &req)?.finishers.borrow_mut().push(Rc::clone(&finisher));
         Ok(())

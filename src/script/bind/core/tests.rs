@@ -217,9 +217,7 @@ fn timeout_only_ever_brings_the_deadline_nearer() {
 }
 
 #[test]
-fn the_request_id_is_told_and_the_log_gets_more() {
-    let answer = answered("request_id {}", Response::new(200));
-    assert_eq!(answer.headers.text("x-request-id").map(str::len), Some(36));
+fn the_request_id_goes_on_and_the_log_gets_more() {
     let played = play_with("request_id { header = 'X-Trace' }", request(""), Some(Response::new(200)));
     assert_eq!(played.header("x-trace").as_deref(), Some(&**played.exchange.id()));
     let step = "access_log { fields = { shop = '{host}', code = function(req, res) return res.status end } }";
