@@ -25,7 +25,7 @@ pub(crate) fn translate(exchange: &Exchange, response: &mut Response) {
         return;
     }
     let failure = exchange.failure.borrow();
-    let late = failure.as_ref().is_some_and(|it| matches!(it.code, Code::RouteTimeout | Code::UpstreamTimeout));
+    let late = failure.as_ref().is_some_and(|failure| is_late(&failure.code));
     let status = if late { DEADLINE_EXCEEDED } else { of_http(response.status) };
     let detail = failure.as_ref().map(|failure| failure.detail.as_str()).unwrap_or_default();
     // Whoever reads the log wants to know what HTTP would have been told.
@@ -42,18 +42,28 @@ pub(crate) fn translate(exchange: &Exchange, response: &mut Response) {
     fields.set("grpc-message", utf8_percent_encode(detail, UNSAFE).to_string());
 }
 
-/// The trailers that end a stream whose time is over: a bare reset would leave its client guessing. `None` where the answer
-/// is none of gRPC's, or said how long it is.
-pub(crate) fn overdue(exchange: &Exchange, response: &Response) -> Option<Headers> {
+/// The trailers that end a stream which breaks off for this reason: a bare reset would leave its client guessing. `None` where
+/// the answer is none of gRPC's, or said how long it is, or nobody takes it.
+pub(crate) fn broken(exchange: &Exchange, response: &Response, code: &Code) -> Option<Headers> {
     let streams = response.body.left().is_none() && !response.headers.has("content-length");
     if !streams || !is_grpc(&response.headers) || !is_grpc(&exchange.request.borrow().headers) {
         return None;
     }
-    exchange.record.borrow_mut().noted.push(("grpc_status".to_owned(), DEADLINE_EXCEEDED.into()));
+    let (status, message) = match code {
+        Code::ClientGone | Code::ClientSlow => return None,
+        code if is_late(code) => (DEADLINE_EXCEEDED, "the request took too long"),
+        code => (of_http(code.status()), "the answer broke off"),
+    };
+    exchange.record.borrow_mut().noted.push(("grpc_status".to_owned(), status.into()));
     let mut trailers = Headers::default();
-    trailers.set("grpc-status", DEADLINE_EXCEEDED.to_string());
-    trailers.set("grpc-message", "the request took too long");
+    trailers.set("grpc-status", status.to_string());
+    trailers.set("grpc-message", message);
     Some(trailers)
+}
+
+/// Whether it is the time that was over.
+fn is_late(code: &Code) -> bool {
+    matches!(code, Code::RouteTimeout | Code::UpstreamTimeout)
 }
 
 /// Lets a client's `grpc-timeout` end the request, if the route does not end it before.

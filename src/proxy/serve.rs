@@ -174,14 +174,12 @@ pub(crate) async fn deliver<W: Way>(
     let (sent, broke) = match done {
         Some(Ok(sent)) => (sent, None),
         Some(Err(gone)) => (gone.sent, Some(reason(gone.why))),
-        None => {
-            if let Some(trailers) = grpc::overdue(exchange, &response) {
-                way.conclude(&trailers);
-            }
-            (0, Some(Code::RouteTimeout))
-        }
+        None => (0, Some(Code::RouteTimeout)),
     };
     if let Some(code) = &broke {
+        if let Some(trailers) = grpc::broken(exchange, &response, code) {
+            way.conclude(&trailers);
+        }
         exchange.record.borrow_mut().reason.get_or_insert_with(|| Rc::from(code.as_str()));
     }
     response.body = Body::Empty;

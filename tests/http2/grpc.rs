@@ -267,6 +267,10 @@ fn a_service_that_dies_within_a_call_ends_it_and_the_next_call_says_unavailable(
     let Streaming { mut body, .. } = client.head(&mut call).unwrap();
     client.piece(&mut body).unwrap().unwrap();
     drop(service);
-    assert!(client.piece(&mut body).unwrap().is_err(), "a call that broke off is not taken for a whole one");
+    assert!(client.piece(&mut body).is_none(), "the stream ends");
+    let trailers = client.block_on(body.trailers()).unwrap().unwrap();
+    assert_eq!(trailers.get("grpc-status").unwrap(), "14", "a call that broke off is not taken for a whole one");
+    assert_eq!(trailers.get("grpc-message").unwrap(), "the answer broke off");
+    wait::until("the failure counts", || gateway.metric("moongate_failures_total{code=\"upstream.reset\"}") == 1.0);
     assert_eq!(failed(&self::call(&mut client, "/", &[])).0, 14);
 }

@@ -155,7 +155,8 @@ impl Reply {
 
     /// Sends `response`: status, fields, `Date` and body; the number of body bytes handed over. `head`: without body.
     ///
-    /// A body that breaks off resets the stream, so that it cannot look complete; so does dropping the future.
+    /// A body that breaks off resets the stream, so that it cannot look complete, unless [`Reply::conclude`] ends it; so does
+    /// dropping the future.
     pub async fn answer(&mut self, response: &mut Response, head: bool) -> Result<u64, Gone> {
         let connected = response.status == 101 && self.is_connect();
         let bodiless = head || connected || matches!(response.status, 204 | 304);
