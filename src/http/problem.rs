@@ -11,7 +11,7 @@ pub struct Problem<'a> {
     pub code: &'a str,
     /// One sentence for the client.
     pub detail: &'a str,
-    /// Which request it was.
+    /// Which request it was; empty where requests have no ids.
     pub request_id: &'a str,
     /// Which trace it belongs to.
     pub trace_id: Option<&'a str>,
@@ -44,7 +44,7 @@ impl Problem<'_> {
             }
             out.push(']');
         }
-        member(&mut out, "request_id", Some(self.request_id));
+        member(&mut out, "request_id", Some(self.request_id).filter(|id| !id.is_empty()));
         member(&mut out, "trace_id", self.trace_id);
         member(&mut out, "debug", self.debug);
         out.push('}');
