@@ -89,6 +89,23 @@ fn a_second_signal_stops_at_once() {
     let watch = wait::Stopwatch::start();
     gateway.ended();
     assert!(watch.elapsed() < Duration::from_secs(3), "{:?}", watch.elapsed());
+    assert!(gateway.output().contains("told twice, leaving at once"), "{}", gateway.output());
+}
+
+#[test]
+fn a_second_signal_with_nothing_under_way_is_no_cause_for_a_warning() {
+    let mut gateway =
+        binary::script(r#"gateway { drain = { delay = "30s", max = "30s" } } route "/" { function() return 204 end }"#)
+            .start();
+    let mut idle = gateway.client();
+    idle.get("/").with(204);
+    gateway.signal(Signal::TERM);
+    wait::until("draining has begun", || gateway.admin().get("/readyz").status == 503);
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.ended(), Some(0));
+    assert!(idle.closed());
+    assert!(gateway.output().contains("told twice, leaving at once"), "{}", gateway.output());
+    assert!(!gateway.output().contains("still under way"), "{}", gateway.output());
 }
 
 #[test]

@@ -219,7 +219,10 @@ impl Control {
             self.ended(end, |control| control.worker.tasks.get() == 0).await;
         }
         let left = self.workers.iter().filter(|worker| worker.is_busy()).count();
-        if left > 0 {
+        if !patient {
+            // nobody was asked what is under way
+            log::info("told twice, leaving at once", &[]);
+        } else if left > 0 {
             log::warn("leaving with requests still under way", &[("workers", &left)]);
         }
         for worker in self.workers.drain(..) {
