@@ -12,7 +12,7 @@ fn errors_answer_by_the_most_specific_name_then_the_inner_level() {
           ["route.none"] = { status = 404, html = "<p>{path}</p>" },
           ["*"] = { status = 520, text = "gateway *" },
         } }
-        group "/g" { errors = { ["upstream.connect"] = { status = 503, json = { code = "{error.code}", where = "group" } } },
+        group "/g" { errors = { ["upstream.connect"] = { status = 503, json = { code = "{error.code}", of = { "{error.upstream}" }, where = "group" } } },
           route "GET /inner" { to = "dead", errors = { ["*"] = { text = "route *" } } },
           route "GET /reject" { function() reject(403) end, errors = { rejected = function(req, err) return { status = 200, text = err.code } end } },
         }
@@ -24,7 +24,7 @@ fn errors_answer_by_the_most_specific_name_then_the_inner_level() {
     .with("$DEAD", upstream::nobody())
     .start();
     let inner = gateway.get("/g/inner").with(503);
-    assert_eq!(inner.json(), serde_json::json!({ "code": "upstream.connect", "where": "group" }));
+    assert_eq!(inner.json(), serde_json::json!({ "code": "upstream.connect", "of": ["dead"], "where": "group" }));
     assert_eq!(gateway.get("/g/reject").with(200).text(), "rejected");
     assert_eq!(gateway.get("/outer").with(599).text(), "gateway upstream.*");
     assert_eq!(gateway.get("/raise").with(520).text(), "gateway *");

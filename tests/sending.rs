@@ -71,6 +71,7 @@ fn to_may_be_a_url_with_a_path_a_function_or_a_template() {
         route "GET /url/{rest*}" { to = "$URL/base", strip_prefix = "/url" }
         route "GET /function" { to = function(req) return req.query.where end }
         route "GET /template/{host}" { to = "http://{host}:$PORT" }
+        route "GET /below/{id}" { to = "service/of/{id}", rewrite = "/x" }
         "#,
     )
     .with("$URL", service.url())
@@ -81,10 +82,25 @@ fn to_may_be_a_url_with_a_path_a_function_or_a_template() {
     assert_eq!(service.last().target, "/base/x?y=1");
     gateway.get("/function?where=service").with(200);
     gateway.get("/template/127.0.0.1").with(200);
+    gateway.get("/below/7").with(200);
+    assert_eq!(service.last().target, "/of/7/x");
     let calls = service.calls();
     gateway.get("/template/localhost").refused(502, "upstream.unknown");
     gateway.get("/function?where=nobody").refused(502, "upstream.unknown");
     assert_eq!(service.calls(), calls);
+}
+
+#[test]
+fn a_host_that_the_script_wrote_itself_needs_no_leave() {
+    let service = upstream::says("ok");
+    let gateway = gateway::script(r#"route "GET /{id}/{rest*}" { to = "$URL/of/{id}", rewrite = "/{rest*}" }"#)
+        .with("$URL", service.url())
+        .start();
+    gateway.get("/7/a/b").with(200);
+    assert_eq!(service.last().target, "/of/7/a/b");
+    gateway.get("/%2e%2e/a").with(400);
+    gateway.get("/@evil.test:1/a").with(200);
+    assert_eq!(service.last().target.starts_with("/of/"), true);
 }
 
 #[test]

@@ -123,6 +123,11 @@ fn bodies_keep_to_their_rules_and_get_their_defaults() {
     gateway.call("POST", "/orders", &[("content-type", "text/plain")], good).refused(415, "validate.type");
     gateway.call("POST", "/orders", JSON, " ".repeat(2_000_000)).refused(413, "body.too_large");
     gateway.call("PUT", "/any", JSON, "{}").refused(415, "validate.type");
+    for both in [["application/json", "text/plain"], ["text/plain", "application/json"]] {
+        let both = both.map(|media| ("content-type", media));
+        gateway.call("POST", "/orders", &both, good).refused(415, "validate.type");
+        gateway.call("PUT", "/any", &[("content-type", "text/csv"), both[0]], good).refused(415, "validate.type");
+    }
     assert_eq!(service.calls(), calls, "nothing that was refused reached the service");
     gateway.call("PUT", "/any", &[("content-type", "image/png")], "x").with(200);
     gateway.call("PUT", "/any", &[("content-type", "text/csv; charset=utf-8")], "x").with(200);
@@ -254,6 +259,8 @@ fn json_has_bounds() {
         assert_eq!(bad.at("/errors/0/pointer"), pointer, "{body}");
     }
     gateway.call("POST", "/x", &[], "{\"a\":[[[]]]}").refused(400, "json_limit.exceeded");
+    let both = [("content-type", "text/plain"), ("content-type", "application/json")];
+    gateway.call("POST", "/x", &both, "{\"a\":[[[]]]}").refused(400, "json_limit.exceeded");
     gateway.call("POST", "/x", &[("content-type", "application/problem+json")], "{").refused(400, "body.bad_json");
     gateway.call("POST", "/y", JSON, "[".repeat(100_000)).refused(400, "json_limit.exceeded");
     assert_eq!(service.calls(), 1);

@@ -1,5 +1,7 @@
 //! `moongate docs`: the reference, from the same table that checks scripts.
 
+mod options;
+
 use std::fmt::Write as _;
 
 use clap::Args;
@@ -15,7 +17,6 @@ use crate::script::diagnose::LINTS;
 use crate::script::docs::Documented;
 use crate::script::words;
 use crate::script::words::Kind;
-use crate::script::words::Opt;
 use crate::script::words::Word;
 
 /// Print the reference: all words, or one with its options
@@ -23,7 +24,7 @@ use crate::script::words::Word;
 /// Prints the reference that this binary was built with.
 #[derive(Args)]
 pub(super) struct Docs {
-    /// A word such as `route` or `mock`; `req`, `res`, `err`, `templates`, `test` or `admin`; `codes` for every failure code; `lints` for every warning of check; none for the list of words
+    /// A word such as `route` or `mock`, an option (`upstream.health`) or a failure code (`jwt.invalid`); `req`, `res`, `err`, `templates`, `test` or `admin`; `codes` for every failure code; `lints` for every warning of check; none for the list of words
     #[arg(value_name = "WORD")]
     word: Option<String>,
     /// As JSON
@@ -50,15 +51,29 @@ impl Docs {
     }
 
     fn one(&self, name: &str) -> Exit {
-        if let Some(policy) = policies().iter().find(|policy| policy.name == name) {
-            return self.print(|| policy_page(policy), || policy_json(policy));
+        if let Some(code) = Code::ALL.iter().find(|(code, ..)| *code == name) {
+            return self.print(|| code_line(code, code.0.len()), || code_json(code));
         }
-        if let Some(word) = words::find(name.split('.').next().unwrap_or(name)) {
-            return self.print(|| page(word), || word_json(word));
+        let policies = policies();
+        let (first, path) = name.split_once('.').unwrap_or((name, ""));
+        let policy = policies.iter().find(|policy| policy.name == first);
+        let word = words::find(first);
+        let listed = policy.map(|policy| &policy.options).or(word.map(|word| &word.options));
+        if let (Some(listed), false) = (listed, path.is_empty())
+            && let Some(option) = options::find(listed, path)
+        {
+            return self.print(|| options::alone(option), || options::json(option));
         }
-        let near = words::nearest(name, words::globals());
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        fail(Exit::Usage, &format!("no word `{name}`{near}"))
+        let is_member = |(form, _): &(&str, &str)| form.split(['(', ' ']).any(|part| part == name);
+        match (policy, word) {
+            (Some(policy), _) if path.is_empty() || words::functions(first).iter().any(is_member) => {
+                self.print(|| policy_page(policy), || policy_json(policy))
+            }
+            (_, Some(word)) if path.is_empty() || word.members.iter().any(is_member) => {
+                self.print(|| page(word), || word_json(word))
+            }
+            _ => fail(Exit::Usage, &format!("no word `{name}`{}", hint(name, &policies))),
+        }
     }
 
     fn print(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Exit {
@@ -69,6 +84,18 @@ impl Docs {
         }
         Exit::Fine
     }
+}
+
+/// Where what is no word may be found.
+fn hint(name: &str, policies: &[Documented]) -> String {
+    let of_policies = policies.iter().map(|policy| (policy.name.as_str(), &policy.options));
+    let of_words = words::all().iter().map(|word| (word.name, &word.options));
+    let holders = of_words.chain(of_policies).filter(|(_, listed)| options::find(listed, name).is_some());
+    let holders: Vec<_> = holders.map(|(word, _)| format!("`moongate docs {word}.{name}`")).collect();
+    if !holders.is_empty() {
+        return format!("; an option has this name: {}", holders.join(", "));
+    }
+    words::nearest(name, words::globals()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
 /// What is no word but has a page: the values that functions meet.
@@ -129,7 +156,7 @@ fn policy_page(policy: &Documented) -> String {
     let mut out = format!("{} {{ … }}\n\n{}\n", policy.name, wrapped(&policy.doc, "  "));
     if !policy.options.is_empty() {
         out.push_str("\nOptions\n");
-        options(&mut out, &policy.options);
+        options::page(&mut out, &policy.options, "  ");
     }
     let functions = words::functions(&policy.name);
     if !functions.is_empty() {
@@ -146,7 +173,7 @@ fn page(word: &Word) -> String {
     let mut out = format!("{}\n\n{}\n", word.form, wrapped(word.doc, "  "));
     if !word.options.is_empty() {
         out.push_str("\nOptions\n");
-        options(&mut out, &word.options);
+        options::page(&mut out, &word.options, "  ");
     }
     if !word.members.is_empty() {
         out.push('\n');
@@ -167,30 +194,13 @@ fn members(out: &mut String, members: &[(&str, &str)]) {
     }
 }
 
-fn options(out: &mut String, options: &[Opt]) {
-    for option in options.iter().filter(|option| !option.later) {
-        let mut facts = option.of.to_string();
-        if option.required {
-            facts.push_str(", required");
-        }
-        if !option.default.is_empty() {
-            let _ = write!(facts, ", default {}", option.default);
-        }
-        let name = if option.name == "1" { "(first)" } else { &option.name };
-        let _ = writeln!(out, "  {name}: {facts}\n{}", wrapped(&option.doc, "      "));
-    }
-    let later: Vec<_> = options.iter().filter(|option| option.later).map(|option| &*option.name).collect();
-    if !later.is_empty() {
-        let _ = writeln!(out, "  not in this version: {}", later.join(", "));
-    }
-}
-
 fn codes() -> String {
     let width = Code::ALL.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
-    Code::ALL.iter().fold(String::new(), |mut out, (name, status, doc)| {
-        let _ = writeln!(out, "{name:width$}  {status}  {}", doc.trim());
-        out
-    })
+    Code::ALL.iter().map(|code| code_line(code, width)).collect()
+}
+
+fn code_line((name, status, doc): &(&str, u16, &str), width: usize) -> String {
+    format!("{name:width$}  {status}  {}\n", doc.trim())
 }
 
 fn lints() -> String {
@@ -209,19 +219,11 @@ fn lints_json() -> Value {
 }
 
 fn codes_json() -> Value {
-    let code = |(name, status, doc): &(&str, u16, &str)| json!({ "code": name, "status": status, "doc": doc.trim() });
-    Value::Array(Code::ALL.iter().map(code).collect())
+    Code::ALL.iter().map(code_json).collect()
 }
 
-fn option_json(option: &Opt) -> Value {
-    json!({
-        "name": option.name,
-        "type": option.of.to_string(),
-        "default": option.default,
-        "required": option.required,
-        "later": option.later,
-        "doc": option.doc,
-    })
+fn code_json((name, status, doc): &(&str, u16, &str)) -> Value {
+    json!({ "code": name, "status": status, "doc": doc.trim() })
 }
 
 fn policy_json(policy: &Documented) -> Value {
@@ -229,7 +231,7 @@ fn policy_json(policy: &Documented) -> Value {
         "name": policy.name,
         "kind": Kind::Policy.as_str(),
         "doc": policy.doc,
-        "options": policy.options.iter().map(option_json).collect::<Vec<_>>(),
+        "options": policy.options.iter().map(options::json).collect::<Vec<_>>(),
         "members": members_json(words::functions(&policy.name)),
     })
 }
@@ -244,7 +246,7 @@ fn word_json(word: &Word) -> Value {
         "kind": word.kind.as_str(),
         "form": word.form,
         "doc": word.doc,
-        "options": word.options.iter().map(option_json).collect::<Vec<_>>(),
+        "options": word.options.iter().map(options::json).collect::<Vec<_>>(),
         "members": members_json(&word.members),
         "example": word.example,
     })
@@ -296,6 +298,12 @@ mod tests {
     fn codes_come_with_their_status() {
         assert!(codes().lines().any(|line| line.starts_with("route.none") && line.contains("404")));
         assert_eq!(codes_json().as_array().map(Vec::len), Some(Code::ALL.len()));
+    }
+
+    #[test]
+    fn what_has_no_page_is_found_where_it_is_an_option() {
+        assert_eq!(hint("health", &[]), "; an option has this name: `moongate docs upstream.health`");
+        assert_eq!(hint("rout", &[]), "; did you mean `route`?");
     }
 
     #[test]

@@ -112,6 +112,9 @@ fn from_failure(exchange: &Exchange, what: &str) -> Option<String> {
         "code" => Some(failure.code.as_str().to_owned()),
         "status" => Some(failure.status.to_string()),
         "detail" => Some(failure.detail.clone()),
+        "upstream" => failure.upstream.as_deref().map(str::to_owned),
+        "step" => failure.step.as_deref().map(str::to_owned),
+        "level" => failure.level.map(str::to_owned),
         _ => None,
     }
 }

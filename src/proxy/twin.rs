@@ -17,8 +17,8 @@ use crate::proxy::exchange::Record;
 use crate::proxy::limits::Limits;
 
 impl Exchange {
-    /// The twin of this exchange: the same request, route, caller and generation, with a record of its own and as much
-    /// time as the route gives from now. HEAD becomes GET, and what concerns this client's own copy is left out:
+    /// The twin of this exchange: the same request, id, trace, route, caller and generation, with a record of its own and as
+    /// much time as the route gives from now. HEAD becomes GET, and what concerns this client's own copy is left out:
     /// conditions and ranges (RFC 9110 §13, §14).
     pub fn twin(self: &Rc<Self>) -> Rc<Self> {
         let started = self.worker.clock.now();
@@ -28,6 +28,8 @@ impl Exchange {
         user.set_key(self.user.key());
         self.worker.in_flight.set(self.worker.in_flight.get() + 1);
         self.worker.meter.active(1);
+        // made where nobody asked for them yet: service, client and log are told the same
+        let (_, _) = (self.id(), self.trace());
         Rc::new(Self {
             request: RefCell::new(Box::new(head(&self.request.borrow()))),
             peer: self.peer,
@@ -41,7 +43,7 @@ impl Exchange {
             started,
             deadline: Cell::new(started.after(limit)),
             end: Cell::new(Moment::NEVER),
-            trace: OnceCell::new(),
+            trace: self.trace.clone(),
             unrouted: RefCell::default(),
             failure: RefCell::default(),
             record: RefCell::new(Record::default()),

@@ -126,7 +126,7 @@ pub(super) fn line(text: &str) -> String {
 /// A type as the server writes it.
 fn kind(of: &Type) -> String {
     match of {
-        Type::Any => "any".to_owned(),
+        Type::Any | Type::Templates(_) => "any".to_owned(),
         Type::Bool => "boolean".to_owned(),
         Type::Exactly(value) => value.to_string(),
         Type::Text(_) | Type::Template(_) => "string".to_owned(),

@@ -100,6 +100,6 @@ fn kind(of: &Type) -> String {
         Type::List(of, ..) => format!("{{ {} }}", wrapped(of)),
         Type::Map(of) => format!("{{ [string]: {} }}", wrapped(of)),
         Type::Either(types) => types.iter().map(wrapped).collect::<Vec<_>>().join(" | "),
-        Type::Any | Type::OneOf(_) | Type::Table(_) | Type::Step | Type::Regex => "any".to_owned(),
+        Type::Any | Type::Templates(_) | Type::OneOf(_) | Type::Table(_) | Type::Step | Type::Regex => "any".to_owned(),
     }
 }

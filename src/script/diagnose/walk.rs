@@ -224,6 +224,7 @@ impl Walker {
             Var::Name(token) => self.write(token, false),
             Var::Expression(expression) => {
                 self.prefix(expression.prefix());
+                self.member(expression.prefix(), expression.suffixes().next());
                 self.suffixes(expression.suffixes());
             }
             _ => {}

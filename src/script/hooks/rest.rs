@@ -33,11 +33,7 @@ pub(super) fn follow(lua: &Lua) -> mlua::Result<Function> {
         Ok(Box::pin(async move {
             tape::play(&exchange, at, hooks.context.limits().buffer).map_err(fault::raise)?;
             let (response, failure) = match rest(&hooks, &exchange, pipeline, at).await {
-                Ok(response) => {
-                    exchange.record.borrow_mut().reason = None;
-                    *exchange.failure.borrow_mut() = None;
-                    (response, None)
-                }
+                Ok(answer) => answer,
                 Err(failure) => {
                     let shared = Rc::new(failure.clone());
                     (proxy::explain(&exchange, failure).await, Some(shared))
@@ -49,12 +45,23 @@ pub(super) fn follow(lua: &Lua) -> mlua::Result<Function> {
     })
 }
 
-/// The steps from `at` on, then the service.
-async fn rest(hooks: &Rc<Inner>, exchange: &Rc<Exchange>, pipeline: usize, at: usize) -> Result<Response, Failure> {
+/// The steps from `at` on, then the service: an answer, and the failure it stands for, if it is one that a further `next`
+/// met. What an earlier call of this `next` met is forgotten.
+async fn rest(
+    hooks: &Rc<Inner>,
+    exchange: &Rc<Exchange>,
+    pipeline: usize,
+    at: usize,
+) -> Result<(Response, Option<Rc<Failure>>), Failure> {
     match hooks.steps(exchange, pipeline.checked_sub(1), at).get().await {
-        Verdict::Answer(response) => Ok(response),
+        Verdict::Answer(response) => Ok((response, exchange.failure.borrow().clone())),
         Verdict::Fail(failure) => Err(failure),
-        Verdict::Continue => proxy::forward(exchange, Override::default()).await,
+        Verdict::Continue => {
+            let response = proxy::forward(exchange, Override::default()).await?;
+            exchange.record.borrow_mut().reason = None;
+            *exchange.failure.borrow_mut() = None;
+            Ok((response, None))
+        }
     }
 }
 

@@ -54,6 +54,10 @@ impl Check<'_> {
                 Some(value) => self.template(value, *escape),
                 None => self.refuse(value, of),
             },
+            Type::Templates(escape) => {
+                self.templates(value, *escape, 0)?;
+                plain(value, of)
+            }
             Type::Int(..) => match (plain(value, of), value) {
                 (Some(value), _) => Some(value),
                 (None, Value::String(text)) if text.to_string_lossy().trim().parse::<f64>().is_ok() => {
@@ -148,6 +152,29 @@ impl Check<'_> {
         Ok(self.refuse(value, whole))
     }
 
+    /// Every text in `value`, as deep as answers are filled.
+    fn templates(&mut self, value: &Value, escape: Escape, depth: usize) -> mlua::Result<()> {
+        let table = match value {
+            Value::Table(table) if depth < 32 => table,
+            Value::String(_) => {
+                self.template(value.clone(), escape);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = pair?;
+            let at = whole(&key).and_then(|at| usize::try_from(at).ok());
+            self.anchor.path.push(match (at, key.to_string()) {
+                (Some(at), _) => Segment::Index(at),
+                (None, name) => Segment::Key(name.unwrap_or_default()),
+            });
+            self.templates(&value, escape, depth + 1)?;
+            self.anchor.path.pop();
+        }
+        Ok(())
+    }
+
     /// A template whose names are checked where no route is in sight: path parameters are taken on trust here.
     fn template(&mut self, value: Value, escape: Escape) -> Option<Value> {
         if self.session.judged.get() {
@@ -201,7 +228,7 @@ fn plain(value: &Value, of: &Type) -> Option<Value> {
     let text = || value.as_string().map(|text| text.to_string_lossy());
     let number = |number: f64| Some(Value::Number(number));
     match of {
-        Type::Any => (!value.is_nil()).then(|| value.clone()),
+        Type::Any | Type::Templates(_) => (!value.is_nil()).then(|| value.clone()),
         Type::Bool => value.is_boolean().then(|| value.clone()),
         Type::Exactly(wanted) => (value.as_boolean() == Some(*wanted)).then(|| value.clone()),
         Type::Text(_) | Type::Template(_) if Service::of(value).is_some() => Some(value.clone()),

@@ -36,8 +36,13 @@ pub(super) fn answer() -> Vec<Opt> {
             "",
             "fields of the answer",
         ),
-        opt("cookies", Type::map(Type::Any), "", "cookies to set: text, or { value, path, max_age, … }"),
-        opt("json", Type::Any, "", "a body sent as JSON"),
+        opt(
+            "cookies",
+            Type::map(Type::Templates(Escape::Header)),
+            "",
+            "cookies to set: text, or { value, path, max_age, … }",
+        ),
+        opt("json", Type::Templates(Escape::Plain), "", "a body sent as JSON; the texts in it are templates"),
         opt("text", template(), "", "a body sent as plain text"),
         opt("html", template(), "", "a body sent as HTML"),
         opt("xml", template(), "", "a body sent as XML"),
@@ -146,7 +151,12 @@ pub(super) fn route() -> Vec<Opt> {
         ),
     ];
     vec![
-        opt("rewrite", Type::Template(Escape::Url), "", "the path sent on (`\"/v2/users/{id}\"`)"),
+        opt(
+            "rewrite",
+            Type::Template(Escape::Url),
+            "",
+            "the path sent on (`\"/v2/users/{id}\"`); the query of the request follows one that is written here",
+        ),
         opt("strip_prefix", Type::text(), "", "taken off the front of the path sent on"),
         opt(
             "host",

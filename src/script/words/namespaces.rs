@@ -17,7 +17,7 @@ const NAMESPACES: &[(&str, &[(&str, &str)])] = &[
             ("cache.delete(key) → boolean", "takes a value out; whether there was one"),
             (
                 "cache.purge(tag, …, { hard, prefix, key }) → n",
-                "forgets answers and values by tag (\"*\": all), answers also by prefix of their path and by key (a route's own, or an address \"http://host/path?query\"); softly: what is stored is served while it is asked for again, as far as `stale` goes; hard: at once. on(\"purge\", fn) hears of it",
+                "forgets answers and values by tag (\"*\": all), answers also by prefix of their path and by key (a route's own, or an address \"http://host/path?query\"); softly: what is stored is served while it is asked for again, as far as `stale` goes; hard: at once. n: how many of these it was told, not how many answers there were. on(\"purge\", fn) hears of it",
             ),
             (
                 "cache.space \"name\" { max } → space",

@@ -32,6 +32,8 @@ pub enum Type {
     Rate,
     /// Text whose `{names}` are filled, escaped for where it ends up.
     Template(Escape),
+    /// Any value; every text in it is such a template.
+    Templates(Escape),
     /// A function, with its parameters for the message.
     Function(&'static str),
     /// A status code, 100 to 599.
@@ -119,7 +121,7 @@ impl fmt::Display for Type {
     /// As in "must be …".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Any => f.write_str("a value"),
+            Self::Any | Self::Templates(_) => f.write_str("a value"),
             Self::Bool => f.write_str("`true` or `false`"),
             Self::Exactly(value) => write!(f, "`{value}`"),
             Self::Text(text) => text.fmt(f),

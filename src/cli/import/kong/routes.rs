@@ -64,7 +64,7 @@ fn patterns(route: &Value, draft: &mut Draft) -> Vec<Pattern> {
 
 fn prefix(path: &str) -> Pattern {
     let path = path.trim_end_matches('/');
-    Pattern { path: format!("{path}/{{rest*}}"), prefix: Some(path.to_owned()), sent: format!("{path}/{{rest}}") }
+    Pattern { path: format!("{path}/{{rest*}}"), prefix: Some(path.to_owned()), sent: format!("{path}/{{rest*}}") }
 }
 
 /// The plain ones: segments that are text, a number, or anything, with or without a name.
@@ -82,13 +82,13 @@ fn expression(text: &str) -> Option<Pattern> {
             literal => literal_of(literal)?,
         };
         sent.push('/');
-        sent.push_str(&if written.starts_with('{') { format!("{{{name}}}") } else { written.clone() });
+        sent.push_str(&if written.starts_with('{') { written.replace(":int", "") } else { written.clone() });
         path.push('/');
         path.push_str(&written);
     }
     if !whole && !path.ends_with("*}") {
         path.push_str("/{rest*}");
-        sent.push_str("/{rest}");
+        sent.push_str("/{rest*}");
     }
     Some(Pattern { path, prefix: None, sent })
 }
@@ -170,8 +170,8 @@ fn target(route: &Route<'_>, pattern: &Pattern, draft: &mut Draft) {
             }
             None
         }
-        (Some(_), true) => Some(format!("{}/{{rest}}", at.path)),
-        (None, true) => Some(format!("{}/{}", at.path, if pattern.sent.ends_with("{rest}") { "{rest}" } else { "" })),
+        (Some(_), true) => Some(format!("{}/{{rest*}}", at.path)),
+        (None, true) => Some(format!("{}/{}", at.path, if pattern.sent.ends_with("{rest*}") { "{rest*}" } else { "" })),
         (_, false) if at.path.is_empty() => None,
         (_, false) => Some(format!("{}{}", at.path, pattern.sent)),
     };

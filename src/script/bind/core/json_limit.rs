@@ -49,7 +49,7 @@ pub(super) fn json_limit(lua: &Lua, options: Table) -> mlua::Result<Function> {
 /// A body that says it is JSON, or does not say what it is.
 fn is_json(request: &crate::http::Request) -> bool {
     let media = handle::media_type(&request.headers);
-    media.is_none_or(|media| super::is_json(&media))
+    media.is_none_or(|media| media.split(", ").any(super::is_json))
 }
 
 fn failure(fault: LimitFault) -> Failure {

@@ -106,7 +106,8 @@ impl Checks {
             ([], Some(_)) => super::is_json(&media),
             (types, _) => types.iter().any(|wanted| is_of(&media, wanted)),
         };
-        if fits {
+        // of several the service might take another than the one that was looked at
+        if fits && !media.contains(',') {
             return Ok(());
         }
         let wanted = if self.types.is_empty() { "application/json".to_owned() } else { self.types.join(", ") };

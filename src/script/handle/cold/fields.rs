@@ -72,11 +72,12 @@ pub(crate) fn certificate(lua: &Lua, shown: &Certificate) -> mlua::Result<Table>
     Ok(table)
 }
 
-/// The media type without parameters, lower case.
+/// The media type without parameters, lower case. More than one, of which a service might take any, are a list: no type.
 pub(crate) fn media_type(headers: &crate::http::Headers) -> Option<String> {
-    let field = headers.text("content-type")?;
-    let media = field.split(';').next().unwrap_or_default().trim();
-    (!media.is_empty()).then(|| media.to_ascii_lowercase())
+    let field = headers.joined("content-type")?;
+    let media = |field: &str| field.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media = String::from_utf8_lossy(&field).split(',').map(media).collect::<Vec<_>>().join(", ");
+    (!media.is_empty()).then_some(media)
 }
 
 /// `req.name = value`

@@ -47,6 +47,19 @@ fn a_failure_that_stands_is_still_in_force() {
 }
 
 #[test]
+fn a_failure_stands_through_every_wrapper_around_it() {
+    let wrapped = "function(req, next) local res = next() res.headers.x = tostring(res.error and res.error.code) end";
+    let scene = scene(&format!(
+        "return {{ steps = {{ {wrapped}, function(req, next) next() end, {wrapped}, function() reject(403, 'no', {{ code = 'my.code' }}) end }} }}"
+    ));
+    let exchange = scene.exchange();
+    let Verdict::Answer(response) = scene.wait(scene.hooks.steps(&exchange)) else { panic!() };
+    assert_eq!((response.status, response.headers.text("x")), (403, Some("my.code")));
+    assert_eq!(exchange.failure.borrow().as_ref().unwrap().code.as_str(), "my.code");
+    assert_eq!(exchange.record.borrow().reason.as_deref(), Some("my.code"));
+}
+
+#[test]
 fn next_may_be_called_again() {
     let text = "return { steps = { function(req, next) local res for i = 1, 3 do res = next() if res.status == 200 then return res end end end,
         function(req) req.ctx.n = (req.ctx.n or 0) + 1 if req.ctx.n < 3 then reject(503) end return { text = req.ctx.n .. req:text() } end } }";

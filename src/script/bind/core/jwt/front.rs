@@ -92,6 +92,9 @@ impl Front {
         why: &str,
         cause: impl Into<String>,
     ) -> mlua::Result<T> {
+        let cause = cause.into();
+        // the client is told no more than it needs, the operator what it was
+        exchange.record.borrow_mut().noted.push(("cause".to_owned(), cause.as_str().into()));
         let failure = Failure::new(self.codes.1.clone(), why).because(cause);
         self.refuse(exchange, failure, Some("invalid_token"))
     }

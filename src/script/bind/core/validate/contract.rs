@@ -140,6 +140,9 @@ async fn body(document: &Document, operation: usize, exchange: &Rc<Exchange>, mo
         }
         handle::media_type(&request.headers).unwrap_or_default()
     };
+    if media.contains(',') {
+        return Err(fault::raise(Failure::new(Code::ValidateType, "the body must be of one type")));
+    }
     if !document.api.takes(operation, &media).map_err(|refusal| fault::raise(refused(refusal)))? {
         return Ok(());
     }
