@@ -55,6 +55,7 @@ policy "forward_auth" {
     end
 
     local function pass(req, fields)
+      core.vouch(req)
       for name, value in fields do req.headers[name] = value end
     end
 

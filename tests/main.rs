@@ -146,6 +146,7 @@ mod rolling;
 mod routing;
 mod sending;
 mod shapes;
+mod sharing;
 mod sign_upstream;
 mod sockets;
 mod static_files;

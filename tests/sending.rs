@@ -98,9 +98,8 @@ fn a_host_that_the_script_wrote_itself_needs_no_leave() {
         .start();
     gateway.get("/7/a/b").with(200);
     assert_eq!(service.last().target, "/of/7/a/b");
-    gateway.get("/%2e%2e/a").with(400);
     gateway.get("/@evil.test:1/a").with(200);
-    assert_eq!(service.last().target.starts_with("/of/"), true);
+    assert_eq!(service.last().target, "/of/@evil.test:1/a");
 }
 
 #[test]

@@ -38,10 +38,10 @@ pub fn freshened(stored: &Headers, new: &Headers) -> Headers {
     let mut seen: Vec<String> = Vec::new();
     for (_, name, value) in new.iter() {
         let name = text(name);
-        // What describes the body that is stored stays as it is.
+        // What describes the body that is stored stays as it is; a cookie is for the one client who asked.
         if matches!(
             name.as_str(),
-            "content-length" | "content-encoding" | "content-range" | "transfer-encoding" | "age"
+            "content-length" | "content-encoding" | "content-range" | "transfer-encoding" | "age" | "set-cookie"
         ) {
             continue;
         }
@@ -54,6 +54,16 @@ pub fn freshened(stored: &Headers, new: &Headers) -> Headers {
     }
     strip(&mut headers);
     headers
+}
+
+/// Whether a 304 is about what is stored: another entity tag than the one that was asked about names another
+/// representation (§4.3.4).
+pub fn is_about(stored: &Headers, new: &Headers) -> bool {
+    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    match (stored.get("etag"), new.get("etag")) {
+        (Some(stored), Some(new)) => opaque(stored) == opaque(new),
+        _ => true,
+    }
 }
 
 /// The validators to ask the service with whether a stored answer is still right (§4.3.1).

@@ -81,7 +81,7 @@ pub enum Why {
     Authorization,
     /// It sets a cookie.
     SetCookie,
-    /// `Vary: *`
+    /// `Vary: *`, or by a field that the gateway writes or a step changed on the way: no request tells its value.
     Vary,
     /// A part of a representation.
     Partial,
@@ -173,11 +173,25 @@ fn allowed(asked: Asked<'_>, status: u16, headers: &Headers, rules: &Rules, cont
     if headers.has("set-cookie") {
         return Err(Why::SetCookie);
     }
-    if headers.all("vary").any(|line| line.split(|&byte| byte == b',').any(|name| name.trim_ascii() == b"*")) {
+    let named = |name: &[u8]| WRITTEN.iter().any(|written| name.trim_ascii().eq_ignore_ascii_case(written));
+    if headers.all("vary").any(|line| line.split(|&byte| byte == b',').any(named)) {
         return Err(Why::Vary);
     }
     Ok(())
 }
+
+/// What no key can tell: anything, and the fields that the gateway writes anew for each request it sends on.
+const WRITTEN: [&[u8]; 9] = [
+    b"*",
+    b"x-forwarded-for",
+    b"x-forwarded-port",
+    b"x-real-ip",
+    b"forwarded",
+    b"via",
+    b"x-request-id",
+    b"traceparent",
+    b"tracestate",
+];
 
 /// The lifetime the answer names itself (§4.2.1); an `Expires` that is no date has passed (§5.3).
 fn explicit(control: &Control, headers: &Headers, now: u64) -> Option<Duration> {

@@ -109,10 +109,9 @@ fn variant(key: &mut Vec<u8>, names: &[Box<str>], headers: &Headers) {
         match headers.joined(name) {
             Some(value) => {
                 key.push(b'=');
-                // Optional white space says nothing; anything else may.
-                for byte in value.iter().filter(|byte| !matches!(byte, b' ' | b'\t')) {
-                    key.push(*byte);
-                }
+                // In lists of choices white space says nothing; anywhere else it may.
+                let choices = name.starts_with("accept");
+                key.extend(value.trim_ascii().iter().filter(|byte| !(choices && matches!(byte, b' ' | b'\t'))));
             }
             None => key.push(b'-'),
         }

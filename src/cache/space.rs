@@ -30,7 +30,8 @@ pub struct Space {
     stored: ArcSwap<Stored>,
     bytes: AtomicU64,
     flights: Mutex<HashMap<Box<[u8]>, Arc<Flight>, RandomState>>,
-    /// Keys whose answers were not storable, and until when nobody waits for another's.
+    /// Keys whose answers were not storable, and until when nobody waits for another's. Those asked for with credentials
+    /// stand beside those without: what is for one caller only may still be for everybody where nobody says who they are.
     passes: Mutex<Lru<Moment>>,
     hasher: RandomState,
     purges: Purges,
@@ -101,6 +102,7 @@ pub enum Turn {
 pub struct Lead {
     space: Arc<Space>,
     key: Key,
+    identified: bool,
     /// Under which keys the flight is known.
     aliases: Vec<Box<[u8]>>,
     flight: Arc<Flight>,
@@ -167,8 +169,8 @@ impl Space {
         }
     }
 
-    /// Asks for the answer of `key`, or waits for who does so already.
-    pub fn board(self: &Arc<Self>, key: &Key) -> Turn {
+    /// Asks for the answer of `key`, or waits for who does so already. `identified`: it is known who asks.
+    pub fn board(self: &Arc<Self>, key: &Key, identified: bool) -> Turn {
         let mut flights = self.flights.lock();
         // What was asked for before a purge is not for those who come after it.
         if let Some(flight) = flights.get(key.bytes()).filter(|flight| flight.born == self.purges.now()) {
@@ -177,7 +179,8 @@ impl Space {
         let flight = Arc::new(Flight { born: self.purges.now(), head: watch::Sender::new(None) });
         flights.insert(key.bytes().into(), Arc::clone(&flight));
         let aliases = vec![key.bytes().into()];
-        Turn::Lead(Lead { space: Arc::clone(self), key: key.clone(), aliases, flight, born: self.purges.now() })
+        let (space, key, born) = (Arc::clone(self), key.clone(), self.purges.now());
+        Turn::Lead(Lead { space, key, identified, aliases, flight, born })
     }
 
     /// Whether somebody brings the answer of `key` right now.
@@ -185,9 +188,9 @@ impl Space {
         self.flights.lock().contains_key(key.bytes())
     }
 
-    /// Whether answers of `key` were found not to be storable a while ago.
-    pub fn passes(&self, key: &Key, now: Moment) -> bool {
-        let name = self.name(key);
+    /// Whether answers of `key` were found not to be storable a while ago, for those who are (or are not) `identified`.
+    pub fn passes(&self, key: &Key, identified: bool, now: Moment) -> bool {
+        let name = self.name(key, identified);
         let mut passes = self.passes.lock();
         match passes.peek(&name) {
             Some(until) if *until > now => true,
@@ -200,9 +203,9 @@ impl Space {
     }
 
     /// Nobody waits for another's answer of `key` until `until`.
-    fn pass(&self, key: &Key, until: Moment) {
+    fn pass(&self, key: &Key, identified: bool, until: Moment) {
         let mut passes = self.passes.lock();
-        passes.insert(&self.name(key), until);
+        passes.insert(&self.name(key, identified), until);
         while passes.len() > MOST_PASSES {
             passes.pop_oldest();
         }
@@ -210,8 +213,8 @@ impl Space {
 
     /// A short name for what a key is about: keys are as long as clients make them, and many may be remembered. Two that
     /// share one only miss a chance to wait for one another.
-    fn name(&self, key: &Key) -> String {
-        format!("{:016x}", self.hasher.hash_one(key.primary()))
+    fn name(&self, key: &Key, identified: bool) -> String {
+        format!("{:016x}", self.hasher.hash_one((key.primary(), identified)))
     }
 
     /// Puts an entry in the place of the one that was freshened.
@@ -279,8 +282,13 @@ impl Lead {
     /// It is not to be stored; for `remember` nobody waits for another's answer.
     pub fn passes(self, now: Moment, remember: Duration) {
         if !remember.is_zero() {
-            self.space.pass(&self.key, now.after(remember));
+            self.space.pass(&self.key, self.identified, now.after(remember));
         }
+    }
+
+    /// What is stored is no longer right.
+    pub fn forgets(self) {
+        self.space.forget(&self.key);
     }
 }
 

@@ -26,6 +26,9 @@ impl Exchange {
         let user = User::default();
         user.set_claims(self.user.claims());
         user.set_key(self.user.key());
+        if self.user.is_known() {
+            user.vouch();
+        }
         self.worker.in_flight.set(self.worker.in_flight.get() + 1);
         self.worker.meter.active(1);
         // made where nobody asked for them yet: service, client and log are told the same

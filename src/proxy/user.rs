@@ -1,6 +1,7 @@
 //! Who the caller is, as data: claims that a step found, shared, without a table of any script.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use crate::proxy::Exchange;
 pub struct User {
     claims: RefCell<Option<Arc<Value>>>,
     key: RefCell<Option<Rc<str>>>,
+    /// Somebody else found out who calls, and did not tell.
+    vouched: Cell<bool>,
 }
 
 impl User {
@@ -43,6 +46,16 @@ impl User {
     /// Whether claims are here.
     pub fn has_claims(&self) -> bool {
         self.claims.borrow().is_some()
+    }
+
+    /// Notes that the caller was let in as somebody in particular.
+    pub fn vouch(&self) {
+        self.vouched.set(true);
+    }
+
+    /// Whether a step found out who calls.
+    pub fn is_known(&self) -> bool {
+        self.vouched.get() || self.has_claims() || self.has_key()
     }
 
     /// Whether a key is here.

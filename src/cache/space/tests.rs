@@ -37,7 +37,7 @@ fn entry(body: &'static str, tags: &[&str], born: u64) -> Arc<Entry> {
 }
 
 fn lead(space: &Arc<Space>, key: &Key) -> Lead {
-    match space.board(key) {
+    match space.board(key, false) {
         Turn::Lead(lead) => lead,
         Turn::Follow(_) => panic!("somebody else asks already"),
     }
@@ -64,12 +64,12 @@ fn one_asks_and_the_others_wait_for_the_head() {
     let space = Space::new(1 << 20);
     let key = Key::text("/a");
     let mut first = lead(&space, &key);
-    let Turn::Follow(flight) = space.board(&key) else { panic!("the second waits") };
+    let Turn::Follow(flight) = space.board(&key, false) else { panic!("the second waits") };
     assert!(now(flight.arrived()).is_none());
     let entry = entry("body", &[], first.born);
     first.begins(&entry, &[], &Headers::default());
     assert!(matches!(now(flight.arrived()), Some(Arrived::Entry(_))), "the body need not be complete");
-    assert!(matches!(space.board(&key), Turn::Follow(_)), "who comes now reads along");
+    assert!(matches!(space.board(&key, false), Turn::Follow(_)), "who comes now reads along");
     first.stored(entry);
     assert_eq!(body(&space, "/a", &Headers::default()).unwrap(), "body");
     assert!(!space.is_coming(&key));
@@ -80,7 +80,7 @@ fn whoever_waits_goes_on_when_the_one_who_asks_is_gone() {
     let space = Space::new(1 << 20);
     let key = Key::text("/a");
     let first = lead(&space, &key);
-    let Turn::Follow(flight) = space.board(&key) else { panic!("the second waits") };
+    let Turn::Follow(flight) = space.board(&key, false) else { panic!("the second waits") };
     drop(first);
     assert!(matches!(now(flight.arrived()), Some(Arrived::Pass)));
     drop(lead(&space, &key));
@@ -91,8 +91,9 @@ fn what_is_not_storable_makes_no_queue_for_a_while() {
     let space = Space::new(1 << 20);
     let key = Key::text("/a");
     lead(&space, &key).passes(Moment::default(), Duration::from_secs(5));
-    assert!(space.passes(&key, Moment(4_999_999_999)));
-    assert!(!space.passes(&key, Moment(5_000_000_000)));
+    assert!(!space.passes(&key, true, Moment::default()), "where it is known who asks it may be otherwise");
+    assert!(space.passes(&key, false, Moment(4_999_999_999)));
+    assert!(!space.passes(&key, false, Moment(5_000_000_000)));
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn who_wants_another_variant_does_not_wait_for_this_one() {
     let other = lead(&space, &key);
     let mut same = Key::text("/a");
     space.find(&mut same, &json);
-    assert!(matches!(space.board(&same), Turn::Follow(_)));
+    assert!(matches!(space.board(&same, false), Turn::Follow(_)));
     drop(other);
     first.stored(answer);
     assert_eq!(body(&space, "/a", &json).unwrap(), "json");

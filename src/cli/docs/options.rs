@@ -45,7 +45,7 @@ pub(super) fn page(out: &mut String, options: &[Opt], indent: &str) {
             let _ = write!(facts, ", default {}", option.default);
         }
         let name = if option.name == "1" { "(first)" } else { &option.name };
-        let _ = writeln!(out, "{indent}{name}: {facts}");
+        let _ = writeln!(out, "{}", wrapped(&format!("{name}: {facts}"), indent));
         if !option.doc.is_empty() {
             let _ = writeln!(out, "{}", wrapped(&option.doc, &deeper));
         }

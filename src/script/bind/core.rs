@@ -80,6 +80,7 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
     core.set("deadline", function(lua, "deadline", deadline)?)?;
     core.set("body_limit", wait::strict(lua, "body_limit", body_limit)?)?;
     core.set("identity", function(lua, "identity", identity::identity)?)?;
+    core.set("vouch", function(lua, "vouch", identity::vouch)?)?;
     core.set("identify", function(lua, "identify", identity::identify)?)?;
     core.set("mtls", function(lua, "mtls", mtls::mtls)?)?;
     core.set("client_cert", function(lua, "client_cert", mtls::client_cert)?)?;

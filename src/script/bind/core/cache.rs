@@ -36,7 +36,6 @@ use crate::proxy::Exchange;
 use crate::proxy::Failure;
 use crate::proxy::Run;
 use crate::proxy::buffer;
-use crate::proxy::user;
 use crate::script::context::Context;
 use crate::script::driver;
 use crate::script::driver::fault;
@@ -169,10 +168,12 @@ impl Job {
             if self.only_if_cached() {
                 return wait::fail(Failure::new(Code::CacheMiss, "nothing is stored that this request would take"));
             }
-            if self.space.passes(&key, self.exchange.worker.clock.now()) {
+            // What this client alone does not want stored is nobody else's, and says nothing about the answer.
+            let identified = identified(&self.exchange);
+            if self.stores_nothing() || self.space.passes(&key, identified, self.exchange.worker.clock.now()) {
                 break;
             }
-            match self.space.board(&key) {
+            match self.space.board(&key, identified) {
                 Turn::Lead(lead) => match fill::lead(&self, lead, old)?.await {
                     Ok(Filled::Answer(response, failure)) => return self.answer(*response, failure),
                     Ok(Filled::Failed(failure)) => return Err(fault::raise(*failure)),
@@ -202,6 +203,10 @@ impl Job {
             };
         }
         self.pass(How::Miss).await
+    }
+
+    fn stores_nothing(&self) -> bool {
+        Control::of_request(&self.exchange.request.borrow().headers).no_store
     }
 
     fn only_if_cached(&self) -> bool {
@@ -289,7 +294,8 @@ fn is_safe(method: &Method) -> bool {
 
 /// Whether a step found out who the caller is, or the request carries credentials.
 fn identified(exchange: &Rc<Exchange>) -> bool {
-    exchange.user.has_claims() || exchange.request.borrow().headers.has("authorization") || user::id(exchange).is_some()
+    let own = |name: &str| exchange.site.hooks.lookup(exchange, &[name.to_owned()]).is_some();
+    exchange.user.is_known() || exchange.request.borrow().headers.has("authorization") || own("user") || own("key")
 }
 
 /// How long a request waits for the answer that another one asked for.

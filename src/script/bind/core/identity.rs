@@ -34,6 +34,12 @@ pub(super) fn identify(lua: &Lua, (req, who, key): (Value, Value, Option<String>
     handle::identify(lua, &exchange, claims, key.map(Rc::from))
 }
 
+/// The caller of `req` is somebody in particular, whoever that is.
+pub(super) fn vouch(lua: &Lua, req: Value) -> mlua::Result<()> {
+    exchange(lua, &req)?.user.vouch();
+    Ok(())
+}
+
 /// A table of names and plain values; an empty one is an object too.
 pub(super) fn object(value: &Value) -> mlua::Result<Arc<Json>> {
     let wrong = |what: &str| mlua::Error::runtime(format!("a user is a table of names and plain values: {what}"));

@@ -34,6 +34,7 @@ use crate::cache::space::Lead;
 use crate::cache::space::Turn;
 use crate::clock::Moment;
 use crate::http::Body;
+use crate::http::Headers;
 use crate::http::Response;
 use crate::http::conditional;
 use crate::proxy::Code;
@@ -60,7 +61,11 @@ struct Fill {
     twin: Rc<Exchange>,
     /// What is stored and may be confirmed.
     old: Option<Arc<Entry>>,
+    /// The fields of the request as it came here, by which variants are found.
+    fields: Headers,
     identified: bool,
+    /// The key names a user.
+    personal: bool,
     asked: Moment,
 }
 
@@ -73,7 +78,7 @@ pub(super) fn lead(job: &Job, lead: Lead, old: Option<Arc<Entry>>) -> mlua::Resu
 
 /// Refreshes `old`, unless that is under way.
 pub(super) fn behind(job: &Job, key: &Key, old: &Arc<Entry>) -> mlua::Result<()> {
-    match job.space.board(key) {
+    match job.space.board(key, identified(&job.exchange)) {
         Turn::Lead(lead) => begin(job, lead, Some(Arc::clone(old)), None),
         Turn::Follow(_) => Ok(()),
     }
@@ -85,7 +90,8 @@ fn begin(
     old: Option<Arc<Entry>>,
     first: Option<(Rc<Exchange>, oneshot::Sender<Filled>)>,
 ) -> mlua::Result<()> {
-    let identified = identified(&job.exchange);
+    let (identified, personal) = (identified(&job.exchange), job.policy.user(&job.exchange).is_some());
+    let fields = job.exchange.request.borrow().headers.clone();
     let twin = handle::twin(&job.lua, &job.exchange)?;
     // The content of a GET is in no key: what everybody gets must not come of it.
     if !options::is_query(&twin.request.borrow().method) {
@@ -97,7 +103,7 @@ fn begin(
         }
     }
     let asked = twin.worker.clock.now();
-    let fill = Fill { policy: Rc::clone(&job.policy), first, twin, old, identified, asked };
+    let fill = Fill { policy: Rc::clone(&job.policy), first, twin, old, fields, identified, personal, asked };
     let (lua, context, next) = (job.lua.clone(), Rc::clone(&job.context), job.next.clone());
     let worker = Rc::clone(&fill.twin.worker);
     worker.spawn(async move {
@@ -160,19 +166,24 @@ impl Fill {
             let asked = Control::of_request(&self.twin.request.borrow().headers);
             if (response.status >= 500 || failure.is_some()) && freshness::stands_in(&old.life, age, &asked) {
                 lead.passes(self.now(), Duration::ZERO);
-                return self.tell_stored(&old, How::StandsIn, age);
+                return self.tell_stored(&old, How::StandsIn, age, &Response::default());
             }
         }
         match self.life(&mut response, &said) {
             Ok(life) => self.store(lead, response, failure, said, life).await,
             Err(why) => {
-                // A service that fails is asked again soon; what is private stays so.
-                let remember = if response.status >= 500 { BRIEFLY } else { A_WHILE };
-                lead.passes(self.now(), remember);
+                lead.passes(self.now(), self.remember(&response, why));
                 log::debug("an answer was not stored", &[("why", &why.as_str())]);
                 self.tell(response, failure, How::Miss);
             }
         }
+    }
+
+    /// How long others do not wait for what is not stored for this reason. A service that fails is asked again soon, and
+    /// who a later step found is not everybody; what is private stays so.
+    fn remember(&self, response: &Response, why: Why) -> Duration {
+        let own = why == Why::Authorization && !self.identified;
+        if response.status >= 500 || own { BRIEFLY } else { A_WHILE }
     }
 
     fn life(&self, response: &mut Response, said: &Said) -> Result<Life, Why> {
@@ -184,29 +195,49 @@ impl Fill {
         }
         let mut rules = self.policy.rules.clone();
         rules.ttl = said.ttl.or(rules.ttl);
-        // Without a user the answer is for everybody, whatever the policy says about users.
-        rules.private &= self.policy.user(&self.twin).is_some();
+        // Without a user in its key the answer is for everybody, whatever the policy says about users.
+        rules.private &= self.personal;
         if said.keep == Some(true) {
             rules.private = true;
             response.headers.remove("set-cookie");
         }
         let request = self.twin.request.borrow();
         let control = Control::of_request(&request.headers);
-        let asked = Asked { method: &request.method, control: &control, identified: self.identified };
+        // Steps behind this one may have found out who calls.
+        let identified = self.identified || identified(&self.twin);
+        let asked = Asked { method: &request.method, control: &control, identified };
         let clock = &self.twin.worker.clock;
         let arrival = Arrival { unix: clock.unix(), delay: clock.now().since(self.asked) };
-        freshness::store(asked, response.status, &response.headers, &rules, arrival)
+        let life = freshness::store(asked, response.status, &response.headers, &rules, arrival)?;
+        if self.is_edited(&key::names(&response.headers, &self.policy.vary)) { Err(Why::Vary) } else { Ok(life) }
     }
 
-    /// What was stored is still right (RFC 9111 §4.3.4).
+    /// Whether steps behind this one have changed a field by which answers differ: who asks next is known by what they
+    /// send, not by what those steps make of it.
+    fn is_edited(&self, names: &[Box<str>]) -> bool {
+        let request = self.twin.request.borrow();
+        names.iter().any(|name| self.fields.joined(name) != request.headers.joined(name))
+    }
+
+    /// What was stored is still right (RFC 9111 §4.3.4), for the client who asked at least.
     fn confirmed(self, mut lead: Lead, old: &Arc<Entry>, response: &Response) {
+        if !answer::is_about(&old.headers, &response.headers) {
+            lead.forgets();
+            let age = old.age(self.now());
+            return self.tell_stored(old, How::Confirmed, age, response);
+        }
         let headers = answer::freshened(&old.headers, &response.headers);
         let mut whole = Response { status: old.status, headers: headers.clone(), ..Response::default() };
-        let life = self.life(&mut whole, &Said::default()).unwrap_or_else(|_| old.life.clone());
+        let life = match self.life(&mut whole, &Said::default()) {
+            // a function of the script said how long it lives
+            Err(Why::Lifetime) => Ok(old.life.clone()),
+            life => life,
+        };
+        let same = *key::names(&headers, &self.policy.vary) == *old.vary;
         let entry = Arc::new(Entry {
             status: old.status,
             headers,
-            life,
+            life: life.clone().unwrap_or_default(),
             arrived: self.now(),
             born: lead.born,
             key: old.key.clone(),
@@ -215,10 +246,14 @@ impl Fill {
             path: old.path.clone(),
             content: Arc::clone(&old.content),
         });
-        lead.begins(&entry, &old.vary, &self.twin.request.borrow().headers);
-        lead.stored(Arc::clone(&entry));
+        if life.is_ok() && same {
+            lead.begins(&entry, &old.vary, &self.fields);
+            lead.stored(Arc::clone(&entry));
+        } else {
+            lead.forgets();
+        }
         let age = entry.age(self.now());
-        self.tell_stored(&entry, How::Confirmed, age);
+        self.tell_stored(&entry, How::Confirmed, age, response);
     }
 
     async fn store(
@@ -241,7 +276,7 @@ impl Fill {
         let content = Content::growing(response.body.left());
         let mut variant = lead.key().clone();
         if !vary.is_empty() {
-            variant.vary(&vary, &self.twin.request.borrow().headers);
+            variant.vary(&vary, &self.fields);
         }
         let entry = Arc::new(Entry {
             status: response.status,
@@ -261,7 +296,7 @@ impl Fill {
             response.body = Body::stream(reading);
             self.tell_fresh(&entry, response, failure);
         }
-        lead.begins(&entry, &entry.vary, &self.twin.request.borrow().headers);
+        lead.begins(&entry, &entry.vary, &self.fields);
         self.pump(lead, &entry, &mut body).await;
     }
 
@@ -292,10 +327,12 @@ impl Fill {
         drop(tell.send(Filled::Answer(Box::new(response), failure)));
     }
 
-    fn tell_stored(mut self, entry: &Arc<Entry>, how: How, age: Duration) {
+    /// The first client gets what is stored, and the cookies of the 304 that it was confirmed by.
+    fn tell_stored(mut self, entry: &Arc<Entry>, how: How, age: Duration, confirming: &Response) {
         let Some((first, tell)) = self.first.take() else { return };
         self.note(&first);
-        if let Some(response) = stored(&self.policy, &first, entry, how, age) {
+        if let Some(mut response) = stored(&self.policy, &first, entry, how, age) {
+            confirming.headers.all("set-cookie").for_each(|cookie| response.headers.add("set-cookie", cookie));
             drop(tell.send(Filled::Answer(Box::new(response), None)));
         }
     }
