@@ -91,6 +91,18 @@ fn to_may_be_a_url_with_a_path_a_function_or_a_template() {
 }
 
 #[test]
+fn a_path_that_a_function_makes_is_no_fragment() {
+    let service = upstream::says("ok");
+    let gateway = gateway::script(
+        r#"route "/{id}" { function(req) return req:forward("service", { path = "/x/" .. req.params.id }) end }"#,
+    )
+    .service("service", &service)
+    .start();
+    gateway.get("/a%23b").with(200);
+    assert_eq!(service.last().target, "/x/a%23b");
+}
+
+#[test]
 fn a_host_that_the_script_wrote_itself_needs_no_leave() {
     let service = upstream::says("ok");
     let gateway = gateway::script(r#"route "GET /{id}/{rest*}" { to = "$URL/of/{id}", rewrite = "/{rest*}" }"#)

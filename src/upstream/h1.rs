@@ -248,14 +248,15 @@ fn agrees(asked: &str, given: &str) -> bool {
     asked.split(',').any(|one| one.trim().eq_ignore_ascii_case(given.trim()))
 }
 
-/// The last door before the wire: what could end the line it stands in is percent-encoded, whoever let it through.
+/// The last door before the wire: what could end the line it stands in, or has no place there (a fragment), is
+/// percent-encoded, whoever let it through.
 fn safe(text: &str) -> Cow<'_, str> {
-    let is_safe = text.bytes().fold(true, |safe, byte| safe & (byte > b' ') & (byte < 0x7f));
+    let is_safe = text.bytes().fold(true, |safe, byte| safe & (byte > b' ') & (byte < 0x7f) & (byte != b'#'));
     if is_safe { Cow::Borrowed(text) } else { utf8_percent_encode(text, UNSAFE).into() }
 }
 
-/// Controls and the space; what is not ASCII is encoded in any case.
-const UNSAFE: &AsciiSet = &percent_encoding::CONTROLS.add(b' ');
+/// Controls, the space and `#`; what is not ASCII is encoded in any case.
+const UNSAFE: &AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'#');
 
 /// What goes before the body.
 pub(crate) struct Head<'a> {

@@ -69,10 +69,17 @@ fn what_a_service_says_passes_with_its_trailers() {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n";
         format!("{head}5\r\n\0\0\0\0\0\r\n0\r\ngrpc-status: 5\r\ngrpc-message: none\r\n\r\n").into_bytes()
     });
+    let trailers = [("grpc-status", "5"), ("grpc-message", "none")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+    for step in ["", "res:map(function(piece) return piece end)", "res:replace('x', 'y')"] {
+        let script =
+            format!("route '/{{rest*}}' {{ function(req, next) local res = next() {step} end, to = 'service' }}");
+        let gateway = clear(&script).service("service", &service).start();
+        let answer = call(&mut client(&gateway), "/pkg.Service/Method", &[]).with(200);
+        assert_eq!((&answer.body[..], &answer.trailers[..]), (&b"\0\0\0\0\0"[..], &trailers[..]), "{step}");
+    }
     let gateway = clear(r#"route "/{rest*}" { to = "service" }"#).service("service", &service).start();
     let answer = call(&mut client(&gateway), "/pkg.Service/Method", &[]).with(200);
     assert_eq!(answer.body, b"\0\0\0\0\0");
-    let trailers = [("grpc-status", "5"), ("grpc-message", "none")].map(|(n, v)| (n.to_owned(), v.to_owned()));
     assert_eq!(answer.trailers, trailers);
     assert_eq!(service.last().target, "/pkg.Service/Method");
 }

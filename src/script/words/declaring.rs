@@ -64,7 +64,7 @@ fn gateway() -> Word {
             "fetch_allow",
             Type::list(Type::text()),
             "",
-            "host globs and networks that fetch may call beside public ones",
+            "host globs and networks that fetch may call although they are link-local, or keep the credentials of a cloud's instances; it may call any other address, so a URL that comes from a request is yours to check",
         ),
         opt("to_hosts", Type::list(Type::text()), "", "host globs that a template in the host of `to` may produce"),
         opt(

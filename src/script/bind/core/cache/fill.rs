@@ -1,6 +1,8 @@
 //! Bringing an answer for everybody: a task of its own, with a twin of the request that wanted it first. It goes on when
 //! that client leaves, as long as what it brings can be stored.
 
+mod confirm;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -219,43 +221,6 @@ impl Fill {
         names.iter().any(|name| self.fields.joined(name) != request.headers.joined(name))
     }
 
-    /// What was stored is still right (RFC 9111 §4.3.4), for the client who asked at least.
-    fn confirmed(self, mut lead: Lead, old: &Arc<Entry>, response: &Response) {
-        if !answer::is_about(&old.headers, &response.headers) {
-            lead.forgets();
-            let age = old.age(self.now());
-            return self.tell_stored(old, How::Confirmed, age, response);
-        }
-        let headers = answer::freshened(&old.headers, &response.headers);
-        let mut whole = Response { status: old.status, headers: headers.clone(), ..Response::default() };
-        let life = match self.life(&mut whole, &Said::default()) {
-            // a function of the script said how long it lives
-            Err(Why::Lifetime) => Ok(old.life.clone()),
-            life => life,
-        };
-        let same = *key::names(&headers, &self.policy.vary) == *old.vary;
-        let entry = Arc::new(Entry {
-            status: old.status,
-            headers,
-            life: life.clone().unwrap_or_default(),
-            arrived: self.now(),
-            born: lead.born,
-            key: old.key.clone(),
-            vary: old.vary.clone(),
-            tags: old.tags.clone(),
-            path: old.path.clone(),
-            content: Arc::clone(&old.content),
-        });
-        if life.is_ok() && same {
-            lead.begins(&entry, &old.vary, &self.fields);
-            lead.stored(Arc::clone(&entry));
-        } else {
-            lead.forgets();
-        }
-        let age = entry.age(self.now());
-        self.tell_stored(&entry, How::Confirmed, age, response);
-    }
-
     async fn store(
         mut self,
         mut lead: Lead,
@@ -325,16 +290,6 @@ impl Fill {
         self.note(&first);
         self.policy.counts.mark(&first, &mut response, how, None);
         drop(tell.send(Filled::Answer(Box::new(response), failure)));
-    }
-
-    /// The first client gets what is stored, and the cookies of the 304 that it was confirmed by.
-    fn tell_stored(mut self, entry: &Arc<Entry>, how: How, age: Duration, confirming: &Response) {
-        let Some((first, tell)) = self.first.take() else { return };
-        self.note(&first);
-        if let Some(mut response) = stored(&self.policy, &first, entry, how, age) {
-            confirming.headers.all("set-cookie").for_each(|cookie| response.headers.add("set-cookie", cookie));
-            drop(tell.send(Filled::Answer(Box::new(response), None)));
-        }
     }
 
     /// What was asked of a service stands in the record of the request that asked first.

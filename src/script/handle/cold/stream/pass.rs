@@ -13,6 +13,7 @@ use mlua::Function;
 use super::cut::Cut;
 use crate::http::Body;
 use crate::http::BodyError;
+use crate::http::Headers;
 use crate::http::Source;
 use crate::proxy::Exchange;
 use crate::proxy::Failure;
@@ -21,6 +22,7 @@ use crate::script::context::Context;
 use crate::script::driver;
 use crate::script::driver::Outcome;
 use crate::script::driver::fault;
+use crate::script::handle::cold::coding;
 
 /// A body and the function its pieces pass through.
 pub(super) struct Passing {
@@ -135,6 +137,17 @@ impl Source for Passing {
     fn consume(&mut self, n: usize) {
         self.taken = (self.taken + n).min(self.out.len());
     }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        trailers(&mut self.body)
+    }
+}
+
+/// What follows the body, but for what was said of its bytes.
+fn trailers(body: &mut Body) -> Option<Headers> {
+    let mut trailers = body.trailers()?;
+    coding::forget_body(&mut trailers);
+    Some(trailers)
 }
 
 /// A stream that a function cut short: the head is out, so only the log can tell.
@@ -195,5 +208,9 @@ impl Source for Replacing {
 
     fn consume(&mut self, n: usize) {
         self.taken = (self.taken + n).min(self.out.len());
+    }
+
+    fn trailers(&mut self) -> Option<Headers> {
+        trailers(&mut self.body)
     }
 }
