@@ -145,3 +145,13 @@ fn over_tls_a_service_must_be_who_it_says_unless_told_otherwise() {
         }
     }
 }
+
+#[test]
+fn a_service_that_switches_protocols_where_there_is_no_such_thing_is_refused() {
+    let reply = || h2::Reply { status: 101, fields: Vec::new(), body: b"x".to_vec(), trailers: Vec::new() };
+    let service = h2::answers(move |_, _| reply());
+    let gateway = gateway::script(r#"upstream "s" { "$UP", protocol = "h2", retry = false } route "/" { to = "s" }"#)
+        .with("$UP", service.address())
+        .start();
+    gateway.get("/").refused(502, "upstream.protocol");
+}

@@ -58,7 +58,7 @@ impl Docs {
         let (first, path) = name.split_once('.').unwrap_or((name, ""));
         let policy = policies.iter().find(|policy| policy.name == first);
         let word = words::find(first);
-        let listed = policy.map(|policy| &policy.options).or(word.map(|word| &word.options));
+        let listed = policy.map(|policy| &policy.options).or_else(|| word.map(|word| &word.options));
         if let (Some(listed), false) = (listed, path.is_empty())
             && let Some(option) = options::find(listed, path)
         {

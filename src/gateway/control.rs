@@ -200,7 +200,7 @@ impl Control {
         let usual = if self.options.terminal { Duration::ZERO } else { DELAY };
         let delay = drain.and_then(|drain| drain.delay).unwrap_or(usual);
         let most = drain.map_or(Duration::ZERO, |drain| drain.max);
-        log::info("leaving", &[("delay", &seconds(delay)), ("at most", &seconds(most))]);
+        log::info("leaving", &[("delay", &seconds(delay)), ("max", &seconds(most))]);
         for worker in &self.workers {
             worker.tell(Order::Announce);
         }

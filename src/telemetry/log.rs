@@ -136,8 +136,18 @@ fn text(level: Level, message: &str, fields: &[(&str, &dyn Display)]) -> String 
     let mut line = format!("{} {:<5} ", now(), level.as_str());
     escape(&mut line, message, true);
     for (name, value) in fields {
+        let value = value.to_string();
+        if value.is_empty() {
+            continue;
+        }
         let _ = write!(line, " {name}=");
-        escape(&mut line, &value.to_string(), false);
+        if value.contains([' ', '"', '=']) {
+            line.push('"');
+            escape(&mut line, &value.replace('\\', "\\\\").replace('"', "\\\""), false);
+            line.push('"');
+        } else {
+            escape(&mut line, &value, false);
+        }
     }
     line
 }
@@ -184,7 +194,13 @@ mod tests {
     fn nobodys_input_becomes_a_line_of_its_own() {
         let line = text(Level::Warn, "odd", &[("name", &"a\nerror forged\u{1b}[31m")]);
         assert_eq!(line.lines().count(), 1);
-        assert!(line.ends_with("warn  odd name=a\\nerror forged\\u{1b}[31m"), "{line}");
+        assert!(line.ends_with("warn  odd name=\"a\\nerror forged\\u{1b}[31m\""), "{line}");
+    }
+
+    #[test]
+    fn a_value_with_blanks_is_quoted_and_an_empty_one_left_out() {
+        let line = text(Level::Info, "told", &[("at", &""), ("route", &"GET /a"), ("said", &"a \"b\" \\"), ("n", &5)]);
+        assert!(line.ends_with(r#"info  told route="GET /a" said="a \"b\" \\" n=5"#), "{line}");
     }
 
     #[test]

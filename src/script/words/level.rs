@@ -109,7 +109,7 @@ pub(super) fn retry() -> Opt {
             "on",
             Type::list(when),
             "{ \"connect\", \"reset\", 502, 503 }",
-            "what is tried again: no connection (any method); and where repeating does no harm (idempotent methods, or with an `Idempotency-Key`) one that died without an answer, no answer within `timeout.response`, these statuses. A host's `Retry-After` is heeded",
+            "what is tried again: no connection (any method); and where repeating does no harm (idempotent methods, or with an `Idempotency-Key`) one that died without an answer, no answer within `timeout.response` (another host is asked then, never the same), these statuses. A host's `Retry-After` is heeded",
         ),
         opt("backoff", Type::text(), "\"25ms..250ms\"", "first and largest wait between attempts"),
         opt("budget", Type::Number(0.0, 1.0), "0.2", "retries as a share of requests"),

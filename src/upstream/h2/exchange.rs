@@ -120,8 +120,8 @@ enum Broke {
     Stream(h2::Error),
     Late,
     Body(BodyError),
-    /// More interim answers than make sense.
-    Chatter,
+    /// Interim answers that make no sense: why.
+    Interim(&'static str),
 }
 
 impl Call {
@@ -160,7 +160,10 @@ impl Call {
         while let Poll::Ready(Some(Ok(interim))) = self.answer.poll_informational(cx) {
             self.interim += 1;
             if self.interim > INTERIM {
-                return Err(Broke::Chatter);
+                return Err(Broke::Interim("too many interim answers"));
+            }
+            if interim.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+                return Err(Broke::Interim("it switched protocols, which HTTP/2 does not know"));
             }
             if let (103, Some(hear)) = (interim.status().as_u16(), hear) {
                 hear.hint(headers(interim.headers(), |known, _, _| known != Known::ContentLength));
@@ -197,7 +200,7 @@ fn told(broke: Broke, host: String, reused: bool) -> (SendError, Option<Setback>
     let error = match broke {
         Broke::Late => return (SendError::Timeout { host, phase: "answer" }, Some(Setback::Late)),
         Broke::Body(error) => return (SendError::Body(error), None),
-        Broke::Chatter => return (SendError::Protocol { host, cause: "too many interim answers".into() }, None),
+        Broke::Interim(cause) => return (SendError::Protocol { host, cause: cause.into() }, None),
         Broke::Stream(error) => error,
     };
     // the host says it has not looked at the request (RFC 9113 §8.7)
