@@ -54,9 +54,9 @@ pub fn configure(least: Level, json: bool) {
     JSON.store(json, Ordering::Relaxed);
 }
 
-/// Whether events of `level` are written at all.
+/// Whether events of `level` are written, or kept, at all.
 pub fn enabled(level: Level) -> bool {
-    level as u8 >= LEAST.load(Ordering::Relaxed)
+    level as u8 >= LEAST.load(Ordering::Relaxed) || KEPT.with_borrow(Option::is_some)
 }
 
 /// For whoever looks closely.

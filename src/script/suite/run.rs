@@ -210,8 +210,16 @@ fn line(trod: &crate::proxy::watch::Trod) -> String {
 }
 
 fn logged(entries: Vec<log::Entry>) -> Vec<String> {
-    let loud = entries.into_iter().filter(|entry| entry.level >= Level::Warn);
-    loud.map(|entry| format!("{} {}", entry.level.as_str(), entry.message)).collect()
+    // where it was and for which request stands above
+    const TOLD: [&str; 5] = ["code", "at", "route", "request_id", "trace_id"];
+    let said = entries.into_iter().filter(|entry| entry.level >= Level::Info);
+    let line = |entry: log::Entry| {
+        let fields = entry.fields.iter().filter(|(name, _)| !TOLD.contains(&name.as_str()));
+        fields.fold(format!("{} {}", entry.level.as_str(), entry.message), |line, (name, value)| {
+            format!("{line} {name}={value}")
+        })
+    };
+    said.map(line).collect()
 }
 
 /// Where chance begins in every test.
