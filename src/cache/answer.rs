@@ -59,9 +59,8 @@ pub fn freshened(stored: &Headers, new: &Headers) -> Headers {
 /// Whether a 304 is about what is stored: another entity tag than the one that was asked about names another
 /// representation (§4.3.4).
 pub fn is_about(stored: &Headers, new: &Headers) -> bool {
-    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     match (stored.get("etag"), new.get("etag")) {
-        (Some(stored), Some(new)) => opaque(stored) == opaque(new),
+        (Some(stored), Some(new)) => conditional::opaque(stored) == conditional::opaque(new),
         _ => true,
     }
 }

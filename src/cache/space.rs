@@ -102,7 +102,8 @@ pub enum Turn {
 pub struct Lead {
     space: Arc<Space>,
     key: Key,
-    identified: bool,
+    /// It is known who asks.
+    pub identified: bool,
     /// Under which keys the flight is known.
     aliases: Vec<Box<[u8]>>,
     flight: Arc<Flight>,

@@ -45,7 +45,7 @@ fn listed(line: &[u8], own: Option<&[u8]>) -> bool {
 }
 
 /// A tag without its weakness.
-fn opaque(tag: &[u8]) -> &[u8] {
+pub(crate) fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 

@@ -57,8 +57,7 @@ async fn place(exchange: &Rc<Exchange>, with: &Override) -> Result<Place, Failur
         Target::Split(split, members, key) => Ok(planned(exchange, chosen(exchange, split, members, key)?, "")),
         Target::Template(template) => {
             let text = render(exchange, template, None)?;
-            // where the script wrote the name or the host itself, nothing of a request can change it
-            if template.fills_host() || template.source().starts_with('{') {
+            if !template.fixes_origin() {
                 check_host(exchange, &text)?;
             }
             named(exchange, &text).await

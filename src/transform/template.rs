@@ -114,6 +114,16 @@ impl Template {
             .any(|piece| matches!(piece, Piece::Value(value) if matches!(value.spot, Spot::Host | Spot::Authority)))
     }
 
+    /// Whether the text before the first name has the whole origin of a URL, or the whole name of an upstream, and begins a
+    /// path: no value can change where that leads.
+    pub fn fixes_origin(&self) -> bool {
+        let lead = self.source.split('{').next().unwrap_or_default();
+        match lead.split_once("://") {
+            Some((_, rest)) => rest.contains('/'),
+            None => !lead.contains(':') && lead.contains('/'),
+        }
+    }
+
     /// Fills the names; `lookup` gets a name's parts (`["header", "x-shop"]`, `["params", "id"]` for a path
     /// parameter), an absent value is empty.
     pub fn render<'a>(&self, lookup: &mut dyn FnMut(&[String]) -> Option<Cow<'a, str>>) -> Result<String, Unsafe> {

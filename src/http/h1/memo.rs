@@ -62,6 +62,7 @@ impl Memo {
         kept.text.extend_from_slice(if fits { line } else { &[] });
         kept.field = field;
     }
+
     /// The head at the start of `buf`, if it is the one that came twice in a row, and its length.
     #[inline]
     pub(super) fn head(&self, buf: &[u8], limits: HeadLimits, to_head: bool) -> Option<(ResponseHead, usize)> {

@@ -115,7 +115,7 @@ pub(crate) fn table(lua: &Lua) -> mlua::Result<Table> {
 
 /// Whether a media type is one of JSON.
 fn is_json(media: &str) -> bool {
-    media.ends_with("/json") || media.ends_with("+json")
+    !media.contains(',') && (media.ends_with("/json") || media.ends_with("+json"))
 }
 
 /// The exchange that `req` stands for.

@@ -1,5 +1,8 @@
 //! One value against one type.
 
+use std::collections::HashSet;
+use std::ffi::c_void;
+
 use mlua::Table;
 use mlua::Value;
 
@@ -55,7 +58,7 @@ impl Check<'_> {
                 None => self.refuse(value, of),
             },
             Type::Templates(escape) => {
-                self.templates(value, *escape, 0)?;
+                self.templates(value, *escape, 0, &mut HashSet::new())?;
                 plain(value, of)
             }
             Type::Int(..) => match (plain(value, of), value) {
@@ -152,10 +155,16 @@ impl Check<'_> {
         Ok(self.refuse(value, whole))
     }
 
-    /// Every text in `value`, as deep as answers are filled.
-    fn templates(&mut self, value: &Value, escape: Escape, depth: usize) -> mlua::Result<()> {
+    /// Every text in `value`, as deep as answers are filled; each table once, though it stand in many places or in itself.
+    fn templates(
+        &mut self,
+        value: &Value,
+        escape: Escape,
+        depth: usize,
+        seen: &mut HashSet<*const c_void>,
+    ) -> mlua::Result<()> {
         let table = match value {
-            Value::Table(table) if depth < 32 => table,
+            Value::Table(table) if depth < 32 && seen.insert(table.to_pointer()) => table,
             Value::String(_) => {
                 self.template(value.clone(), escape);
                 return Ok(());
@@ -169,7 +178,7 @@ impl Check<'_> {
                 (Some(at), _) => Segment::Index(at),
                 (None, name) => Segment::Key(name.unwrap_or_default()),
             });
-            self.templates(&value, escape, depth + 1)?;
+            self.templates(&value, escape, depth + 1, seen)?;
             self.anchor.path.pop();
         }
         Ok(())

@@ -142,6 +142,17 @@ fn a_value_never_chooses_another_host() {
     assert!(parse("//{id}/x", Escape::Url).fills_host());
     assert!(parse("{ctx.scheme}://{id}", Escape::Url).fills_host());
     assert!(!parse("https://a.b/{id}", Escape::Url).fills_host());
+    for (text, fixed) in [
+        ("https://a.b/{id}", true),
+        ("orders/of/{id}", true),
+        ("https://a.b{path}", false),
+        ("http:/{path}", false),
+        ("http:{path}", false),
+        ("orders{id}/x", false),
+        ("{id}/x", false),
+    ] {
+        assert_eq!(parse(text, Escape::Url).fixes_origin(), fixed, "{text}");
+    }
 }
 
 #[test]

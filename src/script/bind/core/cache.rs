@@ -163,14 +163,15 @@ impl Job {
 
     /// The answer that is not stored: one that another request brings, or one that this request asks for.
     async fn load(self, mut key: Key, mut old: Option<Arc<Entry>>) -> mlua::Result<MultiValue> {
+        let asked = Control::of_request(&self.exchange.request.borrow().headers);
+        let identified = identified(&self.exchange);
         // Another variant than ours may arrive first: then the store knows by which fields answers differ.
         for _ in 0..3 {
-            if self.only_if_cached() {
+            if asked.only_if_cached {
                 return wait::fail(Failure::new(Code::CacheMiss, "nothing is stored that this request would take"));
             }
             // What this client alone does not want stored is nobody else's, and says nothing about the answer.
-            let identified = identified(&self.exchange);
-            if self.stores_nothing() || self.space.passes(&key, identified, self.exchange.worker.clock.now()) {
+            if asked.no_store || self.space.passes(&key, identified, self.exchange.worker.clock.now()) {
                 break;
             }
             match self.space.board(&key, identified) {
@@ -203,14 +204,6 @@ impl Job {
             };
         }
         self.pass(How::Miss).await
-    }
-
-    fn stores_nothing(&self) -> bool {
-        Control::of_request(&self.exchange.request.borrow().headers).no_store
-    }
-
-    fn only_if_cached(&self) -> bool {
-        Control::of_request(&self.exchange.request.borrow().headers).only_if_cached
     }
 
     /// Whether an answer that arrived is of the variant this request wants.

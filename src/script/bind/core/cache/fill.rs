@@ -92,7 +92,7 @@ fn begin(
     old: Option<Arc<Entry>>,
     first: Option<(Rc<Exchange>, oneshot::Sender<Filled>)>,
 ) -> mlua::Result<()> {
-    let (identified, personal) = (identified(&job.exchange), job.policy.user(&job.exchange).is_some());
+    let (identified, personal) = (lead.identified, job.policy.user(&job.exchange).is_some());
     let fields = job.exchange.request.borrow().headers.clone();
     let twin = handle::twin(&job.lua, &job.exchange)?;
     // The content of a GET is in no key: what everybody gets must not come of it.
